@@ -1,0 +1,89 @@
+# The instruction sets that kernels are written for: the only place where compiler flags and the
+# CPU features that make them safe to run are named, so that the two cannot part.
+#
+# A file lib/cpu/kernels/<family>_<set>.cpp is compiled with the flags of its set. The generated
+# header kernel_sets.h holds, for every set, PUNA_HAVE_KERNELS_<SET> (1 when this build contains
+# it) and PUNA_KERNEL_SET_<SET>_FEATURES (bits of base/cpu_features.h). Files named *_scalar.cpp
+# are compiled with the plain flags of the architecture.
+#
+#   puna_kernel_set(<name> ARCH <arch> [BASE <set>] FLAGS <flag>... FEATURES <name>...)
+#
+# A set has the flags and features of its BASE and its own.
+
+include(CheckCXXCompilerFlag)
+
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$" AND CMAKE_SIZEOF_VOID_P EQUAL 8)
+    set(PUNA_ARCH x86_64)
+elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "^(aarch64|ARM64|arm64)$")
+    set(PUNA_ARCH aarch64)
+else()
+    set(PUNA_ARCH other)
+endif()
+
+set(PUNA_KERNEL_SETS "")
+
+macro(puna_kernel_set name)
+    cmake_parse_arguments(set "" "ARCH;BASE" "FLAGS;FEATURES" ${ARGN})
+    list(APPEND PUNA_KERNEL_SETS ${name})
+    set(PUNA_KERNEL_ARCH_${name} ${set_ARCH})
+    set(PUNA_KERNEL_FLAGS_${name} ${PUNA_KERNEL_FLAGS_${set_BASE}} ${set_FLAGS})
+    set(PUNA_KERNEL_FEATURES_${name} ${PUNA_KERNEL_FEATURES_${set_BASE}} ${set_FEATURES})
+endmacro()
+
+puna_kernel_set(avx2 ARCH x86_64
+    FLAGS -mavx2 -mfma -mf16c -mbmi2
+    FEATURES Avx Avx2 Fma F16c Bmi2)
+puna_kernel_set(avx512 ARCH x86_64 BASE avx2
+    FLAGS -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni
+    FEATURES Avx512F Avx512Bw Avx512Dq Avx512Vl Avx512Vnni)
+puna_kernel_set(amx ARCH x86_64 BASE avx512
+    FLAGS -mavx512bf16 -mamx-tile -mamx-bf16 -mamx-int8
+    FEATURES Avx512Bf16 AmxTile AmxBf16 AmxInt8)
+puna_kernel_set(neon ARCH aarch64
+    FLAGS -march=armv8.2-a+dotprod
+    FEATURES Neon NeonDotprod)
+puna_kernel_set(neon_i8mm ARCH aarch64
+    FLAGS -march=armv8.2-a+dotprod+i8mm
+    FEATURES Neon NeonDotprod NeonI8mm)
+
+# Defines one object library puna_kernels_<set> for each set that has files here, and the list of
+# them, PUNA_KERNEL_LIBRARIES; writes kernel_sets.h to the folder `header_dir`.
+function(puna_add_kernel_libraries kernels_dir header_dir)
+    file(GLOB files CONFIGURE_DEPENDS "${kernels_dir}/*.cpp")
+    foreach(name IN ITEMS scalar ${PUNA_KERNEL_SETS})
+        set(files_${name} ${files})
+        list(FILTER files_${name} INCLUDE REGEX "_${name}\\.cpp$")
+        list(REMOVE_ITEM files ${files_${name}})
+    endforeach()
+    if(files)
+        message(FATAL_ERROR "no kernel set of cmake/kernel_sets.cmake ends the name of: ${files}")
+    endif()
+
+    set(PUNA_KERNEL_ARCH_scalar ${PUNA_ARCH})
+    set(libraries "")
+    set(header "// Written by cmake/kernel_sets.cmake.\n#pragma once\n\n#include \"base/cpu_features.h\"\n")
+    foreach(name IN ITEMS scalar ${PUNA_KERNEL_SETS})
+        set(have 0)
+        if(files_${name} AND PUNA_KERNEL_ARCH_${name} STREQUAL PUNA_ARCH)
+            string(JOIN " " CMAKE_REQUIRED_FLAGS ${PUNA_KERNEL_FLAGS_${name}})
+            check_cxx_compiler_flag("" PUNA_COMPILER_TAKES_${name})
+            set(have ${PUNA_COMPILER_TAKES_${name}})
+        endif()
+        if(have)
+            add_library(puna_kernels_${name} OBJECT ${files_${name}})
+            target_compile_options(puna_kernels_${name} PRIVATE
+                ${PUNA_KERNEL_FLAGS_${name}} $<$<CONFIG:Release>:-O3>)
+            list(APPEND libraries puna_kernels_${name})
+        endif()
+        if(NOT name STREQUAL scalar)
+            list(TRANSFORM PUNA_KERNEL_FEATURES_${name} PREPEND "::puna::core::kCpu"
+                OUTPUT_VARIABLE features)
+            list(JOIN features " | " features)
+            string(TOUPPER ${name} upper)
+            string(APPEND header "\n#define PUNA_HAVE_KERNELS_${upper} ${have}\n"
+                "#define PUNA_KERNEL_SET_${upper}_FEATURES (${features})\n")
+        endif()
+    endforeach()
+    file(CONFIGURE OUTPUT "${header_dir}/kernel_sets.h" CONTENT "${header}" @ONLY)
+    set(PUNA_KERNEL_LIBRARIES ${libraries} PARENT_SCOPE)
+endfunction()

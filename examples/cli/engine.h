@@ -1,0 +1,17 @@
+#pragma once
+
+#include "options.h"
+#include "puna/puna.hpp"
+#include "terminal.h"
+
+namespace cli {
+
+// Loads a model as the options say; on a terminal with a progress bar. Ctrl-C stops it.
+puna::Model load_model(const EngineOptions& options, const Interrupt& interrupt);
+
+// Only the tokenizer of a model: quick, and vocabulary-only files will do.
+puna::Model load_vocabulary(const std::string& path, const Interrupt& interrupt);
+
+puna::ContextOptions context_options(const EngineOptions& options, int32_t n_ctx);
+
+}  // namespace cli

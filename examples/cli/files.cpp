@@ -1,0 +1,88 @@
+#include "files.h"
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <random>
+#include <stdexcept>
+
+#include "errors.h"
+
+namespace cli {
+namespace {
+
+std::filesystem::path native(const std::string& utf8) {
+    return std::u8string(utf8.begin(), utf8.end());
+}
+
+std::string read_all(std::FILE* file, const std::string& name, const Interrupt& interrupt) {
+    std::string text;
+    std::array<char, 1 << 16> buffer;
+    for (;;) {
+        const size_t size = std::fread(buffer.data(), 1, buffer.size(), file);
+        const int error = errno;
+        text.append(buffer.data(), size);
+        if (interrupt.cancel().is_triggered()) throw Interrupted();
+        if (size == buffer.size()) continue;
+        if (std::ferror(file) == 0) return text;
+        if (error != EINTR) {
+            throw std::runtime_error(name + ": cannot be read: " + std::strerror(error));
+        }
+        std::clearerr(file);
+    }
+}
+
+}  // namespace
+
+std::string read_file(const std::string& path, const Interrupt& interrupt) {
+    if (path == "-") return read_all(stdin, "standard input", interrupt);
+    const File file(open_file(path, "rb"));
+    if (!file) throw std::runtime_error(path + ": cannot be opened: " + std::strerror(errno));
+    return read_all(file.get(), path, interrupt);
+}
+
+OutputFile::OutputFile(std::string path) : path_(std::move(path)) {
+    if (path_ == "-") return;
+    std::error_code ignored;
+    const auto status = std::filesystem::symlink_status(native(path_), ignored);
+    if (!std::filesystem::exists(status) || std::filesystem::is_regular_file(status)) {
+        temporary_ = path_ + ".part-" + std::to_string(std::random_device()());
+    }
+    file_.reset(open_file(temporary_.empty() ? path_ : temporary_, "wb"));
+    if (!file_) {
+        const int error = errno;
+        temporary_.clear();  // not ours to remove
+        errno = error;
+        fail("cannot be created");
+    }
+}
+
+OutputFile::~OutputFile() {
+    file_.reset();
+    if (temporary_.empty()) return;
+    std::error_code ignored;
+    std::filesystem::remove(native(temporary_), ignored);
+}
+
+void OutputFile::write(std::string_view bytes) {
+    if (!file_) return write_output(bytes);
+    if (std::fwrite(bytes.data(), 1, bytes.size(), file_.get()) != bytes.size()) {
+        fail("cannot be written");
+    }
+}
+
+void OutputFile::finish() {
+    if (file_ && std::fclose(file_.release()) != 0) fail("cannot be written");
+    if (temporary_.empty()) return;
+    std::error_code error;
+    std::filesystem::rename(native(temporary_), native(path_), error);
+    if (error) throw std::runtime_error(path_ + ": cannot be replaced: " + error.message());
+    temporary_.clear();
+}
+
+void OutputFile::fail(const char* what) const {
+    throw std::runtime_error(path_ + ": " + what + ": " + std::strerror(errno));
+}
+
+}  // namespace cli

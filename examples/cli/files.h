@@ -1,0 +1,40 @@
+#pragma once
+
+#include <cstdio>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "terminal.h"
+
+namespace cli {
+
+struct CloseFile {
+    void operator()(std::FILE* file) const { std::fclose(file); }
+};
+using File = std::unique_ptr<std::FILE, CloseFile>;
+
+// All bytes of a file; "-" is standard input. Throws std::runtime_error or Interrupted.
+std::string read_file(const std::string& path, const Interrupt& interrupt);
+
+// A file that appears under its name when it is complete and not before; what was there is replaced
+// then. "-" is standard output; that and devices are written as the bytes come.
+class OutputFile {
+  public:
+    explicit OutputFile(std::string path);
+    ~OutputFile();
+    OutputFile(const OutputFile&) = delete;
+    OutputFile& operator=(const OutputFile&) = delete;
+
+    void write(std::string_view bytes);
+    void finish();
+
+  private:
+    [[noreturn]] void fail(const char* what) const;
+
+    std::string path_;
+    std::string temporary_;  // "": written in place
+    File file_;              // null: standard output
+};
+
+}  // namespace cli

@@ -1,0 +1,148 @@
+#include "options.h"
+
+#include <charconv>
+#include <cmath>
+#include <limits>
+
+namespace cli {
+namespace {
+
+struct KvName {
+    const char* name;
+    int32_t type;
+};
+constexpr KvName kKvNames[] = {
+    {"f16", PUNA_KV_F16}, {"f32", PUNA_KV_F32}, {"bf16", PUNA_KV_BF16}, {"q8_0", PUNA_KV_Q8_0}};
+
+void add_kv_type(CommandLine& line, const std::string& name, int32_t& type,
+                 const std::string& help) {
+    const auto parse = [&type, name](const CLI::results_t& values) {
+        for (const KvName& known : kKvNames) {
+            if (values.back() != known.name) continue;
+            type = known.type;
+            return true;
+        }
+        throw CLI::ValidationError(name,
+                                   "must be f16, f32, bf16 or q8_0, not '" + values.back() + "'");
+    };
+    line.app().add_option(name, parse, help)->type_name("TYPE")->default_str("f16");
+}
+
+// std::from_chars, without its refusal of a plus sign.
+template <class Number>
+bool parse_whole(std::string_view text, Number& value) {
+    if (text.size() > 1 && text[0] == '+' && text[1] != '-') text.remove_prefix(1);
+    const auto result = std::from_chars(text.data(), text.data() + text.size(), value);
+    return result.ec == std::errc() && result.ptr == text.data() + text.size();
+}
+
+void add_gpu_layers(CommandLine& line, int32_t& n_layers) {
+    const auto parse = [&n_layers](const CLI::results_t& values) {
+        if (values.back() == "all") {
+            n_layers = PUNA_GPU_LAYERS_ALL;
+        } else if (!parse_whole(values.back(), n_layers)) {
+            throw CLI::ValidationError(
+                "--gpu-layers", "must be a number of layers or 'all', not '" + values.back() + "'");
+        }
+        return true;
+    };
+    line.app()
+        .add_option("--gpu-layers", parse, "Layers to run on the GPU; -1 or all: all of them")
+        ->type_name("N")
+        ->default_str("0");
+}
+
+puna_logit_bias parse_bias(const std::string& text) {
+    const size_t colon = text.find(':');
+    puna_logit_bias bias{};
+    if (colon == text.npos || !parse_whole(std::string_view(text).substr(0, colon), bias.token) ||
+        !parse_whole(std::string_view(text).substr(colon + 1), bias.bias) ||
+        std::isnan(bias.bias)) {
+        throw CLI::ValidationError("--logit-bias",
+                                   "must be a token id, ':' and a number, not '" + text + "'");
+    }
+    return bias;
+}
+
+void add_penalties(CommandLine& line, puna::GenerationOptions& options) {
+    constexpr double kAny = std::numeric_limits<float>::max();
+    line.number("--repeat-penalty", options.repeat_penalty, 0,
+                "Divide the odds of the last 64 tokens; 1: off");
+    line.number("--presence-penalty", options.presence_penalty, -kAny,
+                "Subtract this once from tokens among them; 0: off");
+    line.number("--frequency-penalty", options.frequency_penalty, -kAny,
+                "Subtract this for each time they occur; 0: off");
+}
+
+}  // namespace
+
+SamplingOptions::SamplingOptions() {
+    generation.temperature = 0.8f;
+    generation.top_k = 40;
+    generation.top_p = 0.95f;
+    generation.min_p = 0.05f;
+    generation.typical_p = 1;
+    generation.repeat_penalty = 1;
+}
+
+void add_model(CommandLine& line, std::string& model) {
+    line.text("MODEL", model, "", "The model: path of a GGUF file")->required();
+}
+
+void add_engine_options(CommandLine& line, EngineOptions& options) {
+    line.group("Speed and memory");
+    line.number("--threads", options.n_threads, 0, "Threads; 0: one per physical core");
+    line.number("--batch", options.n_batch, 1, "Tokens of the prompt to evaluate together");
+    add_gpu_layers(line, options.n_gpu_layers);
+    line.text("--kernels", options.kernels, "NAME",
+              "CPU kernels: scalar, avx2, avx512, amx, neon,\n"
+              "neon_i8mm. Default: the best for this machine");
+    add_kv_type(line, "--kv-type-k", options.kv_type_k,
+                "Numbers of the cached keys: f16, f32, bf16, q8_0");
+    add_kv_type(line, "--kv-type-v", options.kv_type_v, "Numbers of the cached values");
+}
+
+void add_sampling_options(CommandLine& line, SamplingOptions& options) {
+    puna::GenerationOptions& generation = options.generation;
+    line.group("Length");
+    line.number("-n,--n-predict", options.n_predict, -1,
+                "Tokens to generate at most; -1: until the model\n"
+                "ends its text or the context is full");
+    line.texts(
+        "--stop",
+        [&generation](const std::string& text) {
+            if (text.empty()) throw CLI::ValidationError("--stop", "must not be empty");
+            generation.stop.push_back(text);
+        },
+        "STR...", "End where one of these occurs in the text; it is\nnot printed");
+
+    line.group("Choice of tokens, in this order");
+    line.texts(
+        "--logit-bias",
+        [&generation](const std::string& text) { generation.bias.push_back(parse_bias(text)); },
+        "ID:V...", "Add V to the logit of token ID; -inf bans it");
+    add_penalties(line, generation);
+    line.number("--top-k", generation.top_k, 0, "Keep the N likeliest tokens; 0: all");
+    line.number("--typical-p", generation.typical_p, 0, 1,
+                "Keep tokens of typical surprise, up to this\nprobability; 1: off");
+    line.number("--top-p", generation.top_p, 0, 1,
+                "Keep the likeliest up to this probability; 1: all");
+    line.number("--min-p", generation.min_p, 0, 1,
+                "Drop tokens below this share of the likeliest;\n0: none");
+    line.number("--temperature,--temp", generation.temperature, 0,
+                "Higher is more surprising; 0: always the likeliest");
+    line.number("--mirostat", generation.mirostat, 0, 2,
+                "1 or 2: this version of Mirostat takes the place of\n"
+                "the five above; 0: off");
+    line.number("--seed", generation.seed, 0, std::numeric_limits<uint32_t>::max(),
+                "The same seed gives the same text; 0: a random one");
+}
+
+void add_tokenize_options(CommandLine& line, TokenizeOptions& options) {
+    line.app().add_flag("--no-bos", options.no_bos,
+                        "Add no token for the beginning (or end) of the text");
+    line.app().add_flag("--no-special", options.no_special,
+                        "Take \"</s>\" and the like as plain text, not as the\ncontrol token");
+}
+
+}  // namespace cli

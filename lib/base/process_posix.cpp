@@ -1,0 +1,11 @@
+#include <unistd.h>
+
+#include "base/process.h"
+
+namespace puna::core {
+
+int64_t current_process_id() {
+    return getpid();
+}
+
+}  // namespace puna::core

@@ -1,0 +1,129 @@
+#include "cpu/batch_check.h"
+
+namespace puna::core {
+
+namespace {
+
+Status check_counts(const LayerSet& layers, const puna_executor_options& options,
+                    const puna_batch& batch) {
+    if (batch.n_rows < 1 || batch.n_rows > options.max_rows || !batch.rows) {
+        return make_status(PUNA_ERROR_ARGUMENT, "batch: %d rows, must be 1 to max_rows %d",
+                           batch.n_rows, options.max_rows);
+    }
+    if (batch.n_views < 1 || batch.n_views > options.max_views || !batch.views) {
+        return make_status(PUNA_ERROR_ARGUMENT, "batch: %d views, must be 1 to max_views %d",
+                           batch.n_views, options.max_views);
+    }
+    if (batch.n_outputs < 0 || (batch.n_outputs > 0 && !batch.outputs)) {
+        return make_status(PUNA_ERROR_ARGUMENT, "batch: outputs is NULL or n_outputs < 0");
+    }
+    if (batch.n_outputs > 0 && !layers.has_head) {
+        return make_status(PUNA_ERROR_ARGUMENT, "batch: outputs of layers that have no head");
+    }
+    if (batch.n_adapters != 0) {
+        return make_status(PUNA_ERROR_UNSUPPORTED, "batch: the CPU backend has no adapters yet");
+    }
+    if (!layers.has_embedding && !batch.hidden_in) {
+        return make_status(PUNA_ERROR_ARGUMENT,
+                           "batch: hidden_in is NULL and the layers have no embedding");
+    }
+    if (!layers.has_head && !batch.hidden_out) {
+        return make_status(PUNA_ERROR_ARGUMENT,
+                           "batch: hidden_out is NULL and the layers have no head");
+    }
+    return {};
+}
+
+Status check_view(const puna_executor_options& options, const puna_batch_view& view,
+                  int32_t index) {
+    if (view.n_pages < 1 || !view.pages) {
+        return make_status(PUNA_ERROR_ARGUMENT, "batch: view %d has no pages", index);
+    }
+    for (int32_t i = 0; i < view.n_pages; ++i) {
+        if (view.pages[i] < 0 || view.pages[i] >= options.n_cells / PUNA_KV_PAGE) {
+            return make_status(PUNA_ERROR_ARGUMENT, "batch: view %d: page %d does not exist", index,
+                               view.pages[i]);
+        }
+    }
+    return {};
+}
+
+Status check_row(const LayerSet& layers, const puna_executor_options& options,
+                 const puna_batch& batch, int32_t index) {
+    const puna_batch_row& row = batch.rows[index];
+    const auto refuse = [&](const char* field, int32_t value) {
+        return make_status(PUNA_ERROR_ARGUMENT, "batch: row %d: %s %d is out of range", index,
+                           field, value);
+    };
+    if (layers.has_embedding && (row.token < 0 || row.token >= layers.spec.n_vocab)) {
+        return refuse("token", row.token);
+    }
+    if (row.view < 0 || row.view >= batch.n_views) return refuse("view", row.view);
+    const puna_batch_view& view = batch.views[row.view];
+    if (row.position < 0 || row.position / PUNA_KV_PAGE >= view.n_pages) {
+        return refuse("position", row.position);
+    }
+    if (row.first < 0 || row.first > row.position || row.position - row.first >= options.n_ctx) {
+        return refuse("first", row.first);
+    }
+    const int32_t page = view.pages[row.position / PUNA_KV_PAGE];
+    if (row.cell != page * PUNA_KV_PAGE + row.position % PUNA_KV_PAGE) {
+        return refuse("cell", row.cell);
+    }
+    if (row.adapter != -1) return refuse("adapter", row.adapter);
+    if (row.output < -1 || row.output >= batch.n_outputs) return refuse("output", row.output);
+    return {};
+}
+
+Status check_choice(const puna_model_spec& spec, const puna_batch_output& output, int32_t index) {
+    if (!output.tokens) {
+        return make_status(PUNA_ERROR_ARGUMENT, "batch: output %d: tokens is NULL", index);
+    }
+    if (output.kind == PUNA_ROW_OUTPUT_TOP_K && (output.k < 1 || output.k > spec.n_vocab)) {
+        return make_status(PUNA_ERROR_ARGUMENT, "batch: output %d: k is %d, must be 1 to %d", index,
+                           output.k, spec.n_vocab);
+    }
+    if (output.n_bias < 0 || (output.n_bias > 0 && !output.bias)) {
+        return make_status(PUNA_ERROR_ARGUMENT, "batch: output %d: bias is NULL or n_bias < 0",
+                           index);
+    }
+    for (int32_t i = 0; i < output.n_bias; ++i) {
+        if (output.bias[i].token < 0 || output.bias[i].token >= spec.n_vocab) {
+            return make_status(PUNA_ERROR_ARGUMENT, "batch: output %d: bias for token %d", index,
+                               output.bias[i].token);
+        }
+    }
+    return {};
+}
+
+Status check_output(const puna_model_spec& spec, const puna_batch_output& output, int32_t index) {
+    if (!output.values) {
+        return make_status(PUNA_ERROR_ARGUMENT, "batch: output %d: values is NULL", index);
+    }
+    switch (output.kind) {
+        case PUNA_ROW_OUTPUT_HIDDEN:
+        case PUNA_ROW_OUTPUT_LOGITS:
+            return {};
+        case PUNA_ROW_OUTPUT_ARGMAX:
+        case PUNA_ROW_OUTPUT_TOP_K:
+            return check_choice(spec, output, index);
+        default:
+            return make_status(PUNA_ERROR_UNSUPPORTED, "batch: output %d: kind %d is not known",
+                               index, output.kind);
+    }
+}
+
+}  // namespace
+
+Status check_batch(const LayerSet& layers, const puna_executor_options& options,
+                   const puna_batch& batch) {
+    PUNA_TRY(check_counts(layers, options, batch));
+    for (int32_t i = 0; i < batch.n_views; ++i) PUNA_TRY(check_view(options, batch.views[i], i));
+    for (int32_t i = 0; i < batch.n_rows; ++i) PUNA_TRY(check_row(layers, options, batch, i));
+    for (int32_t i = 0; i < batch.n_outputs; ++i) {
+        PUNA_TRY(check_output(layers.spec, batch.outputs[i], i));
+    }
+    return {};
+}
+
+}  // namespace puna::core

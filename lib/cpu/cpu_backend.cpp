@@ -1,0 +1,320 @@
+#include "cpu/cpu_backend.h"
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdio>
+#include <cstring>
+#include <new>
+#include <string>
+
+#include "base/cpu_features.h"
+#include "cpu/executor.h"
+#include "cpu/kernel_table.h"
+#include "cpu/layer_set.h"
+
+namespace puna::core {
+
+namespace {
+
+struct CpuBackend {
+    const puna_host_services* services;
+    KernelTable kernels;
+    std::string cpu_name;
+};
+
+// The opaque handles of the interface are these objects.
+const CpuBackend& self(const puna_backend* backend) {
+    return *reinterpret_cast<const CpuBackend*>(backend);
+}
+const LayerSet& self(const puna_layer_set* layers) {
+    return *reinterpret_cast<const LayerSet*>(layers);
+}
+Executor& self(puna_executor* executor) {
+    return *reinterpret_cast<Executor*>(executor);
+}
+
+void report(const Status& status, puna_error* error) {
+    if (!error) return;
+    const size_t size = error->struct_size == 0 ? sizeof *error : error->struct_size;
+    if (size < sizeof *error) return;
+    error->status = status.code();
+    std::snprintf(error->message, sizeof error->message, "%s", status.text());
+}
+
+// No exception leaves the backend, and every failure becomes a status with a text.
+template <class Call>
+puna_status guarded(puna_error* error, const Call& call) {
+    try {
+        const Status status = call();
+        if (!status.ok()) report(status, error);
+        return status.code();
+    } catch (const std::bad_alloc&) {
+        report(make_status(PUNA_ERROR_OUT_OF_MEMORY, "out of memory"), error);
+        return PUNA_ERROR_OUT_OF_MEMORY;
+    } catch (...) {
+        report(make_status(PUNA_ERROR_INTERNAL, "an exception reached the CPU backend's edge"),
+               error);
+        return PUNA_ERROR_INTERNAL;
+    }
+}
+
+Status null_argument(const char* name) {
+    return make_status(PUNA_ERROR_ARGUMENT, "%s is NULL", name);
+}
+
+// A struct of the interface that came in: there, and of this version.
+template <class Struct>
+Status check_struct(const Struct* value, const char* name) {
+    if (!value) return null_argument(name);
+    if (value->struct_size < sizeof(Struct)) {
+        return make_status(PUNA_ERROR_ARGUMENT, "%s: struct_size is %u, must be %zu", name,
+                           value->struct_size, sizeof(Struct));
+    }
+    return {};
+}
+
+Status check_device(int32_t device) {
+    if (device == 0) return {};
+    return make_status(PUNA_ERROR_NOT_FOUND, "the CPU backend has device 0 only, not %d", device);
+}
+
+Status check_services(const puna_host_services* services) {
+    PUNA_TRY(check_struct(services, "puna_host_services"));
+    if (!services->alloc || !services->free || !services->parallel || !services->now_ns) {
+        return make_status(PUNA_ERROR_ARGUMENT, "puna_host_services: a function is NULL");
+    }
+    return {};
+}
+
+puna_status PUNA_CALL create(const puna_host_services* services,
+                             const puna_backend_options* options, puna_backend** backend,
+                             puna_error* error) {
+    return guarded(error, [&]() -> Status {
+        PUNA_TRY(check_services(services));
+        if (options) PUNA_TRY(check_struct(options, "puna_backend_options"));
+        if (!backend) return null_argument("backend");
+        PUNA_TRY_ASSIGN(KernelTable kernels, choose_kernels(detect_cpu_features(),
+                                                            options ? options->kernels : nullptr));
+        auto made = std::make_unique<CpuBackend>(CpuBackend{services, kernels, cpu_brand()});
+        *backend = reinterpret_cast<puna_backend*>(made.release());
+        return {};
+    });
+}
+
+void PUNA_CALL destroy(puna_backend* backend) {
+    delete reinterpret_cast<CpuBackend*>(backend);
+}
+
+int32_t PUNA_CALL n_devices(const puna_backend* backend) {
+    return backend ? 1 : 0;
+}
+
+puna_status PUNA_CALL device_info(const puna_backend* backend, int32_t device,
+                                  puna_device_info* info, puna_error* error) {
+    return guarded(error, [&]() -> Status {
+        if (!backend) return null_argument("backend");
+        PUNA_TRY(check_struct(info, "puna_device_info"));
+        PUNA_TRY(check_device(device));
+        *info = {};
+        info->struct_size = sizeof *info;
+        std::snprintf(info->backend, sizeof info->backend, "cpu");
+        std::snprintf(info->name, sizeof info->name, "%s", self(backend).cpu_name.c_str());
+        std::snprintf(info->kernels, sizeof info->kernels, "%s", self(backend).kernels.name);
+        return {};
+    });
+}
+
+int32_t PUNA_CALL format_supported(const puna_backend* backend, int32_t format) {
+    return backend && self(backend).kernels.linear_of(format) ? 1 : 0;
+}
+
+Status check_request(const puna_backend* backend, const puna_layers_request* request) {
+    if (!backend) return null_argument("backend");
+    PUNA_TRY(check_struct(request, "puna_layers_request"));
+    PUNA_TRY(check_device(request->device));
+    return check_struct(request->spec, "puna_model_spec");
+}
+
+puna_status PUNA_CALL estimate(puna_backend* backend, const puna_layers_request* request,
+                               const puna_executor_options* options, puna_backend_estimate* out,
+                               puna_error* error) {
+    return guarded(error, [&]() -> Status {
+        PUNA_TRY(check_request(backend, request));
+        PUNA_TRY(check_struct(options, "puna_executor_options"));
+        PUNA_TRY(check_struct(out, "puna_backend_estimate"));
+        PUNA_TRY_ASSIGN(const auto layers,
+                        resolve_layers(*self(backend).services, self(backend).kernels, *request,
+                                       TensorData::kAbsent));
+        PUNA_TRY_ASSIGN(const ExecutorSizes sizes, Executor::measure(*layers, *options));
+        *out = {};
+        out->struct_size = sizeof *out;
+        out->weights_in_place = 1;
+        out->kv_bytes = sizes.kv_bytes;
+        out->scratch_bytes = sizes.scratch_bytes;
+        return {};
+    });
+}
+
+puna_status PUNA_CALL load_layers(puna_backend* backend, const puna_layers_request* request,
+                                  puna_layer_set** layers, puna_error* error) {
+    return guarded(error, [&]() -> Status {
+        PUNA_TRY(check_request(backend, request));
+        if (!layers) return null_argument("layers");
+        PUNA_TRY_ASSIGN(auto made, resolve_layers(*self(backend).services, self(backend).kernels,
+                                                  *request, TensorData::kPresent));
+        made->owner = request->owner;
+        made->release = request->release;
+        *layers = reinterpret_cast<puna_layer_set*>(made.release());
+        return {};
+    });
+}
+
+void PUNA_CALL destroy_layers(puna_layer_set* layers) {
+    delete reinterpret_cast<LayerSet*>(layers);
+}
+
+puna_status PUNA_CALL layers_info(const puna_layer_set* layers, puna_layers_info* info,
+                                  puna_error* error) {
+    return guarded(error, [&]() -> Status {
+        if (!layers) return null_argument("layers");
+        PUNA_TRY(check_struct(info, "puna_layers_info"));
+        *info = {};
+        info->struct_size = sizeof *info;
+        info->n_formats = static_cast<int32_t>(self(layers).formats.size());
+        return {};
+    });
+}
+
+puna_status PUNA_CALL layers_format(const puna_layer_set* layers, int32_t index,
+                                    puna_layers_format* format, puna_error* error) {
+    return guarded(error, [&]() -> Status {
+        if (!layers) return null_argument("layers");
+        PUNA_TRY(check_struct(format, "puna_layers_format"));
+        const auto& formats = self(layers).formats;
+        if (index < 0 || static_cast<size_t>(index) >= formats.size()) {
+            return make_status(PUNA_ERROR_ARGUMENT, "layers_format: index %d, there are %zu", index,
+                               formats.size());
+        }
+        *format = formats[static_cast<size_t>(index)];
+        return {};
+    });
+}
+
+puna_status PUNA_CALL create_executor(puna_layer_set* layers, const puna_executor_options* options,
+                                      puna_executor** executor, puna_error* error) {
+    return guarded(error, [&]() -> Status {
+        if (!layers) return null_argument("layers");
+        PUNA_TRY(check_struct(options, "puna_executor_options"));
+        if (!executor) return null_argument("executor");
+        PUNA_TRY_ASSIGN(auto made, Executor::create(self(layers), *options));
+        *executor = reinterpret_cast<puna_executor*>(made.release());
+        return {};
+    });
+}
+
+void PUNA_CALL destroy_executor(puna_executor* executor) {
+    delete reinterpret_cast<Executor*>(executor);
+}
+
+puna_status PUNA_CALL executor_memory(const puna_executor* executor, uint64_t* kv_bytes,
+                                      uint64_t* scratch_bytes, puna_error* error) {
+    return guarded(error, [&]() -> Status {
+        if (!executor) return null_argument("executor");
+        const ExecutorSizes sizes = reinterpret_cast<const Executor*>(executor)->sizes();
+        if (kv_bytes) *kv_bytes = sizes.kv_bytes;
+        if (scratch_bytes) *scratch_bytes = sizes.scratch_bytes;
+        return {};
+    });
+}
+
+puna_status PUNA_CALL begin(puna_executor* executor, const puna_batch* batch, puna_error* error) {
+    return guarded(error, [&]() -> Status {
+        if (!executor) return null_argument("executor");
+        PUNA_TRY(check_struct(batch, "puna_batch"));
+        return self(executor).begin(*batch);
+    });
+}
+
+puna_status PUNA_CALL advance(puna_executor* executor, int64_t deadline_ns,
+                              puna_interrupted_fn interrupted, void* user, puna_progress* progress,
+                              puna_error* error) {
+    return guarded(error, [&]() -> Status {
+        if (!executor) return null_argument("executor");
+        PUNA_TRY(check_struct(progress, "puna_progress"));
+        return self(executor).advance(deadline_ns, interrupted, user, progress);
+    });
+}
+
+void PUNA_CALL abandon(puna_executor* executor) {
+    if (executor) self(executor).abandon();
+}
+
+puna_status PUNA_CALL kv_move(puna_executor* executor, const puna_kv_move* moves, int32_t n_moves,
+                              puna_error* error) {
+    return guarded(error, [&]() -> Status {
+        if (!executor) return null_argument("executor");
+        if (n_moves < 0 || (n_moves > 0 && !moves)) return null_argument("moves");
+        return self(executor).kv_move({moves, static_cast<size_t>(n_moves)});
+    });
+}
+
+puna_status PUNA_CALL kv_read(puna_executor* executor, int32_t layer, int32_t keys_or_values,
+                              const int32_t* cells, int32_t n_cells, void* out, size_t size,
+                              puna_error* error) {
+    return guarded(error, [&]() -> Status {
+        if (!executor) return null_argument("executor");
+        if (n_cells < 0 || (n_cells > 0 && !cells)) return null_argument("cells");
+        if (size > 0 && !out) return null_argument("out");
+        return self(executor).kv_read(layer, keys_or_values, {cells, static_cast<size_t>(n_cells)},
+                                      static_cast<uint8_t*>(out), size);
+    });
+}
+
+puna_status PUNA_CALL kv_write(puna_executor* executor, int32_t layer, int32_t keys_or_values,
+                               const int32_t* cells, int32_t n_cells, const void* data, size_t size,
+                               puna_error* error) {
+    return guarded(error, [&]() -> Status {
+        if (!executor) return null_argument("executor");
+        if (n_cells < 0 || (n_cells > 0 && !cells)) return null_argument("cells");
+        if (size > 0 && !data) return null_argument("data");
+        return self(executor).kv_write(layer, keys_or_values, {cells, static_cast<size_t>(n_cells)},
+                                       static_cast<const uint8_t*>(data), size);
+    });
+}
+
+constexpr puna_backend_api kApi = {
+    sizeof(puna_backend_api),
+    PUNA_BACKEND_API_VERSION,
+    "cpu",
+    "built into libpuna",
+    create,
+    destroy,
+    n_devices,
+    device_info,
+    format_supported,
+    estimate,
+    load_layers,
+    destroy_layers,
+    layers_info,
+    layers_format,
+    nullptr,  // load_adapter
+    nullptr,  // destroy_adapter
+    create_executor,
+    destroy_executor,
+    executor_memory,
+    begin,
+    advance,
+    abandon,
+    kv_move,
+    nullptr,  // kv_drop: the cache is one block, nothing can be given back
+    kv_read,
+    kv_write,
+};
+
+}  // namespace
+
+const puna_backend_api* cpu_backend_api() {
+    return &kApi;
+}
+
+}  // namespace puna::core

@@ -1,0 +1,236 @@
+#include "cpu/forward.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "cpu/linear.h"
+#include "cpu/outputs.h"
+#include "cpu/rope.h"
+
+namespace puna::core {
+
+namespace {
+
+// Outputs are cut between threads at multiples of a cache line of floats.
+constexpr int64_t kOutputUnit = 16;
+// Fewer rows are normed by the caller before it starts the others: that takes less than a barrier.
+constexpr int32_t kFewRows = 4;
+
+Rows rows_of(const Forward& f, float* data, int64_t columns) {
+    return {data, columns, f.batch.n_rows};
+}
+
+// normed = norm(x) * gain
+void norm_rows(const Forward& f, const float* gain) {
+    const puna_model_spec& spec = f.layers.spec;
+    const auto norm = [&](Range rows) {
+        for (int64_t r = rows.begin; r < rows.end; ++r) {
+            f.layers.norm(f.scratch.x + r * spec.n_embd, gain, spec.n_embd, spec.norm_epsilon,
+                          f.scratch.normed + r * spec.n_embd);
+        }
+    };
+    if (f.batch.n_rows < kFewRows) {
+        norm({0, f.batch.n_rows});
+    } else {
+        f.workers.split(f.batch.n_rows, 1, norm);
+    }
+}
+
+// The heads of Q, K and V in one count: the whole of a head is one unit of work, from the product
+// to the cache.
+struct Head {
+    const Matrix& matrix;
+    const float* bias;
+    const float* norm;  // [head_dim_k] or null
+    int64_t column;     // of the head's matrix in a row of qkv
+    int32_t index;      // within its matrix
+    int32_t dim;
+    bool turns;
+    const KvHalf* cache;  // where it is kept; null for queries
+};
+
+Head head_of(const Forward& f, const LayerWeights& w, int64_t unit) {
+    const puna_model_spec& spec = f.layers.spec;
+    const int64_t q_columns = f.layers.q_columns();
+    const int64_t k_columns = f.layers.k_columns();
+    if (unit < spec.n_head) {
+        return {w.q,  w.q_bias, w.q_norm, 0, static_cast<int32_t>(unit), spec.head_dim_k,
+                true, nullptr};
+    }
+    unit -= spec.n_head;
+    if (unit < spec.n_head_kv) {
+        return {
+            w.k,  w.k_bias,       w.k_norm, q_columns, static_cast<int32_t>(unit), spec.head_dim_k,
+            true, &f.cache.keys()};
+    }
+    unit -= spec.n_head_kv;
+    return {w.v,
+            w.v_bias,
+            nullptr,
+            q_columns + k_columns,
+            static_cast<int32_t>(unit),
+            spec.head_dim_v,
+            false,
+            &f.cache.values()};
+}
+
+// One head of one row, after the product: norm, RoPE, and into the cache (keys and values) or
+// scaled for the scores (queries).
+void finish_head(const Forward& f, const Head& head, int32_t layer, int32_t row, float* values) {
+    const puna_model_spec& spec = f.layers.spec;
+    if (head.norm) f.layers.norm(values, head.norm, head.dim, spec.norm_epsilon, values);
+    if (head.turns) rope_turn(spec, f.scratch.rope + row * rope_table_size(spec), values);
+    if (head.cache) {
+        KvCache::store(*head.cache, layer, head.index, f.batch.rows[row].cell, values);
+    } else {
+        for (int32_t d = 0; d < head.dim; ++d) values[d] *= spec.attention_scale;
+    }
+}
+
+// q, k, v = Wq n + bq, Wk n + bk, Wv n + bv; QK norm; RoPE; k, v -> cache
+void project_qkv(const Forward& f, const LayerWeights& w, int32_t layer) {
+    const puna_model_spec& spec = f.layers.spec;
+    const int64_t columns = f.layers.q_columns() + f.layers.k_columns() + f.layers.v_columns();
+    const Rows normed = rows_of(f, f.scratch.normed, spec.n_embd);
+    f.workers.split(spec.n_head + 2 * int64_t{spec.n_head_kv}, 1, [&](Range units) {
+        for (int64_t unit = units.begin; unit < units.end; ++unit) {
+            const Head head = head_of(f, w, unit);
+            const int64_t begin = int64_t{head.index} * head.dim;
+            const Range outputs = {begin, begin + head.dim};
+            const Rows out = rows_of(f, f.scratch.qkv + head.column, columns);
+            multiply(head.matrix, outputs, normed, out);
+            add_bias(head.bias, outputs, out);
+            for (int32_t r = 0; r < f.batch.n_rows; ++r) {
+                finish_head(f, head, layer, r, out.row(r) + begin);
+            }
+        }
+    });
+}
+
+// attn[h] = sum_j softmax_j(q[h] . k_j * scale) v_j
+void attend_layer(const Forward& f, int32_t layer) {
+    const int64_t columns = f.layers.q_columns() + f.layers.k_columns() + f.layers.v_columns();
+    attend({f.layers, f.cache, f.workers, f.attention, f.scratch.partials, f.scratch.counters,
+            f.batch, layer, rows_of(f, f.scratch.qkv, columns),
+            rows_of(f, f.scratch.attn, f.layers.attn_columns())});
+}
+
+// x = x + residual_scale * (W input + b)
+void add_projection(const Forward& f, const Matrix& matrix, const float* bias, const Rows& input) {
+    const puna_model_spec& spec = f.layers.spec;
+    const Rows x = rows_of(f, f.scratch.x, spec.n_embd);
+    const Rows change = rows_of(f, f.scratch.change, spec.n_embd);
+    f.workers.split(spec.n_embd, kOutputUnit, [&](Range outputs) {
+        multiply(matrix, outputs, input, change);
+        add_bias(bias, outputs, change);
+        for (int32_t r = 0; r < f.batch.n_rows; ++r) {
+            const float* from = change.row(r);
+            float* to = x.row(r);
+            for (int64_t i = outputs.begin; i < outputs.end; ++i) {
+                to[i] += spec.residual_scale * from[i];
+            }
+        }
+    });
+}
+
+// gate = activation(Wgate n + bgate) * (Wup n + bup)
+void gate_up(const Forward& f, const LayerWeights& w) {
+    const puna_model_spec& spec = f.layers.spec;
+    const Rows normed = rows_of(f, f.scratch.normed, spec.n_embd);
+    const Rows gate = rows_of(f, f.scratch.gate, spec.n_ff);
+    const Rows up = rows_of(f, f.scratch.up, spec.n_ff);
+    f.workers.split(spec.n_ff, kOutputUnit, [&](Range outputs) {
+        multiply(w.gate, outputs, normed, gate);
+        add_bias(w.gate_bias, outputs, gate);
+        multiply(w.up, outputs, normed, up);
+        add_bias(w.up_bias, outputs, up);
+        for (int32_t r = 0; r < f.batch.n_rows; ++r) {
+            f.layers.activation(gate.row(r) + outputs.begin, up.row(r) + outputs.begin,
+                                outputs.end - outputs.begin);
+        }
+    });
+}
+
+// Logits of the first n rows of `normed`, into the outputs of the batch named in `outputs`.
+void run_logits(const Forward& f, int32_t n, const int32_t* outputs) {
+    const puna_model_spec& spec = f.layers.spec;
+    const Rows normed = {f.scratch.normed, spec.n_embd, n};
+    const Rows logits = {f.scratch.logits, spec.n_vocab, n};
+    f.workers.split(spec.n_vocab, kOutputUnit,
+                    [&](Range range) { multiply(f.layers.output, range, normed, logits); });
+    f.workers.split(n, 1, [&](Range rows) {
+        for (int64_t r = rows.begin; r < rows.end; ++r) {
+            scale_logits(spec, logits.row(r));
+            fill_output(spec.n_vocab, logits.row(r), f.batch.outputs[outputs[r]]);
+        }
+    });
+}
+
+}  // namespace
+
+void run_embedding(const Forward& f) {
+    const puna_model_spec& spec = f.layers.spec;
+    f.workers.split(f.batch.n_rows, kFewRows, [&](Range rows) {
+        for (int64_t r = rows.begin; r < rows.end; ++r) {
+            float* x = f.scratch.x + r * spec.n_embd;
+            if (f.layers.has_embedding) {
+                const Matrix& table = f.layers.token_embd;
+                table.dequantize(table.data + f.batch.rows[r].token * table.row_bytes, x,
+                                 spec.n_embd);
+                for (int32_t i = 0; i < spec.n_embd; ++i) x[i] *= spec.embedding_scale;
+            } else {
+                std::memcpy(x, f.batch.hidden_in + r * spec.n_embd,
+                            static_cast<size_t>(spec.n_embd) * sizeof *x);
+            }
+            if (f.scratch.rope) {
+                rope_table(spec, f.batch.rows[r].position, spec.rope_magnitude,
+                           f.scratch.rope + r * rope_table_size(spec));
+            }
+        }
+    });
+}
+
+void run_layer(const Forward& f, int32_t layer) {
+    const LayerWeights& w = f.layers.layers[static_cast<size_t>(layer)];
+    norm_rows(f, w.attn_norm);
+    project_qkv(f, w, layer);
+    attend_layer(f, layer);
+    add_projection(f, w.attn_output, w.attn_output_bias,
+                   rows_of(f, f.scratch.attn, f.layers.attn_columns()));
+    norm_rows(f, w.ffn_norm);
+    gate_up(f, w);
+    add_projection(f, w.down, w.down_bias, rows_of(f, f.scratch.gate, f.layers.spec.n_ff));
+}
+
+void run_head(const Forward& f) {
+    const puna_model_spec& spec = f.layers.spec;
+    int32_t outputs[kHeadRows];
+    int32_t n = 0;  // rows that wait for their logits
+    for (int32_t r = 0; r < f.batch.n_rows; ++r) {
+        const int32_t index = f.batch.rows[r].output;
+        if (index < 0) continue;
+        puna_batch_output& output = f.batch.outputs[index];
+        const bool hidden = output.kind == PUNA_ROW_OUTPUT_HIDDEN;
+        f.layers.norm(f.scratch.x + int64_t{r} * spec.n_embd, f.layers.output_norm, spec.n_embd,
+                      spec.norm_epsilon,
+                      hidden ? output.values : f.scratch.normed + int64_t{n} * spec.n_embd);
+        if (hidden) {
+            output.n_filled = spec.n_embd;
+            continue;
+        }
+        outputs[n++] = index;
+        if (n == kHeadRows) {
+            run_logits(f, n, outputs);
+            n = 0;
+        }
+    }
+    if (n > 0) run_logits(f, n, outputs);
+}
+
+void run_hidden_out(const Forward& f) {
+    std::memcpy(f.batch.hidden_out, f.scratch.x,
+                static_cast<size_t>(f.batch.n_rows) * static_cast<size_t>(f.layers.spec.n_embd) *
+                    sizeof(float));
+}
+
+}  // namespace puna::core

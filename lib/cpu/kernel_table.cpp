@@ -1,0 +1,151 @@
+#include "cpu/kernel_table.h"
+
+#include <bit>
+#include <cstring>
+#include <iterator>
+
+#include "cpu/kernel_sets.h"
+#include "puna/puna_backend.h"
+
+namespace puna::core {
+
+// Weights and cache are read as they lie in memory.
+static_assert(std::endian::native == std::endian::little);
+static_assert(static_cast<int32_t>(kKvPage) == static_cast<int32_t>(PUNA_KV_PAGE));
+
+namespace {
+
+template <class Fn>
+struct Row {
+    int32_t key;
+    Fn run;
+};
+
+// What one set brings; rows that it lacks come from lower sets.
+struct KernelSet {
+    const char* name;
+    uint64_t features;
+    std::span<const Row<LinearFn>> linear;               // by PUNA_FORMAT_*
+    std::span<const Row<AttentionFn>> attention_scores;  // by PUNA_KV_*
+    std::span<const Row<AttentionFn>> attention_values;  // by PUNA_KV_*
+    SoftmaxFn softmax;
+    std::span<const Row<NormFn>> norm;              // by PUNA_NORM_*
+    std::span<const Row<ActivationFn>> activation;  // by PUNA_ACTIVATION_*
+};
+
+constexpr Row<LinearFn> kLinearScalar[] = {
+    {PUNA_FORMAT_F32, linear_f32_scalar},
+    {PUNA_FORMAT_F16, linear_f16_scalar},
+    {PUNA_FORMAT_Q8_0, linear_q8_0_scalar},
+};
+constexpr Row<AttentionFn> kScoresScalar[] = {
+    {PUNA_KV_F16, attention_scores_f16_scalar},
+    {PUNA_KV_F32, attention_scores_f32_scalar},
+};
+constexpr Row<AttentionFn> kValuesScalar[] = {
+    {PUNA_KV_F16, attention_values_f16_scalar},
+    {PUNA_KV_F32, attention_values_f32_scalar},
+};
+constexpr Row<NormFn> kNormScalar[] = {
+    {PUNA_NORM_RMS, norm_rms_scalar},
+    {PUNA_NORM_LAYER, norm_layer_scalar},
+};
+constexpr Row<ActivationFn> kActivationScalar[] = {
+    {PUNA_ACTIVATION_SILU, activation_silu_scalar},
+    {PUNA_ACTIVATION_GELU, activation_gelu_scalar},
+    {PUNA_ACTIVATION_GELU_TANH, activation_gelu_tanh_scalar},
+};
+
+#if PUNA_HAVE_KERNELS_AVX512
+constexpr Row<LinearFn> kLinearAvx512[] = {
+    {PUNA_FORMAT_F32, linear_f32_avx512},
+    {PUNA_FORMAT_F16, linear_f16_avx512},
+    {PUNA_FORMAT_Q8_0, linear_q8_0_avx512},
+};
+constexpr Row<AttentionFn> kScoresAvx512[] = {
+    {PUNA_KV_F16, attention_scores_f16_avx512},
+    {PUNA_KV_F32, attention_scores_f32_avx512},
+};
+constexpr Row<AttentionFn> kValuesAvx512[] = {
+    {PUNA_KV_F16, attention_values_f16_avx512},
+    {PUNA_KV_F32, attention_values_f32_avx512},
+};
+constexpr Row<NormFn> kNormAvx512[] = {{PUNA_NORM_RMS, norm_rms_avx512}};
+constexpr Row<ActivationFn> kActivationAvx512[] = {
+    {PUNA_ACTIVATION_SILU, activation_silu_avx512},
+};
+#endif
+
+// The lowest first. A set inherits from those before it that its own features cover.
+constexpr KernelSet kSets[] = {
+    {"scalar", 0, kLinearScalar, kScoresScalar, kValuesScalar, softmax_scalar, kNormScalar,
+     kActivationScalar},
+#if PUNA_HAVE_KERNELS_AVX512
+    {"avx512", PUNA_KERNEL_SET_AVX512_FEATURES, kLinearAvx512, kScoresAvx512, kValuesAvx512,
+     softmax_avx512, kNormAvx512, kActivationAvx512},
+#endif
+};
+
+constexpr const char* kSetNames[] = {
+    "scalar",
+#if PUNA_HAVE_KERNELS_AVX512
+    "avx512",
+#endif
+};
+static_assert(std::size(kSets) == std::size(kSetNames));
+
+template <class Fn>
+void overlay(KernelEntry<Fn>* entries, std::span<const Row<Fn>> rows, const char* set) {
+    for (const Row<Fn>& row : rows) entries[row.key] = {row.run, set};
+}
+
+void overlay(KernelTable& table, const KernelSet& set) {
+    overlay(table.linear, set.linear, set.name);
+    overlay(table.attention_scores, set.attention_scores, set.name);
+    overlay(table.attention_values, set.attention_values, set.name);
+    overlay(table.norm, set.norm, set.name);
+    overlay(table.activation, set.activation, set.name);
+    if (set.softmax) table.softmax = {set.softmax, set.name};
+}
+
+bool covers(uint64_t features, uint64_t needed) {
+    return (needed & ~features) == 0;
+}
+
+Result<const KernelSet*> find_set(uint64_t cpu_features, const char* forced) {
+    const bool by_name = forced && *forced;
+    const KernelSet* found = nullptr;
+    for (const KernelSet& set : kSets) {
+        if (by_name ? std::strcmp(set.name, forced) == 0 : covers(cpu_features, set.features)) {
+            found = &set;
+        }
+    }
+    if (!found) {
+        return make_status(PUNA_ERROR_UNSUPPORTED, "kernels: this build has no kernel set '%s'",
+                           forced);
+    }
+    if (!covers(cpu_features, found->features)) {
+        return make_status(PUNA_ERROR_UNSUPPORTED,
+                           "kernels: this processor does not run the kernel set '%s'", forced);
+    }
+    return found;
+}
+
+}  // namespace
+
+std::span<const char* const> kernel_set_names() {
+    return kSetNames;
+}
+
+Result<KernelTable> choose_kernels(uint64_t cpu_features, const char* forced) {
+    PUNA_TRY_ASSIGN(const KernelSet* chosen, find_set(cpu_features, forced));
+    KernelTable table;
+    table.name = chosen->name;
+    table.features = chosen->features;
+    for (const KernelSet* set = kSets; set <= chosen; ++set) {
+        if (covers(chosen->features, set->features)) overlay(table, *set);
+    }
+    return table;
+}
+
+}  // namespace puna::core

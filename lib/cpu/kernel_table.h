@@ -1,0 +1,54 @@
+// The kernels in force: one table per backend object, chosen once.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "base/status.h"
+#include "cpu/kernels.h"
+
+namespace puna::core {
+
+// An entry keeps the name of the set it comes from: a set that lacks a kernel inherits that of the
+// next lower one, and what really runs can be reported.
+template <class Fn>
+struct KernelEntry {
+    Fn run = nullptr;  // null: no set in force has it
+    const char* set = "";
+};
+
+struct KernelTable {
+    static constexpr int32_t kFormats = 40;  // above every PUNA_FORMAT_*
+    static constexpr int32_t kKvTypes = 5;   // above every PUNA_KV_*
+    static constexpr int32_t kNorms = 3;
+    static constexpr int32_t kActivations = 4;
+
+    const char* name = "";
+    uint64_t features = 0;  // what the processor must have
+    KernelEntry<LinearFn> linear[kFormats];
+    KernelEntry<AttentionFn> attention_scores[kKvTypes];
+    KernelEntry<AttentionFn> attention_values[kKvTypes];
+    KernelEntry<SoftmaxFn> softmax;
+    KernelEntry<NormFn> norm[kNorms];
+    KernelEntry<ActivationFn> activation[kActivations];
+
+    // Null unless matrices in the format can be multiplied. Any number may be asked.
+    const KernelEntry<LinearFn>* linear_of(int32_t format) const {
+        if (format < 0 || format >= kFormats || !linear[format].run) return nullptr;
+        return &linear[format];
+    }
+    // True when the cache may hold elements of this type. Any number may be asked.
+    bool has_kv_type(int32_t type) const {
+        return type >= 0 && type < kKvTypes && attention_scores[type].run &&
+               attention_values[type].run;
+    }
+};
+
+// The names of the sets in this build, the lowest first.
+std::span<const char* const> kernel_set_names();
+
+// The best set that a processor with these features runs, or the one of this name: a name that the
+// build or the processor lacks is PUNA_ERROR_UNSUPPORTED. `forced` null or empty: none.
+Result<KernelTable> choose_kernels(uint64_t cpu_features, const char* forced);
+
+}  // namespace puna::core

@@ -1,0 +1,102 @@
+// What a kernel is: the functions that a kernel set may bring, and their contracts.
+//
+// Kernel files (kernels/<family>_<set>.cpp) are compiled with the flags of their set, so they must
+// not share inline functions with the rest of the program: they include this header, their own
+// helpers and intrinsics, use no templates of the standard library, and export only the functions
+// declared here. A new format is one file per set, one declaration here and one row in
+// kernel_table.cpp.
+#pragma once
+
+#include <cstdint>
+
+namespace puna::core {
+
+// ---- Linear layers ------------------------------------------------------------------------------
+
+// y[r][i] = sum_j W[i][j] x[r][j] for a block of weight rows and a block of activation rows.
+//
+// Every y[r][i] is computed by the same additions in the same order whatever n_out and n_rows are,
+// so that a result depends neither on the split of the work nor on the neighbours in a batch.
+struct LinearBlock {
+    const void* weights;  // [n_out] rows of row_bytes; not aligned
+    int64_t row_bytes;
+    int64_t n_in;    // a multiple of the format's block length
+    int64_t n_out;   // weight rows, streamed once per 4 activation rows
+    int32_t n_rows;  // activation rows
+    const float* x;  // [n_rows][n_in], rows x_stride floats apart
+    int64_t x_stride;
+    float* y;  // [n_rows][n_out], rows y_stride floats apart
+    int64_t y_stride;
+};
+using LinearFn = void (*)(const LinearBlock& block);
+
+void linear_f32_scalar(const LinearBlock& block);
+void linear_f16_scalar(const LinearBlock& block);
+void linear_q8_0_scalar(const LinearBlock& block);
+
+void linear_f32_avx512(const LinearBlock& block);
+void linear_f16_avx512(const LinearBlock& block);
+void linear_q8_0_avx512(const LinearBlock& block);
+
+// ---- Attention ----------------------------------------------------------------------------------
+
+enum : int32_t {
+    kKvPage = 32,           // PUNA_KV_PAGE
+    kAttentionChunk = 256,  // positions; chunks begin at multiples of it
+    kAttentionQueries = 8,  // query heads of a KV head that share one pass over its cache
+};
+
+// The part of one KV head's cache that one row sees within one chunk of positions. Keys lie
+// transposed within a page, so that scores need no sum across lanes and no width is special.
+// Lanes of cells that were never written may hold anything, NaN included: they are computed in
+// `scores` beside the visible ones, but never read by softmax and attention_values.
+struct AttentionChunk {
+    const float* q;          // [n_queries][head_dim_k], already scaled
+    const uint8_t* keys;     // page 0 of the head: [head_dim_k][kKvPage]
+    const uint8_t* values;   // page 0 of the head: [kKvPage][head_dim_v]
+    int64_t key_page_bytes;  // from a page to the next
+    int64_t value_page_bytes;
+    const int32_t* pages;  // of the sequence, from position 0
+    int32_t begin;         // visible positions: begin .. end - 1, all in one chunk
+    int32_t end;
+    int32_t n_queries;  // 1 .. kAttentionQueries
+    int32_t head_dim_k;
+    int32_t head_dim_v;
+    float* scores;  // [n_queries][kAttentionChunk], position p at p % kAttentionChunk
+    float* out;     // [n_queries][head_dim_v]
+};
+// attention_scores: scores[h][p] = q[h] . k[p]. attention_values: out[h] = sum_p scores[h][p] v[p].
+using AttentionFn = void (*)(const AttentionChunk& chunk);
+
+void attention_scores_f32_scalar(const AttentionChunk& chunk);
+void attention_scores_f16_scalar(const AttentionChunk& chunk);
+void attention_values_f32_scalar(const AttentionChunk& chunk);
+void attention_values_f16_scalar(const AttentionChunk& chunk);
+
+void attention_scores_f32_avx512(const AttentionChunk& chunk);
+void attention_scores_f16_avx512(const AttentionChunk& chunk);
+void attention_values_f32_avx512(const AttentionChunk& chunk);
+void attention_values_f16_avx512(const AttentionChunk& chunk);
+
+// ---- Vectors ------------------------------------------------------------------------------------
+
+// x[i] becomes exp(x[i] - largest), where `largest` is the largest of the n >= 1 values and goes
+// to *largest; returns the sum of the results.
+using SoftmaxFn = float (*)(float* x, int32_t n, float* largest);
+// out = norm(x) * gain; out may be x.
+using NormFn = void (*)(const float* x, const float* gain, int64_t n, float epsilon, float* out);
+// gate[i] = activation(gate[i]) * up[i].
+using ActivationFn = void (*)(float* gate, const float* up, int64_t n);
+
+float softmax_scalar(float* x, int32_t n, float* largest);
+void norm_rms_scalar(const float* x, const float* gain, int64_t n, float epsilon, float* out);
+void norm_layer_scalar(const float* x, const float* gain, int64_t n, float epsilon, float* out);
+void activation_silu_scalar(float* gate, const float* up, int64_t n);
+void activation_gelu_scalar(float* gate, const float* up, int64_t n);
+void activation_gelu_tanh_scalar(float* gate, const float* up, int64_t n);
+
+float softmax_avx512(float* x, int32_t n, float* largest);
+void norm_rms_avx512(const float* x, const float* gain, int64_t n, float epsilon, float* out);
+void activation_silu_avx512(float* gate, const float* up, int64_t n);
+
+}  // namespace puna::core

@@ -1,0 +1,39 @@
+#include "cpu/linear.h"
+
+#include <algorithm>
+
+namespace puna::core {
+
+namespace {
+
+// Weight rows that pass together under many activation rows: they stay in L2 meanwhile.
+constexpr int64_t kPanelBytes = 128 * 1024;
+
+}  // namespace
+
+void multiply(const Matrix& matrix, Range outputs, const Rows& x, const Rows& y) {
+    const int64_t panel = std::max<int64_t>(1, kPanelBytes / matrix.row_bytes);
+    for (int64_t begin = outputs.begin; begin < outputs.end; begin += panel) {
+        LinearBlock block;
+        block.weights = matrix.data + begin * matrix.row_bytes;
+        block.row_bytes = matrix.row_bytes;
+        block.n_in = matrix.columns;
+        block.n_out = std::min(panel, outputs.end - begin);
+        block.n_rows = x.n;
+        block.x = x.data;
+        block.x_stride = x.stride;
+        block.y = y.data + begin;
+        block.y_stride = y.stride;
+        matrix.multiply(block);
+    }
+}
+
+void add_bias(const float* bias, Range outputs, const Rows& y) {
+    if (!bias) return;
+    for (int32_t r = 0; r < y.n; ++r) {
+        float* row = y.row(r);
+        for (int64_t i = outputs.begin; i < outputs.end; ++i) row[i] += bias[i];
+    }
+}
+
+}  // namespace puna::core

@@ -1,0 +1,22 @@
+#include "model/load_progress.h"
+
+namespace puna::core {
+
+Status LoadProgress::report(double fraction) {
+    if (interrupted_ != nullptr && interrupted_(interrupted_user_) != 0) {
+        return make_status(PUNA_ERROR_CANCELLED, "the load was cancelled");
+    }
+    if (progress_ == nullptr) return {};
+    const double whole = begin_ + (end_ - begin_) * fraction;
+    while (next_mark_ <= kMarks && static_cast<double>(next_mark_) / kMarks <= whole) {
+        const float mark = static_cast<float>(next_mark_++) / kMarks;
+        if (progress_(mark, progress_user_) != 0) {
+            return make_status(PUNA_ERROR_CALLBACK_STOPPED,
+                               "the progress callback stopped the load at %.0f %%",
+                               static_cast<double>(mark) * 100);
+        }
+    }
+    return {};
+}
+
+}  // namespace puna::core

@@ -1,0 +1,15 @@
+#include "support/shared_files.h"
+
+#include <cstdlib>
+#include <fstream>
+
+namespace puna::test {
+
+std::string shared_file(std::string_view name) {
+    const char* directory = std::getenv("PUNA_SHARED_DIR");
+    std::string path = directory != nullptr ? directory : PUNA_SOURCE_DIR "/../shared";
+    path.append("/").append(name);
+    return std::ifstream(path).good() ? path : std::string();
+}
+
+}  // namespace puna::test
