@@ -65,6 +65,7 @@ void Host::fill_services(int n_threads) {
     services_.parallel = service_parallel;
     services_.now_ns = service_now_ns;
     services_.dequantize = service_dequantize;
+    services_.block_size = service_block_size;
 }
 
 void Host::parallel(int32_t n_parts, int32_t max_threads, puna_part_fn part, void* argument) {

@@ -223,6 +223,7 @@ Status ModelLoader::describe_tensors(std::span<const FoundTensor> found) {
     if (model_.tied_output) {
         puna_tensor output = model_.tensors.front();  // the embedding leads the family's table
         output.role = PUNA_TENSOR_OUTPUT;
+        output.is_tied = 1;
         model_.tensors.push_back(output);
     }
     return {};
