@@ -32,7 +32,7 @@ class CommandLine {
     template <class Number>
     CLI::Option* number(const std::string& name, Number& field, double low,
                         const std::string& help) {
-        return number(name, field, low, std::numeric_limits<double>::infinity(), help);
+        return number(name, field, low, std::numeric_limits<Number>::max(), help);
     }
     // A text, taken byte for byte.
     CLI::Option* text(const std::string& name, std::string& field, const std::string& type,

@@ -57,7 +57,13 @@ puna::Model load_model(const EngineOptions& options, const Interrupt& interrupt)
     if (!options.kernels.empty()) runtime_options.kernels = options.kernels.c_str();
     puna::ModelOptions model_options;
     model_options.n_gpu_layers = options.n_gpu_layers;
-    return load(options.model, runtime_options, model_options, interrupt);
+    puna::Model model = load(options.model, runtime_options, model_options, interrupt);
+    if (model.info().has_weights == 0) {
+        throw std::runtime_error(options.model +
+                                 ": a vocabulary without weights: good for 'puna tokenize' and "
+                                 "'puna detokenize' only");
+    }
+    return model;
 }
 
 puna::Model load_vocabulary(const std::string& path, const Interrupt& interrupt) {

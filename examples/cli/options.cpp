@@ -91,8 +91,8 @@ void add_model(CommandLine& line, std::string& model) {
 
 void add_engine_options(CommandLine& line, EngineOptions& options) {
     line.group("Speed and memory");
-    line.number("--threads", options.n_threads, 0, "Threads; 0: one per physical core");
-    line.number("--batch", options.n_batch, 1, "Tokens of the prompt to evaluate together");
+    line.number("--threads", options.n_threads, 0, 512, "Threads; 0: one per physical core");
+    line.number("--batch", options.n_batch, 1, 65536, "Tokens of the prompt to evaluate together");
     add_gpu_layers(line, options.n_gpu_layers);
     line.text("--kernels", options.kernels, "NAME",
               "CPU kernels: scalar, avx2, avx512, amx, neon,\n"

@@ -32,15 +32,27 @@ int64_t PUNA_CALL service_now_ns(puna_host*) {
     return now_ns();
 }
 
+Result<const BlockFormatInfo*> known_format(int32_t format) {
+    const BlockFormatInfo* info = find_block_format(static_cast<uint32_t>(format));
+    if (info != nullptr) return info;
+    return make_status(PUNA_ERROR_UNSUPPORTED, "no block format has number %d",
+                       static_cast<int>(format));
+}
+
 puna_status PUNA_CALL service_dequantize(puna_host*, int32_t format, const void* blocks, int64_t n,
                                          float* out, puna_error* error) {
-    const BlockFormatInfo* info = find_block_format(static_cast<uint32_t>(format));
-    if (info == nullptr) {
-        return fill_error(error,
-                          make_status(PUNA_ERROR_UNSUPPORTED, "no block format has number %d",
-                                      static_cast<int>(format)));
-    }
-    return fill_error(error, dequantize_row(info->format, blocks, out, n));
+    const auto info = known_format(format);
+    if (!info.ok()) return fill_error(error, info.status());
+    return fill_error(error, dequantize_row((*info)->format, blocks, out, n));
+}
+
+puna_status PUNA_CALL service_block_size(puna_host*, int32_t format, int32_t* n_elements,
+                                         int32_t* n_bytes, puna_error* error) {
+    const auto info = known_format(format);
+    if (!info.ok()) return fill_error(error, info.status());
+    *n_elements = static_cast<int32_t>((*info)->block_length);
+    *n_bytes = static_cast<int32_t>((*info)->block_bytes);
+    return fill_error(error, Status());
 }
 
 }  // namespace
