@@ -64,7 +64,7 @@ CLI::Validator CommandLine::range(double low, double high) {
         [low, high](const std::string& text) -> std::string {
             double value = 0;
             if (CLI::detail::lexical_cast(text, value) && value >= low && value <= high) return {};
-            const bool open = high >= std::numeric_limits<int32_t>::max();
+            const bool open = high >= std::numeric_limits<float>::max();
             return "must be " +
                    (open ? "a number of at least " + shortest(low)
                          : "from " + shortest(low) + " to " + shortest(high)) +

@@ -1,0 +1,133 @@
+"""Ctrl-C, and readers that go away."""
+
+import fcntl
+import json
+import os
+import signal
+import subprocess
+import time
+import unittest
+
+from program import EOS, FOLDER, PUNA, big_model, small_model
+
+SLOW = ("--kernels", "scalar", "--threads", "1", "--batch", "16")
+LONG_PROMPT = ("-p", "word " * 2500)
+ENDLESS = ("--temperature", "0", "--logit-bias", f"{EOS}:-inf")
+
+
+def start(*arguments, **options):
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
+    return subprocess.Popen([PUNA, *map(str, arguments)], **options)
+
+
+def wait_for_handler(process):
+    """Until the program catches Ctrl-C, where the system tells; a second elsewhere."""
+    status = f"/proc/{process.pid}/status"
+    if not os.path.exists(status):
+        return time.sleep(1)
+    for _ in range(3000):
+        with open(status) as lines:
+            caught = next(int(line.split()[1], 16) for line in lines if line.startswith("SigCgt"))
+        if caught >> (signal.SIGINT - 1) & 1:
+            return None
+        time.sleep(0.01)
+    raise AssertionError("no handler")
+
+
+class Interrupts(unittest.TestCase):
+    def interrupt(self, process):
+        begin = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+        self.assertEqual(process.returncode, 130, err)
+        return out, err, time.monotonic() - begin
+
+    def test_in_the_prompt(self):
+        process = start("run", big_model(), *LONG_PROMPT, *SLOW, "-n", "1")
+        wait_for_handler(process)
+        time.sleep(0.7)
+        self.assertIsNone(process.poll(), "the prompt is too short to be interrupted")
+        out, err, seconds = self.interrupt(process)
+        self.assertEqual(out, b"")
+        self.assertIn(b"generated: 0 tokens", err)
+        self.assertLess(seconds, 5)  # all of it would take minutes
+
+    def test_in_the_text(self):
+        process = start("run", big_model(), "-p", "a", "-n", "15000", *SLOW, *ENDLESS)
+        first = process.stdout.read(20)
+        out, err, _ = self.interrupt(process)
+        self.assertEqual(len(first), 20)
+        self.assertIn(b"generated: ", err)
+
+    def test_in_a_stream_of_json(self):
+        process = start("run", big_model(), "-p", "a", "-n", "15000", *SLOW, *ENDLESS, "--json",
+                        "--stream")
+        first = json.loads(process.stdout.readline())
+        self.assertIsNone(first["choices"][0]["finish_reason"])
+        out, _, _ = self.interrupt(process)
+        last = [json.loads(line) for line in out.splitlines()][-1]
+        self.assertEqual(last["choices"][0]["finish_reason"], "cancelled")
+        self.assertLess(last["usage"]["completion_tokens"], 15000)
+
+    def test_json_document(self):
+        process = start("run", big_model(), *LONG_PROMPT, *SLOW, "--json")
+        wait_for_handler(process)
+        time.sleep(0.7)
+        out, _, _ = self.interrupt(process)
+        reply = json.loads(out)
+        self.assertEqual(reply["choices"][0]["finish_reason"], "cancelled")
+        self.assertEqual(reply["choices"][0]["text"], "")
+
+    def test_while_it_waits_for_standard_input(self):
+        for command in (["run", small_model()], ["tokenize", small_model()],
+                        ["detokenize", small_model()],
+                        ["logits", small_model(), "--tokens", "@-", "--out", "-"]):
+            process = start(*command, stdin=subprocess.PIPE)
+            wait_for_handler(process)
+            time.sleep(0.2)
+            stdin, process.stdin = process.stdin, None  # left open
+            self.assertEqual(self.interrupt(process)[:2], (b"", b""), command)
+            stdin.close()
+
+    def test_logits_leave_no_file(self):
+        folder = sorted(os.listdir(FOLDER))
+        process = start("logits", big_model(), "--tokens", ",".join(["5"] * 4000), "--out",
+                        FOLDER / "never.f32", *SLOW)
+        wait_for_handler(process)
+        time.sleep(0.7)
+        self.interrupt(process)
+        self.assertNotIn("never.f32", "".join(sorted(os.listdir(FOLDER))))
+        self.assertLessEqual(set(folder), set(os.listdir(FOLDER)))
+
+    def test_the_second_one_ends_it_at_once(self):
+        process = start("run", big_model(), "-p", "a", "-n", "15000", *ENDLESS, "--json", "--stream")
+        if hasattr(fcntl, "F_SETPIPE_SZ"):
+            fcntl.fcntl(process.stdout, fcntl.F_SETPIPE_SZ, 4096)
+        time.sleep(3)  # nobody reads: it is stuck in writing
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.3)
+        self.assertIsNone(process.poll())
+        process.send_signal(signal.SIGINT)
+        self.assertEqual(process.wait(timeout=30), -signal.SIGINT)
+        process.communicate()
+
+
+class ClosedPipes(unittest.TestCase):
+    def close_early(self, **options):
+        process = start("run", big_model(), "-p", "a", "-n", "15000", *ENDLESS, **options)
+        self.assertEqual(len(process.stdout.read(3)), 3)
+        process.stdout.close()
+        self.assertEqual(process.stderr.read(), b"")
+        process.stderr.close()
+        return process.wait(timeout=60)
+
+    def test_head(self):
+        self.assertEqual(self.close_early(), -signal.SIGPIPE)
+
+    def test_signal_ignored(self):
+        ignore = lambda: signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+        self.assertEqual(self.close_early(preexec_fn=ignore, restore_signals=False), 1)
+
+
+if __name__ == "__main__":
+    unittest.main()

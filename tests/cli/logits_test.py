@@ -1,0 +1,84 @@
+"""puna logits."""
+
+import array
+import os
+import sys
+import unittest
+
+from program import FOLDER, PUNA, check_failure, document, output, puna, small_model
+
+N_VOCAB = 512
+TOKENS = [1] + [(i * 37) % 500 + 3 for i in range(40)]
+OUT = FOLDER / "logits.f32"
+
+
+def rows_of(data):
+    numbers = array.array("f", data)
+    if sys.byteorder == "big":
+        numbers.byteswap()
+    return [numbers[i:i + N_VOCAB] for i in range(0, len(numbers), N_VOCAB)]
+
+
+def logits(*options, tokens=TOKENS, stdin=b""):
+    output("logits", small_model(), "--tokens", ",".join(map(str, tokens)), "--out", OUT, *options,
+           stdin=stdin)
+    return OUT.read_bytes()
+
+
+class Logits(unittest.TestCase):
+    def test_rows(self):
+        rows = rows_of(logits())
+        self.assertEqual([len(row) for row in rows], [N_VOCAB] * len(TOKENS))
+        # A row depends on what stands before it alone.
+        for row, alone in zip(rows, rows_of(logits(tokens=TOKENS[:7]))):
+            self.assertLess(max(abs(a - b) for a, b in zip(row, alone)), 1e-2)
+
+    def test_last_row_predicts_what_run_says(self):
+        tokens = document("tokenize", small_model(), stdin=b"a story")["tokens"]
+        row = rows_of(logits(tokens=tokens))[-1]
+        reply = document("run", small_model(), "-p", "a story", "-n", "1", "--temperature", "0",
+                         "--json", "--logprobs", "1")
+        best = max(range(N_VOCAB), key=row.__getitem__)
+        self.assertEqual(reply["choices"][0]["logprobs"]["token_ids"], [best])
+
+    def test_options_change_rounding_at_most(self):
+        rows = rows_of(logits())
+        for options in (("--batch", "1"), ("--batch", "7"), ("--batch", "65536"),
+                        ("--threads", "1"), ("--threads", "2"), ("--kernels", "scalar"),
+                        ("--kv-type-k", "f32", "--kv-type-v", "f32"), ("--gpu-layers", "0")):
+            for row, other in zip(rows, rows_of(logits(*options))):
+                self.assertLess(max(abs(a - b) for a, b in zip(row, other)), 0.1, options)
+
+    def test_sources_and_targets(self):
+        data = logits()
+        text = ",".join(map(str, TOKENS))
+        path = FOLDER / "t\u00f6kens.json"
+        path.write_text(f'{{"tokens":[{text}]}}')
+        out = FOLDER / "\u51fa\u529b.f32"
+        output("logits", small_model(), "--tokens", f"@{path}", "--out", out)
+        self.assertEqual(out.read_bytes(), data)
+        self.assertEqual(output("logits", small_model(), "--tokens", "@-", "--out", "-",
+                                stdin=text.encode()), data)
+
+    def test_longer_than_the_training_context(self):
+        tokens = [1] + [5] * 599
+        self.assertEqual(len(logits("--batch", "100", tokens=tokens)), 600 * N_VOCAB * 4)
+
+    def test_failures_leave_the_old_file(self):
+        OUT.write_bytes(b"old")
+        folder = sorted(os.listdir(FOLDER))
+        run = lambda tokens, out=OUT: puna("logits", small_model(), "--tokens", tokens, "--out", out)
+        check_failure(self, run("1,512"), 1, "--tokens", "512")
+        check_failure(self, run("[]"), 1, "--tokens")
+        check_failure(self, run("@no/such/file"), 1, "no/such/file")
+        check_failure(self, run("1", FOLDER / "no" / "such"), 1, "such")
+        check_failure(self, run("1", FOLDER), 1, str(FOLDER))
+        check_failure(self, puna("logits", "no.gguf", "--tokens", "1", "--out", OUT), 1, "no.gguf")
+        if os.path.exists("/dev/full"):
+            check_failure(self, run("1,2,3", "/dev/full"), 1, "/dev/full")
+        self.assertEqual(OUT.read_bytes(), b"old")
+        self.assertEqual(sorted(os.listdir(FOLDER)), folder)
+
+
+if __name__ == "__main__":
+    unittest.main()

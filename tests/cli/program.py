@@ -1,0 +1,68 @@
+"""The programs under test, and models for them."""
+
+import atexit
+import functools
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import tempfile
+
+BIN = pathlib.Path(os.environ["PUNA_PROGRAM_DIR"])
+SHARED = pathlib.Path(os.environ.get("PUNA_SHARED_DIR")
+                      or pathlib.Path(os.environ["PUNA_SOURCE_DIR"]) / "../shared").resolve()
+PUNA = BIN / "puna"
+EOS = 2  # of the random models
+
+FOLDER = pathlib.Path(tempfile.mkdtemp(prefix="puna-cli-"))
+atexit.register(shutil.rmtree, FOLDER, ignore_errors=True)
+
+
+@functools.lru_cache(None)
+def random_model(*options):
+    path = FOLDER / ("model" + "".join(options) + ".gguf")
+    subprocess.run([BIN / "puna-random-model", path, *options], check=True)
+    return path
+
+
+def small_model():
+    return random_model("--n-layer", "2", "--n-embd", "64", "--n-head", "4", "--n-head-kv", "2",
+                        "--n-ff", "128", "--n-vocab", "512")
+
+
+def big_model():
+    """Slow enough to be interrupted: many layers, each of them quick."""
+    return random_model("--n-layer", "24", "--n-ctx-train", "16384")
+
+
+def puna(*arguments, stdin=b"", **options):
+    return subprocess.run([PUNA, *map(str_or_bytes, arguments)], input=stdin, capture_output=True,
+                          timeout=120, **options)
+
+
+def str_or_bytes(argument):
+    return argument if isinstance(argument, (str, bytes)) else str(argument)
+
+
+def output(*arguments, stdin=b"", **options):
+    result = puna(*arguments, stdin=stdin, **options)
+    assert result.returncode == 0, (arguments, result)
+    return result.stdout
+
+
+def document(*arguments, **options):
+    """The one JSON document of a call: one line of UTF-8."""
+    text = output(*arguments, **options).decode("utf-8")
+    assert text.endswith("\n") and text.count("\n") == 1, text
+    return json.loads(text)
+
+
+def check_failure(test, result, status, *words):
+    """One line on standard error that has the words, nothing on standard output."""
+    text = result.stderr.decode("utf-8")
+    test.assertEqual(result.returncode, status, text)
+    test.assertEqual(result.stdout, b"")
+    test.assertTrue(text.startswith("puna: ") and text.count("\n") == 1, text)
+    for word in words:
+        test.assertIn(word, text)
