@@ -1,25 +1,32 @@
-# The tests in C++: puna_unit_tests from unit/, puna_golden_tests from golden/. Suites that are
-# about threads say so in their name; ctest -L unit finds them, and so does -L tsan.
+# The tests in C++: puna_unit_tests from unit/, puna_golden_tests from golden/, puna_stress_tests
+# from stress/. Suites that are about threads say so in their name; ctest -L unit finds them, and so
+# does -L tsan.
 
 find_package(GTest REQUIRED)
 include(GoogleTest)
 set(thread_suites "*Thread*:*Concurren*:*Cancel*:*Pool*:*Mutex*:*Busy*:*Parallel*")
 
-# Plugins for the backend registry, built as their authors would: against puna_backend.h alone.
-file(GLOB plugin_sources CONFIGURE_DEPENDS plugins/*.c plugins/*.cpp)
-set(plugins "")
-foreach(source IN LISTS plugin_sources)
-    cmake_path(GET source STEM name)
-    add_library(${name} MODULE EXCLUDE_FROM_ALL ${source})
+# Plugins for the backend registry, built as their authors would: against puna_backend.h alone, with
+# nothing of puna linked and nothing exported but the entry.
+set(plugin_exports "${CMAKE_CURRENT_SOURCE_DIR}/plugins/exports.map")
+function(puna_add_test_plugin name)
+    add_library(${name} MODULE EXCLUDE_FROM_ALL ${ARGN})
     target_include_directories(${name} PRIVATE "${PROJECT_SOURCE_DIR}/include")
     target_link_libraries(${name} PRIVATE puna_build_options)
     set_target_properties(${name} PROPERTIES PREFIX "" SUFFIX ".plugin"
         LIBRARY_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/plugins")
-    list(APPEND plugins ${name})
-endforeach()
+    if(NOT APPLE AND NOT WIN32) # templates of the standard library are visible symbols
+        target_link_options(${name} PRIVATE "LINKER:--version-script=${plugin_exports}")
+        set_target_properties(${name} PROPERTIES LINK_DEPENDS "${plugin_exports}")
+    endif()
+    set_property(GLOBAL APPEND PROPERTY puna_test_plugins ${name})
+endfunction()
+add_subdirectory(plugins)
+add_subdirectory(fake_backend)
+get_property(plugins GLOBAL PROPERTY puna_test_plugins)
 
-foreach(kind IN ITEMS unit golden)
-    file(GLOB sources CONFIGURE_DEPENDS ${kind}/*_test.cpp)
+foreach(kind IN ITEMS unit golden stress)
+    file(GLOB sources CONFIGURE_DEPENDS ${kind}/*.cpp)
     if(NOT sources)
         continue()
     endif()

@@ -161,15 +161,18 @@ int run_command(const Arguments& arguments) {
     RunOptions options;
     if (!parse(options, arguments)) return kDone;
     const Interrupt interrupt;
-    const std::string prompt = read_prompt(options, interrupt);
 
     Timings timings;
-    const auto start = Clock::now();
+    auto start = Clock::now();
     const puna::Model model = load_model(options.engine, interrupt);
+    timings.load_seconds = seconds_since(start);
+
+    const std::string prompt = read_prompt(options, interrupt);
     const auto tokens = prompt_tokens(model, prompt, options.tokenize);
     const int32_t n_ctx = context_size(options, tokens.size(), model.info().n_ctx_train);
+    start = Clock::now();
     puna::Context context(model, context_options(options.engine, n_ctx));
-    timings.load_seconds = seconds_since(start);
+    timings.load_seconds += seconds_since(start);
 
     puna::Sequence sequence = context.sequence();
     puna::Generation generation =

@@ -133,7 +133,8 @@ Result<std::string> text_of(Call&& call) {
 
 template <class Call>
 Result<std::vector<Token>> tokens_of(std::int32_t first_guess, Call&& call) {
-    std::vector<Token> tokens(static_cast<std::size_t>(first_guess));
+    // Not empty: a call without a buffer gives the count alone and succeeds.
+    std::vector<Token> tokens(static_cast<std::size_t>(first_guess) + 1);
     std::int32_t count = 0;
     Failure failure;
     for (int attempt = 0; attempt < 2; ++attempt) {
@@ -649,6 +650,7 @@ struct Event {
     std::int32_t n_prefill = 0;
     std::int32_t n_prefill_done = 0;
     std::int32_t n_generated = 0;
+    std::int32_t n_sequence = 0;
     float logprob = 0;
     std::string_view text;
     std::span<const puna_logprob> logprobs;
@@ -674,10 +676,16 @@ class Generation {
                      raw.n_prefill,
                      raw.n_prefill_done,
                      raw.n_generated,
+                     raw.n_sequence,
                      raw.logprob,
                      {raw.text, raw.text_size},
                      {raw.logprobs, static_cast<std::size_t>(raw.n_logprobs)},
                      {raw.logits, static_cast<std::size_t>(raw.n_logits)}};
+    }
+    Result<void> try_pause(bool paused) {
+        return detail::checked([&](puna_error* error) {
+            return puna_generation_pause(handle(), paused ? 1 : 0, error);
+        });
     }
     Result<void> try_accept(Token token) {
         return detail::checked(
@@ -702,6 +710,9 @@ class Generation {
 #if PUNA_HPP_EXCEPTIONS
     Event next(std::chrono::microseconds budget = {}) {
         return detail::unwrap(try_next(budget));
+    }
+    void pause(bool paused) {
+        detail::unwrap(try_pause(paused));
     }
     void accept(Token token) {
         detail::unwrap(try_accept(token));
@@ -911,6 +922,12 @@ class Sequence {
     detail::Owner<puna_sequence, puna_sequence_destroy> handle_;
 };
 
+/// Generations after a step: with an event to fetch, and that can still go on.
+struct StepCounts {
+    std::int32_t n_ready = 0;
+    std::int32_t n_active = 0;
+};
+
 class Context {
   public:
     static Result<Context> try_create(const Model& model, const ContextOptions& options = {}) {
@@ -929,11 +946,10 @@ class Context {
         if (!result.ok()) return result.failure();
         return Sequence(handle);
     }
-    /// The number of generations with an event to fetch.
-    Result<std::int32_t> try_step(std::chrono::microseconds budget = {}) {
-        return detail::value_of(std::int32_t{0}, [&](std::int32_t* n_ready, puna_error* error) {
-            return puna_context_step(handle(), detail::microseconds(budget), n_ready, nullptr,
-                                     error);
+    Result<StepCounts> try_step(std::chrono::microseconds budget = {}) {
+        return detail::value_of(StepCounts{}, [&](StepCounts* counts, puna_error* error) {
+            return puna_context_step(handle(), detail::microseconds(budget), &counts->n_ready,
+                                     &counts->n_active, error);
         });
     }
     Result<void> try_warm_up() {
@@ -956,7 +972,7 @@ class Context {
     Sequence sequence() {
         return detail::unwrap(try_sequence());
     }
-    std::int32_t step(std::chrono::microseconds budget = {}) {
+    StepCounts step(std::chrono::microseconds budget = {}) {
         return detail::unwrap(try_step(budget));
     }
     void warm_up() {

@@ -39,12 +39,16 @@ Result<const puna_backend_api*> plugin_table(const SharedLibrary& library,
                            "install the plugin of the same version",
                            path.c_str(), PUNA_BACKEND_API_VERSION, puna_version());
     }
-    if (api->struct_size < sizeof(puna_backend_api) ||
-        api->api_version != PUNA_BACKEND_API_VERSION || !is_complete(*api)) {
+    if (api->api_version != PUNA_BACKEND_API_VERSION) {
         return make_status(PUNA_ERROR_BACKEND_VERSION,
                            "%s: built for backend interface %u, this library has %u: install the "
                            "plugin of the same version",
                            path.c_str(), api->api_version, PUNA_BACKEND_API_VERSION);
+    }
+    if (api->struct_size < sizeof(puna_backend_api) || !is_complete(*api)) {
+        return make_status(PUNA_ERROR_BACKEND_VERSION,
+                           "%s: its table lacks functions of backend interface %u", path.c_str(),
+                           PUNA_BACKEND_API_VERSION);
     }
     return api;
 }

@@ -36,10 +36,12 @@ puna_status PUNA_CALL puna_context_step(puna_context* context, int32_t budget_us
     return guarded(error, [&]() -> Status {
         PUNA_REQUIRE(context);
         if (budget_us < 0) return make_status(PUNA_ERROR_ARGUMENT, "budget_us is negative");
-        const ContextCall call(context->object, nullptr, nullptr);
+        // Our own: a callback may destroy the handle.
+        const std::shared_ptr<Context> object = context->object;
+        const ContextCall call(object, nullptr, nullptr);
         PUNA_TRY(call.status());
-        const Status status = context->object->step_within(budget_us);
-        context->object->count_ready(n_ready, n_active);
+        const Status status = object->step_within(budget_us);
+        object->count_ready(n_ready, n_active);
         return status;
     });
 }

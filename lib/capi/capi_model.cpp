@@ -56,7 +56,10 @@ puna_status PUNA_CALL puna_model_load(puna_runtime* runtime, const puna_source* 
         PUNA_REQUIRE(model);
         SourceDuty duty;
         PUNA_TRY(read_sources(sources, n_sources, duty));
-        PUNA_TRY(runtime->object->check_process());
+        // Our own: a callback may destroy the handle.
+        const std::shared_ptr<Runtime> object = runtime->object;
+        PUNA_TRY(object->check_process());
+        const Runtime::Call call(object);
         puna_model_options whole;
         PUNA_TRY(read_options(options, "puna_model_options", &whole));
         if (whole.reserved != nullptr) {
@@ -64,7 +67,7 @@ puna_status PUNA_CALL puna_model_load(puna_runtime* runtime, const puna_source* 
         }
         auto handle = std::make_unique<puna_model>();
         const auto cancel = whole.cancel ? whole.cancel->object : nullptr;
-        PUNA_TRY_ASSIGN(handle->object, Model::load(runtime->object, duty, whole, cancel));
+        PUNA_TRY_ASSIGN(handle->object, Model::load(object, duty, whole, cancel));
         *model = handle.release();
         return {};
     });
@@ -85,13 +88,15 @@ puna_status PUNA_CALL puna_model_estimate(puna_runtime* runtime, const puna_sour
         PUNA_REQUIRE(sources);
         SourceDuty duty;
         PUNA_TRY(read_sources(sources, n_sources, duty));
-        PUNA_TRY(runtime->object->check_process());
+        const std::shared_ptr<Runtime> object = runtime->object;
+        PUNA_TRY(object->check_process());
+        const Runtime::Call call(object);
         puna_model_options model_whole;
         PUNA_TRY(read_options(model_options, "puna_model_options", &model_whole));
         puna_context_options context_whole;
         PUNA_TRY(read_options(context_options, "puna_context_options", &context_whole));
         return write_struct(estimate, "estimate", [&](puna_memory_estimate* whole) {
-            return estimate_memory(*runtime->object, duty, model_whole, context_whole, whole);
+            return estimate_memory(*object, duty, model_whole, context_whole, whole);
         });
     });
 }
@@ -100,6 +105,7 @@ puna_status PUNA_CALL puna_model_get_info(const puna_model* model, puna_model_in
                                           puna_error* error) {
     return guarded(error, [&]() -> Status {
         PUNA_REQUIRE(model);
+        PUNA_TRY(model->object->runtime().check_process());
         return write_struct(
             info, "info", [&](puna_model_info* whole) { return model->object->fill_info(whole); });
     });
@@ -114,6 +120,7 @@ puna_status PUNA_CALL puna_model_metadata_key(const puna_model* model, int32_t i
                                               size_t capacity, size_t* needed, puna_error* error) {
     return guarded(error, [&]() -> Status {
         PUNA_REQUIRE(model);
+        PUNA_TRY(model->object->runtime().check_process());
         const auto entries = model->object->file().metadata().entries();
         if (index < 0 || static_cast<size_t>(index) >= entries.size()) {
             return make_status(PUNA_ERROR_NOT_FOUND, "key %d: there are %zu",
@@ -128,6 +135,7 @@ puna_status PUNA_CALL puna_model_metadata_value(const puna_model* model, const c
                                                 size_t* needed, puna_error* error) {
     return guarded(error, [&]() -> Status {
         PUNA_REQUIRE(model);
+        PUNA_TRY(model->object->runtime().check_process());
         PUNA_TRY_ASSIGN(const auto name, read_text(key, key_size, "key"));
         PUNA_TRY_ASSIGN(const auto text, model->object->metadata_text(name));
         return write_text(text, buffer, capacity, needed);
@@ -142,6 +150,7 @@ puna_status PUNA_CALL puna_model_tensor(const puna_model* model, int32_t index,
                                         puna_tensor_info* info, puna_error* error) {
     return guarded(error, [&]() -> Status {
         PUNA_REQUIRE(model);
+        PUNA_TRY(model->object->runtime().check_process());
         return write_struct(info, "info", [&](puna_tensor_info* whole) {
             return model->object->fill_tensor_info(index, whole);
         });
@@ -156,6 +165,7 @@ puna_status PUNA_CALL puna_model_format(const puna_model* model, int32_t index,
                                         puna_format_info* info, puna_error* error) {
     return guarded(error, [&]() -> Status {
         PUNA_REQUIRE(model);
+        PUNA_TRY(model->object->runtime().check_process());
         return write_struct(info, "info", [&](puna_format_info* whole) {
             return model->object->fill_format_info(index, whole);
         });
@@ -171,6 +181,7 @@ puna_status PUNA_CALL puna_adapter_load(puna_model* model, const puna_source* so
         PUNA_REQUIRE(adapter);
         SourceDuty duty;
         PUNA_TRY(read_sources(sources, n_sources, duty));
+        PUNA_TRY(model->object->runtime().check_process());
         return make_status(PUNA_ERROR_UNSUPPORTED, "adapters are not in this version");
     });
 }

@@ -54,7 +54,7 @@ puna_status PUNA_CALL puna_runtime_create(const puna_runtime_options* options,
 
 void PUNA_CALL puna_runtime_destroy(puna_runtime* runtime) {
     if (runtime == nullptr || runtime->object->is_forked()) return;
-    runtime->object->detach();
+    runtime->object->close();
     delete runtime;
 }
 
@@ -62,9 +62,12 @@ puna_status PUNA_CALL puna_runtime_load_backend(puna_runtime* runtime, const cha
                                                 size_t path_size, puna_error* error) {
     return guarded(error, [&]() -> Status {
         PUNA_REQUIRE(runtime);
-        PUNA_TRY(runtime->object->check_process());
+        // Our own: a callback may destroy the handle.
+        const std::shared_ptr<Runtime> object = runtime->object;
+        PUNA_TRY(object->check_process());
+        const Runtime::Call call(object);
         PUNA_TRY_ASSIGN(const auto text, read_text(path, path_size, "path"));
-        return runtime->object->backends().load_plugin(std::string(text));
+        return object->backends().load_plugin(std::string(text));
     });
 }
 

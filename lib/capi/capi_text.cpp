@@ -28,6 +28,7 @@ puna_status PUNA_CALL puna_model_tokenize(const puna_model* model, const char* t
                                           int32_t capacity, int32_t* n_tokens, puna_error* error) {
     return guarded(error, [&]() -> Status {
         PUNA_REQUIRE(model);
+        PUNA_TRY(model->object->runtime().check_process());
         PUNA_TRY_ASSIGN(const auto bytes, read_text(text, text_size, "text"));
         std::vector<int32_t> found;
         PUNA_TRY(model->object->tokenize(bytes, flags, found));
@@ -40,6 +41,7 @@ puna_status PUNA_CALL puna_model_detokenize(const puna_model* model, const int32
                                             size_t capacity, size_t* needed, puna_error* error) {
     return guarded(error, [&]() -> Status {
         PUNA_REQUIRE(model);
+        PUNA_TRY(model->object->runtime().check_process());
         if (n_tokens < 0) return make_status(PUNA_ERROR_ARGUMENT, "n_tokens is negative");
         if (n_tokens > 0) PUNA_REQUIRE(tokens);
         if ((flags & ~(PUNA_DETOKENIZE_SPECIAL | PUNA_DETOKENIZE_CONTINUE)) != 0) {
@@ -61,6 +63,7 @@ puna_status PUNA_CALL puna_model_token(const puna_model* model, int32_t token,
                                        puna_token_info* info, puna_error* error) {
     return guarded(error, [&]() -> Status {
         PUNA_REQUIRE(model);
+        PUNA_TRY(model->object->runtime().check_process());
         const Vocabulary& vocabulary = model->object->vocabulary();
         PUNA_TRY(check_token(vocabulary, token));
         return write_struct(info, "info", [&](puna_token_info* whole) {
@@ -76,6 +79,7 @@ puna_status PUNA_CALL puna_model_token_text(const puna_model* model, int32_t tok
                                             size_t capacity, size_t* needed, puna_error* error) {
     return guarded(error, [&]() -> Status {
         PUNA_REQUIRE(model);
+        PUNA_TRY(model->object->runtime().check_process());
         PUNA_TRY(check_token(model->object->vocabulary(), token));
         return write_text(model->object->vocabulary().text(token), buffer, capacity, needed);
     });
@@ -85,6 +89,7 @@ puna_status PUNA_CALL puna_model_find_token(const puna_model* model, const char*
                                             size_t text_size, int32_t* token, puna_error* error) {
     return guarded(error, [&]() -> Status {
         PUNA_REQUIRE(model);
+        PUNA_TRY(model->object->runtime().check_process());
         PUNA_REQUIRE(token);
         PUNA_TRY_ASSIGN(const auto bytes, read_text(text, text_size, "text"));
         const int32_t found = model->object->vocabulary().find(bytes);
@@ -106,6 +111,7 @@ puna_status PUNA_CALL puna_model_chat_text(const puna_model* model, const puna_c
                                            size_t*, puna_error* error) {
     return guarded(error, [&]() -> Status {
         PUNA_REQUIRE(model);
+        PUNA_TRY(model->object->runtime().check_process());
         return chat_templates_missing();
     });
 }
@@ -115,6 +121,7 @@ puna_status PUNA_CALL puna_model_chat_tokens(const puna_model* model, const puna
                                              int32_t*, puna_error* error) {
     return guarded(error, [&]() -> Status {
         PUNA_REQUIRE(model);
+        PUNA_TRY(model->object->runtime().check_process());
         return chat_templates_missing();
     });
 }

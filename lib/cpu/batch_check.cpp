@@ -71,7 +71,9 @@ Status check_row(const LayerSet& layers, const puna_executor_options& options,
         return refuse("cell", row.cell);
     }
     if (row.adapter != -1) return refuse("adapter", row.adapter);
-    if (row.output < -1 || row.output >= batch.n_outputs) return refuse("output", row.output);
+    if (layers.has_head && (row.output < -1 || row.output >= batch.n_outputs)) {
+        return refuse("output", row.output);
+    }
     return {};
 }
 

@@ -1,13 +1,13 @@
 #include "cpu/cpu_backend.h"
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdio>
-#include <cstring>
+#include <memory>
 #include <new>
 #include <string>
 
 #include "base/cpu_features.h"
+#include "base/error.h"
 #include "cpu/executor.h"
 #include "cpu/kernel_table.h"
 #include "cpu/layer_set.h"
@@ -33,28 +33,17 @@ Executor& self(puna_executor* executor) {
     return *reinterpret_cast<Executor*>(executor);
 }
 
-void report(const Status& status, puna_error* error) {
-    if (!error) return;
-    const size_t size = error->struct_size == 0 ? sizeof *error : error->struct_size;
-    if (size < sizeof *error) return;
-    error->status = status.code();
-    std::snprintf(error->message, sizeof error->message, "%s", status.text());
-}
-
 // No exception leaves the backend, and every failure becomes a status with a text.
 template <class Call>
 puna_status guarded(puna_error* error, const Call& call) {
     try {
         const Status status = call();
-        if (!status.ok()) report(status, error);
-        return status.code();
+        return status.ok() ? PUNA_OK : fill_error(error, status);
     } catch (const std::bad_alloc&) {
-        report(make_status(PUNA_ERROR_OUT_OF_MEMORY, "out of memory"), error);
-        return PUNA_ERROR_OUT_OF_MEMORY;
+        return fill_error(error, make_status(PUNA_ERROR_OUT_OF_MEMORY, "out of memory"));
     } catch (...) {
-        report(make_status(PUNA_ERROR_INTERNAL, "an exception reached the CPU backend's edge"),
-               error);
-        return PUNA_ERROR_INTERNAL;
+        return fill_error(
+            error, make_status(PUNA_ERROR_INTERNAL, "an exception reached the CPU backend's edge"));
     }
 }
 

@@ -19,8 +19,10 @@ class CallGate {
     bool enter(const void* generation, const void* sequence);
     void leave();
 
-    // Polled by the running call between layers: somebody wants something.
-    bool needs_attention() const { return n_waiting_.load(std::memory_order_acquire) != 0; }
+    // Polled by the running call between layers: somebody waits, or it is to end.
+    bool needs_attention() const {
+        return n_waiting_.load(std::memory_order_acquire) != 0 || is_cancelled();
+    }
     // The running call is on a handle that is being destroyed.
     bool is_cancelled() const { return is_cancelled_.load(std::memory_order_acquire); }
 

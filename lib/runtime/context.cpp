@@ -71,6 +71,15 @@ Result<std::shared_ptr<Context>> Context::create(std::shared_ptr<Model> model,
     PUNA_TRY_ASSIGN(context->evaluator_,
                     Evaluator::create(context->model_->parts(), context->model_->n_embd(),
                                       context->model_->runtime().allocator(), wanted));
+    LogSink& log = context->model_->runtime().log();
+    if (wanted.n_ctx > context->model_->n_ctx_train()) {
+        log.log(PUNA_LOG_WARNING, "n_ctx %d is more than the %d tokens the model was trained for",
+                static_cast<int>(wanted.n_ctx), static_cast<int>(context->model_->n_ctx_train()));
+    }
+    log.log(PUNA_LOG_INFO, "context: n_ctx %d, %d cells, %llu bytes of KV cache, %llu of scratch",
+            static_cast<int>(wanted.n_ctx), static_cast<int>(wanted.n_cells),
+            static_cast<unsigned long long>(context->evaluator_->kv_bytes()),
+            static_cast<unsigned long long>(context->evaluator_->scratch_bytes()));
     return context;
 }
 
@@ -157,9 +166,10 @@ void Context::release_finished() {
 void Context::close_generation(const std::shared_ptr<Generation>& generation) {
     MutexLock lock(gate_.mutex());
     generation->is_doomed = true;
-    if (generation->is_detached || gate_.is_own_call()) return;  // the latter: done by leave()
+    if (generation->is_detached) return;
     if (gate_.is_busy()) {
         if (gate_.is_on(generation.get())) gate_.cancel_call();
+        if (gate_.is_own_call()) return;  // leave() does the rest
         gate_.wait_until([&] { return !gate_.is_busy() || generation->is_detached; });
     }
     if (generation->is_detached) return;
@@ -169,8 +179,9 @@ void Context::close_generation(const std::shared_ptr<Generation>& generation) {
 
 void Context::close(const void* handle) {
     MutexLock lock(gate_.mutex());
-    if (!gate_.is_busy() || gate_.is_own_call() || !gate_.is_on(handle)) return;
+    if (!gate_.is_busy() || !gate_.is_on(handle)) return;
     gate_.cancel_call();
+    if (gate_.is_own_call()) return;
     const uint64_t call = gate_.call_number();
     gate_.wait_until([&] { return !gate_.is_busy() || gate_.call_number() != call; });
 }
@@ -217,7 +228,8 @@ Status Context::warm_up() {
 void Context::reset() {
     abandon_batch();
     for (const auto& generation : generations_) generation->finish(PUNA_FINISH_ERROR);
-    for (Sequence* sequence : lock_sequences().sequences) sequence->truncate(0);
+    const SequenceList list(*this);
+    for (Sequence* sequence : list.sequences) sequence->truncate(0);
     broken_ = Status();
 }
 

@@ -55,12 +55,20 @@ Status check_output(const EvaluatePlan& plan, size_t n_tokens, const float* out,
                        out_size, n_rows, row_bytes);
 }
 
-// Takes pending tokens back on every way out but one.
-class PendingTokens {
+// Gives up the batch and takes pending tokens back on every way out but one, exceptions included.
+class Attempt {
   public:
-    explicit PendingTokens(Sequence& sequence) : sequence_(sequence) {}
-    ~PendingTokens() { sequence_.rollback(); }  // after a commit nothing is pending
+    Attempt(Evaluator& evaluator, Sequence& sequence)
+        : evaluator_(evaluator), sequence_(sequence) {}
+    ~Attempt() {
+        evaluator_.abandon();  // its outputs point to memory that goes now
+        sequence_.rollback();  // after a commit nothing is pending
+    }
+    Attempt(const Attempt&) = delete;
+    Attempt& operator=(const Attempt&) = delete;
+
   private:
+    Evaluator& evaluator_;
     Sequence& sequence_;
 };
 
@@ -86,7 +94,7 @@ Status Context::evaluate(Sequence& sequence, std::span<const int32_t> tokens,
         return make_status(PUNA_ERROR_ARGUMENT, "the sequence is empty: it has no last token");
     }
     PUNA_TRY(finish_batch());
-    const PendingTokens rollback(sequence);
+    const Attempt attempt(*evaluator_, sequence);
     PUNA_TRY(sequence.add_pending(tokens));
     PUNA_TRY(evaluate_rows(sequence, plan, cancel, out));
     sequence.commit();
@@ -162,10 +170,7 @@ Status Context::advance_to_end(const std::shared_ptr<Cancel>& cancel) {
         if (done) return {};
         // Nobody else's rows are in this batch, so serving the others does not touch it.
         if (Status status = serve_interruption(); !status.ok()) return status;
-        if (is_triggered(cancel)) {
-            evaluator_->abandon();
-            return make_status(PUNA_ERROR_CANCELLED, "cancelled");
-        }
+        if (is_triggered(cancel)) return make_status(PUNA_ERROR_CANCELLED, "cancelled");
     }
 }
 

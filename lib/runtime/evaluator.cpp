@@ -102,8 +102,10 @@ Status Evaluator::begin_stage() {
     batch.rows = rows_.data();
     batch.n_views = static_cast<int32_t>(views_.size());
     batch.views = views_.data();
-    batch.n_outputs = static_cast<int32_t>(outputs_.size());
-    batch.outputs = outputs_.data();
+    if (stage.has_head) {
+        batch.n_outputs = static_cast<int32_t>(outputs_.size());
+        batch.outputs = outputs_.data();
+    }
     // Stages alternate between the two halves of the buffer.
     if (stage_ > 0) batch.hidden_in = hidden + (stage_ - 1) % 2 * hidden_size;
     if (!stage.has_head) batch.hidden_out = hidden + stage_ % 2 * hidden_size;

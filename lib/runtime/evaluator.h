@@ -48,7 +48,7 @@ class Evaluator {
         return outputs_[static_cast<size_t>(index)];
     }
 
-    // Layers run by all batches, the head not counted.
+    // Layers run by all batches, the head counted as one.
     uint64_t n_layers_run() const { return n_layers_run_; }
     uint64_t kv_bytes() const { return kv_bytes_; }
     uint64_t scratch_bytes() const { return scratch_bytes_; }

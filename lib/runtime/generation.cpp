@@ -24,6 +24,7 @@ Status check_options(const GenerationSetup& setup, int32_t n_ctx) {
     PUNA_TRY(check_enum("n_keep", options.n_keep, n_ctx - 1));
     PUNA_TRY(check_enum("prompt_mode", options.prompt_mode, PUNA_PROMPT_REPLACE));
     PUNA_TRY(check_enum("n_logprobs", options.n_logprobs, kMaxLogprobs));
+    PUNA_TRY(check_enum("grammar_kind", options.grammar_kind, PUNA_GRAMMAR_JSON_SCHEMA));
     if (options.grammar != nullptr) {
         return make_status(PUNA_ERROR_UNSUPPORTED, "grammar: grammars are not in this version");
     }
@@ -110,13 +111,21 @@ Status Generation::place_prompt(std::span<const int32_t> prompt) {
             sequence.tokens().size(), static_cast<size_t>(sequence.n_unshifted())));
         const auto differ =
             std::mismatch(tokens.begin(), tokens.end(), prompt.begin(), prompt.end()).first;
-        n_reused_ = static_cast<int32_t>(differ - tokens.begin());
-        sequence.truncate(n_reused_);
-        prompt = prompt.subspan(static_cast<size_t>(n_reused_));
-    } else if (setup_.options.when_full == PUNA_FULL_SHIFT) {
-        PUNA_TRY(make_room(n_prompt_));
+        const auto n_kept = differ - tokens.begin();
+        sequence.truncate(static_cast<int32_t>(n_kept));
+        prompt = prompt.subspan(static_cast<size_t>(n_kept));
+    } else {
+        if (setup_.options.when_full == PUNA_FULL_SHIFT) PUNA_TRY(make_room(n_prompt_));
+        prompt_begin_ = sequence.length();
     }
-    return sequence.add_pending(prompt);
+    PUNA_TRY(sequence.add_pending(prompt));
+    measure_prefill();
+    return {};
+}
+
+void Generation::measure_prefill() {
+    prefill_begin_ = next_position();
+    n_prefill_ = sequence_->n_total() - prefill_begin_;
 }
 
 // Drops tokens of the sequence so that the prompt fits behind the rest.
@@ -173,12 +182,9 @@ bool Generation::prepare() {
     Context& context = sequence_->context();
     if (in_prompt_ && !is_prepared_) {
         if (context.reuses_prefixes()) {
-            const int32_t n = sequence_->reuse_prefix(sequence_->n_total() - 1);
-            n_reused_ += n;
-            context.count_reused(n);
+            context.count_reused(sequence_->reuse_prefix(sequence_->n_total() - 1));
         }
-        prefill_begin_ = next_position();
-        n_prefill_ = sequence_->n_total() - prefill_begin_;
+        measure_prefill();
     }
     // An evaluation that is cut off leaves its cells undefined, also one that is done again.
     const int32_t begin = next_position();
@@ -216,10 +222,15 @@ void Generation::on_rows_done(int32_t end, const puna_batch_output* output) {
     try {
         failure_ = on_evaluated(output);
     } catch (const std::bad_alloc&) {
-        // Other generations of the batch must still get their results, so it ends here.
-        failure_ = make_status(PUNA_ERROR_OUT_OF_MEMORY, "no memory for an event");
-        finish(PUNA_FINISH_ERROR);
+        // Other generations of the batch must still get their results.
+        failure_ = end_without_memory();
     }
+}
+
+// A token may have been taken by half: there is no going on from here.
+Status Generation::end_without_memory() {
+    finish(PUNA_FINISH_ERROR);
+    return make_status(PUNA_ERROR_OUT_OF_MEMORY, "no memory for an event");
 }
 
 Status Generation::on_evaluated(const puna_batch_output* output) {
@@ -317,7 +328,12 @@ bool Generation::feed_text(int32_t token, std::string& text) {
         if (!status.ok()) spelled.clear();
     }
     n_text_fed_ += spelled.size();
-    text_ends_.push_back(n_text_fed_);
+    // What is spelled ends the tokens before, which had only parts of its first character; this one
+    // ends too unless a part of the next is held back.
+    const bool is_complete = detokenizer_.n_held() == 0;
+    if (is_complete) ++n_unended_;
+    if (is_complete || !spelled.empty()) end_open_tokens();
+    if (!is_complete) ++n_unended_;
     bool stopped = false;
     if (setup_.stops.empty()) {
         text += spelled;
@@ -334,6 +350,8 @@ bool Generation::flush_text(std::string& text) {
     const size_t before = text.size();
     std::string rest;
     detokenizer_.finish(rest);
+    n_text_fed_ += rest.size();
+    end_open_tokens();
     bool stopped = false;
     if (setup_.stops.empty()) {
         text += rest;
@@ -345,13 +363,18 @@ bool Generation::flush_text(std::string& text) {
     return stopped;
 }
 
+void Generation::end_open_tokens() {
+    text_ends_.insert(text_ends_.end(), n_unended_, n_text_fed_);
+    n_unended_ = 0;
+}
+
 void Generation::finish(int32_t reason) {
     if (is_done()) return;
     finish_ = reason;
     awaits_answer_ = false;
     sequence_->rollback();
     sequence_->set_generation(nullptr);
-    n_sequence_text_ = sequence_->length() - static_cast<int32_t>(text_ends_.size());
+    n_sequence_ = sequence_->length();
 }
 
 void Generation::cancel() {
@@ -390,7 +413,7 @@ Status Generation::poll(puna_event* event) {
         is_done_seen_ = true;
     }
     current_.n_generated = n_generated_;
-    current_.n_sequence = sequence_->length();
+    current_.n_sequence = is_done() ? n_sequence_ : sequence_->length();
     fill_event(current_, event);
     return {};
 }
@@ -422,22 +445,27 @@ Status Generation::accept(int32_t token) {
     }
     PUNA_TRY(check_tokens(std::span(&token, 1), model().n_vocab()));
     PUNA_TRY(make_room_for_token());
-    PUNA_TRY(take_token(token));
     awaits_answer_ = false;
-    return {};
+    try {
+        return take_token(token);
+    } catch (const std::bad_alloc&) {
+        return end_without_memory();
+    }
 }
 
 void Generation::fill_info(puna_generation_info* info) const {
     info->seed = sampler_->seed();
     info->n_prompt = n_prompt_;
-    info->n_prompt_reused = n_reused_;
+    info->n_prompt_reused = std::max(0, prefill_begin_ - prompt_begin_);
     info->n_generated = n_generated_;
     info->finish = finish_;
     info->stop_index = finish_ == PUNA_FINISH_STOP ? stop_matcher_.found() : -1;
     info->n_drafted = 0;
     info->n_draft_accepted = 0;
     info->n_dropped = n_dropped_;
-    info->n_sequence_text = is_done() ? n_sequence_text_ : sequence_->length();
+    info->n_sequence_text =
+        is_done() ? n_sequence_ - static_cast<int32_t>(text_ends_.size() + n_unended_)
+                  : sequence_->length();
     info->prompt_seconds = prompt_seconds_;
     info->decode_seconds = decode_seconds_;
 }

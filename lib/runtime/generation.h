@@ -88,12 +88,15 @@ class Generation {
                std::unique_ptr<Sampler> sampler);
 
     Status place_prompt(std::span<const int32_t> prompt);
+    void measure_prefill();
     Status make_room(int32_t n_tokens);
     Status on_evaluated(const puna_batch_output* output);
     Status make_room_for_token();
     Status take_token(int32_t token);
+    Status end_without_memory();
     bool feed_text(int32_t token, std::string& text);
     bool flush_text(std::string& text);
+    void end_open_tokens();
     void fill_event(const Event& source, puna_event* event) const;
     bool samples_from_logits() const;
     const Model& model() const;
@@ -121,7 +124,7 @@ class Generation {
     bool is_done_seen_ = false;
     int32_t finish_ = PUNA_FINISH_NONE;
     int32_t n_prompt_ = 0;
-    int32_t n_reused_ = 0;
+    int32_t prompt_begin_ = 0;   // its first position
     int32_t prefill_begin_ = 0;  // the first position that had to be evaluated
     int32_t n_prefill_ = 0;
     int32_t n_generated_ = 0;
@@ -129,12 +132,14 @@ class Generation {
     double prompt_seconds_ = 0;
     double decode_seconds_ = 0;
 
-    // Bytes of text that tokens spelled, and that the stop matcher let through; and where the text
-    // of each token ends that is not through yet.
+    // Bytes of text that tokens spelled, and that the stop matcher let through; where the text of
+    // each token ends that is not through yet; and how many tokens the detokenizer waits with: they
+    // end in a character that is not complete.
     uint64_t n_text_fed_ = 0;
     uint64_t n_text_out_ = 0;
     std::deque<uint64_t> text_ends_;
-    int32_t n_sequence_text_ = 0;
+    size_t n_unended_ = 0;
+    int32_t n_sequence_ = 0;  // tokens of the sequence when this was done
 };
 
 }  // namespace puna::core

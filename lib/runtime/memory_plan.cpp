@@ -34,6 +34,10 @@ Status add_part(const LoadedModel& model, const PartPlan& plan, int32_t weights_
     return {};
 }
 
+int32_t PUNA_CALL is_closed(void* runtime) {
+    return static_cast<const Runtime*>(runtime)->is_closed() ? 1 : 0;
+}
+
 }  // namespace
 
 Status estimate_memory(Runtime& runtime, SourceDuty& sources,
@@ -45,7 +49,7 @@ Status estimate_memory(Runtime& runtime, SourceDuty& sources,
     load_options.contents =
         model_options.vocab_only != 0 ? ModelContents::kVocabulary : ModelContents::kHeaders;
     load_options.disable_mmap = model_options.disable_mmap != 0;
-    LoadProgress progress;
+    LoadProgress progress(nullptr, nullptr, is_closed, &runtime);
     PUNA_TRY_ASSIGN(const auto model,
                     load_model(sources.take(), load_options, runtime.allocator(), progress));
     if (!model->has_weights()) return {};

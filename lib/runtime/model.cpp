@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/utf8.h"
+#include "model/fingerprint.h"
 #include "runtime/part_plan.h"
 
 namespace puna::core {
@@ -16,8 +17,15 @@ void PUNA_CALL release_file(void* owner) {
     delete static_cast<std::shared_ptr<LoadedModel>*>(owner);
 }
 
+// What may end a load.
+struct LoadWatch {
+    const Runtime& runtime;
+    const std::shared_ptr<Cancel> cancel;
+};
+
 int32_t PUNA_CALL cancel_wanted(void* user) {
-    return is_triggered(*static_cast<const std::shared_ptr<Cancel>*>(user)) ? 1 : 0;
+    const LoadWatch& watch = *static_cast<const LoadWatch*>(user);
+    return watch.runtime.is_closed() || is_triggered(watch.cancel) ? 1 : 0;
 }
 
 // Whole characters only, with a NUL; the text of files is not trusted to be UTF-8.
@@ -30,9 +38,16 @@ void copy_text(char (&out)[N], std::string_view text) {
     out[length] = '\0';
 }
 
-// How far a backend is with its part of a load.
+// A backend's part of a load, and why it was stopped, which the backend cannot tell.
+struct Upload {
+    LoadProgress& progress;
+    Status stopped;
+};
+
 int32_t PUNA_CALL report_upload(float fraction, void* user) {
-    return static_cast<LoadProgress*>(user)->report(fraction).ok() ? 0 : 1;
+    auto& upload = *static_cast<Upload*>(user);
+    upload.stopped = upload.progress.report(fraction);
+    return upload.stopped.ok() ? 0 : 1;
 }
 
 }  // namespace
@@ -59,8 +74,8 @@ Result<std::shared_ptr<Model>> Model::load(std::shared_ptr<Runtime> runtime, Sou
                                            const puna_model_options& options,
                                            std::shared_ptr<Cancel> cancel) {
     std::shared_ptr<Model> model(new Model(std::move(runtime)));
-    LoadProgress progress(options.progress, options.progress_user, cancel ? cancel_wanted : nullptr,
-                          &cancel);
+    LoadWatch watch = {model->runtime(), std::move(cancel)};
+    LoadProgress progress(options.progress, options.progress_user, cancel_wanted, &watch);
     PUNA_TRY(model->open(sources, options, progress));
     return model;
 }
@@ -101,6 +116,11 @@ Status Model::load_parts(const puna_model_options& options, LoadProgress& progre
     parts_.reserve(plan.size());
     for (const PartPlan& part : plan) PUNA_TRY(load_part(part, options, progress));
     for (const ModelPart& part : parts_) PUNA_TRY(read_formats(part));
+    for (const puna_format_info& format : formats_) {
+        runtime_->log().log(PUNA_LOG_INFO, "%s: %d tensors in %s on device %d by %s kernels",
+                            file_->metadata().name().c_str(), static_cast<int>(format.n_tensors),
+                            format.format, static_cast<int>(format.device), format.kernels);
+    }
     return {};
 }
 
@@ -112,7 +132,8 @@ Status Model::load_part(const PartPlan& plan, const puna_model_options& options,
     request.owner = owner.get();
     request.release = release_file;
     request.progress = report_upload;
-    request.progress_user = &progress;
+    Upload upload{progress, {}};
+    request.progress_user = &upload;
     ModelPart part;
     part.backend = plan.device.backend;
     part.device = plan.device_number;
@@ -121,7 +142,10 @@ Status Model::load_part(const PartPlan& plan, const puna_model_options& options,
     puna_error error = PUNA_ERROR_INIT;
     const puna_status code =
         part.api().load_layers(part.backend->instance(), &request, &part.layers, &error);
-    if (code != PUNA_OK) return status_from(code, error).within(file_->metadata().name().c_str());
+    if (code != PUNA_OK) {
+        PUNA_TRY(upload.stopped);
+        return status_from(code, error).within(file_->metadata().name().c_str());
+    }
     owner.release();  // the layer set's now
     parts_.push_back(std::move(part));
     if (plan.device.is_gpu) n_gpu_layers_ = plan.n_layers;
@@ -162,6 +186,12 @@ int64_t Model::mapped_bytes() const {
 
 int32_t Model::n_vocab() const {
     return has_weights() ? file_->hyper.n_vocab : static_cast<int32_t>(vocabulary_->n_vocab());
+}
+
+uint64_t Model::fingerprint() const {
+    MutexLock lock(fingerprint_mutex_);
+    if (!fingerprint_) fingerprint_ = fingerprint_of(*file_);
+    return *fingerprint_;
 }
 
 Status Model::tokenize(std::string_view text, int32_t flags, std::vector<int32_t>& out) const {

@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/mutex.h"
 #include "model/model_loader.h"
 #include "runtime/cancel.h"
 #include "runtime/model_part.h"
@@ -44,6 +45,9 @@ class Model {
     // In the order of their layers.
     std::span<const ModelPart> parts() const { return parts_; }
 
+    // Tells this model from others; with weights. Computed when first asked for.
+    uint64_t fingerprint() const;
+
     // `flags`: PUNA_TOKENIZE_*. On failure `out` is unchanged.
     Status tokenize(std::string_view text, int32_t flags, std::vector<int32_t>& out) const;
 
@@ -70,6 +74,8 @@ class Model {
     std::vector<ModelPart> parts_;
     std::vector<puna_format_info> formats_;
     int32_t n_gpu_layers_ = 0;
+    mutable Mutex fingerprint_mutex_;
+    mutable std::optional<uint64_t> fingerprint_;
 };
 
 }  // namespace puna::core

@@ -4,6 +4,7 @@
 
 #include "base/cpu_topology.h"
 #include "base/process.h"
+#include "base/thread.h"
 
 namespace puna::core {
 namespace {
@@ -54,6 +55,43 @@ Status Runtime::open(const puna_runtime_options& options) {
     PUNA_TRY_ASSIGN(backends_, BackendRegistry::create(*host_, kernels_wanted(options)));
     if (options.disable_backend_search == 0) backends_->search();
     return {};
+}
+
+Runtime::Call::Call(std::shared_ptr<Runtime> runtime)
+    : runtime_(std::move(runtime)), thread_(current_thread_id()) {
+    const MutexLock lock(runtime_->calls_mutex_);
+    next_ = std::exchange(runtime_->calls_, this);
+}
+
+Runtime::Call::~Call() {
+    const MutexLock lock(runtime_->calls_mutex_);
+    Call** link = &runtime_->calls_;
+    while (*link != this) link = &(*link)->next_;
+    *link = next_;
+    runtime_->calls_ended_.fetch_add(1, std::memory_order_relaxed);
+    futex_wake_all(runtime_->calls_ended_);
+}
+
+void Runtime::close() {
+    is_closed_.store(true, std::memory_order_release);
+    log_.detach();
+    for (;;) {
+        uint32_t seen = 0;
+        {
+            const MutexLock lock(calls_mutex_);
+            if (!others_are_calling()) return;
+            seen = calls_ended_.load(std::memory_order_relaxed);
+        }
+        futex_wait(calls_ended_, seen);
+    }
+}
+
+bool Runtime::others_are_calling() const {
+    const uintptr_t self = current_thread_id();
+    for (const Call* call = calls_; call != nullptr; call = call->next_) {
+        if (call->thread_ != self) return true;
+    }
+    return false;
 }
 
 bool Runtime::is_forked() const {

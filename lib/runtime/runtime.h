@@ -8,6 +8,7 @@
 #include "backend/host.h"
 #include "base/allocator.h"
 #include "base/log.h"
+#include "base/mutex.h"
 
 namespace puna::core {
 
@@ -37,8 +38,26 @@ class Runtime {
     bool is_forked() const;
     // PUNA_ERROR_FORKED there.
     Status check_process() const;
-    // The user's handle is gone: no further log call.
-    void detach() { log_.detach(); }
+
+    // A load, estimate or search for devices under way, on the stack of its thread.
+    class Call {
+      public:
+        explicit Call(std::shared_ptr<Runtime> runtime);
+        ~Call();
+        Call(const Call&) = delete;
+        Call& operator=(const Call&) = delete;
+
+      private:
+        friend class Runtime;
+        const std::shared_ptr<Runtime> runtime_;
+        const uintptr_t thread_;
+        Call* next_ = nullptr;
+    };
+    // The user gave the handle back: calls end as cancelled and there is no further log call. Waits
+    // for the calls of other threads.
+    void close();
+    // Polled by the calls.
+    bool is_closed() const { return is_closed_.load(std::memory_order_acquire); }
 
     void count_mapped(int64_t bytes) { mapped_bytes_.fetch_add(bytes, std::memory_order_relaxed); }
     void fill_memory_info(puna_memory_info* info) const;
@@ -59,6 +78,7 @@ class Runtime {
     };
 
     explicit Runtime(const puna_runtime_options& options);
+    bool others_are_calling() const;
     Status open(const puna_runtime_options& options);
 
     static void* allocate(void* self, size_t size, size_t alignment);
@@ -76,6 +96,10 @@ class Runtime {
     Allocator allocator_;
     LogSink log_;
     std::atomic<int64_t> mapped_bytes_{0};
+    std::atomic<bool> is_closed_{false};
+    Mutex calls_mutex_;  // guards the list
+    Call* calls_ = nullptr;
+    std::atomic<uint32_t> calls_ended_{0};
     std::unique_ptr<Host> host_;
     std::unique_ptr<BackendRegistry> backends_;
 };

@@ -67,7 +67,9 @@ class Sequence {
 
     // How many of the first tokens have cells as an evaluation from scratch would give them; the
     // cells behind a dropped range do not.
+    // INT32_MAX: all.
     int32_t n_unshifted() const { return n_unshifted_; }
+    void set_unshifted(int32_t n) { n_unshifted_ = n; }
 
   private:
     Status copy_on_write(size_t page_index, int32_t n_cells);

@@ -46,6 +46,9 @@ class StreamingDetokenizer {
     // begins a new text.
     void finish(std::string& out);
 
+    // Bytes held back now.
+    size_t n_held() const { return pending_.size(); }
+
   private:
     const Vocabulary* vocabulary_;
     DetokenizeOptions options_;

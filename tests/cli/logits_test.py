@@ -5,7 +5,7 @@ import os
 import sys
 import unittest
 
-from program import FOLDER, PUNA, check_failure, document, output, puna, small_model
+from program import FOLDER, check_failure, document, output, puna, small_model
 
 N_VOCAB = 512
 TOKENS = [1] + [(i * 37) % 500 + 3 for i in range(40)]
@@ -65,6 +65,7 @@ class Logits(unittest.TestCase):
         self.assertEqual(len(logits("--batch", "100", tokens=tokens)), 600 * N_VOCAB * 4)
 
     def test_failures_leave_the_old_file(self):
+        small_model()
         OUT.write_bytes(b"old")
         folder = sorted(os.listdir(FOLDER))
         run = lambda tokens, out=OUT: puna("logits", small_model(), "--tokens", tokens, "--out", out)

@@ -1,4 +1,7 @@
-"""The programs under test, and models for them."""
+"""The programs under test, and models for them.
+
+They lie in PUNA_PROGRAM_DIR, by default where the preset release puts them.
+"""
 
 import atexit
 import functools
@@ -9,9 +12,9 @@ import shutil
 import subprocess
 import tempfile
 
-BIN = pathlib.Path(os.environ["PUNA_PROGRAM_DIR"])
-SHARED = pathlib.Path(os.environ.get("PUNA_SHARED_DIR")
-                      or pathlib.Path(os.environ["PUNA_SOURCE_DIR"]) / "../shared").resolve()
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BIN = pathlib.Path(os.environ.get("PUNA_PROGRAM_DIR") or ROOT / "build/release/bin")
+SHARED = pathlib.Path(os.environ.get("PUNA_SHARED_DIR") or ROOT / "../shared").resolve()
 PUNA = BIN / "puna"
 EOS = 2  # of the random models
 
@@ -29,6 +32,16 @@ def random_model(*options):
 def small_model():
     return random_model("--n-layer", "2", "--n-embd", "64", "--n-head", "4", "--n-head-kv", "2",
                         "--n-ff", "128", "--n-vocab", "512")
+
+
+def ending_model():
+    """The small model, but its tokenizer adds an end token to every text."""
+    path = FOLDER / "ending.gguf"
+    no, yes = (b"tokenizer.ggml.add_eos_token\7\0\0\0" + value for value in (b"\0", b"\1"))
+    data = small_model().read_bytes()
+    assert data.count(no) == 1
+    path.write_bytes(data.replace(no, yes))
+    return path
 
 
 def big_model():

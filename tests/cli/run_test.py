@@ -3,13 +3,12 @@
 import json
 import os
 import pty
-import re
 import shutil
 import subprocess
 import unittest
 
-from program import EOS, FOLDER, PUNA, check_failure, document, output, puna, random_model
-from program import small_model
+from program import (EOS, FOLDER, PUNA, check_failure, document, ending_model, output, puna,
+                     random_model, small_model)
 
 PROMPT = ("-p", "a story about")
 GREEDY = ("--temperature", "0")
@@ -68,6 +67,13 @@ class Prompts(unittest.TestCase):
         n = lambda *options: run_json("-p", "a </s>", "-n", "1", *options)["usage"]["prompt_tokens"]
         self.assertEqual(n("--no-bos"), n() - 1)
         self.assertGreater(n("--no-special"), n())
+
+    def test_end_token_of_the_tokenizer(self):
+        model = ending_model()
+        self.assertEqual(document("tokenize", model, stdin=b"abc")["tokens"][-1], EOS)
+        options = ("-p", "abc", "-n", "9", *GREEDY)
+        for more in ((), ("--no-bos",)):
+            self.assertEqual(output("run", model, *options, *more), run(*options, *more))
 
     def test_too_long(self):
         result = puna("run", small_model(), "-p", "word " * 2000)
@@ -162,7 +168,7 @@ class Choice(unittest.TestCase):
         self.assertEqual(len(set(texts)), len(texts), texts)
 
     def test_penalties(self):
-        loop = ("-n", "40", *GREEDY, "--logit-bias", "300:15", f"{EOS}:-inf")
+        loop = ("-n", "40", *GREEDY, "--logit-bias", "300:25", f"{EOS}:-inf")
         self.assertGreater(ids(*PROMPT, *loop).count(300), 30)
         for penalty in (("--repeat-penalty", "10"), ("--presence-penalty", "100"),
                         ("--frequency-penalty", "100")):

@@ -1,6 +1,5 @@
 """Help, versions, and command lines that are wrong."""
 
-import re
 import unittest
 
 from program import check_failure, output, puna, small_model

@@ -1,14 +1,11 @@
-// fake_device.h - what the fake GPU stands on: errors, versioned structs, "device memory".
-//
-// SPDX-License-Identifier: MIT
-#ifndef FAKE_DEVICE_H
-#define FAKE_DEVICE_H
+// What the fake GPU stands on: errors, structs with a size, device memory, arrays of a KV cache.
+#pragma once
 
 #include <algorithm>
 #include <atomic>
 #include <bit>
-#include <cstddef>
 #include <cstdint>
+#include <cstdio>
 #include <cstring>
 #include <new>
 #include <string>
@@ -18,8 +15,6 @@
 #include "puna/puna_backend.h"
 
 namespace fake {
-
-// ---- errors ------------------------------------------------------------------------------------
 
 // Thrown inside the plugin only; `guarded` turns it into a status.
 struct Failure {
@@ -36,23 +31,13 @@ inline void require(bool condition, const char* text) {
 }
 
 inline puna_status report(puna_error* error, puna_status status, const char* text) noexcept {
-    if (error == nullptr) return status;
-    const size_t given = error->struct_size == 0 ? sizeof(puna_error) : error->struct_size;
-    const size_t filled = std::min(given, sizeof(puna_error));
-    constexpr size_t head = offsetof(puna_error, message);
-    if (filled < head) return status;
+    if (error == nullptr || error->struct_size < sizeof(puna_error)) return status;
     error->status = status;
-    if (filled > head) {
-        size_t n = std::min(std::strlen(text), filled - head - 1);
-        while (n > 0 && (static_cast<unsigned char>(text[n]) & 0xC0) == 0x80) --n;
-        std::memcpy(error->message, text, n);
-        error->message[n] = 0;
-    }
-    error->struct_size = static_cast<uint32_t>(filled);
+    std::snprintf(error->message, sizeof error->message, "%s", text);
     return status;
 }
 
-// Runs the body of an entry: nothing leaves it but a status.
+// Runs the body of a function of the table: nothing leaves it but a status.
 template <typename Body>
 puna_status guarded(puna_error* error, Body&& body) noexcept {
     try {
@@ -67,61 +52,38 @@ puna_status guarded(puna_error* error, Body&& body) noexcept {
     }
 }
 
-// ---- structs with a struct_size ----------------------------------------------------------------
-
-// A copy of an input struct by the rule of puna.h: fields that are not there are zero, fields that
-// this header does not know must be zero.
+// The library and this plugin are built from one header: every struct has the size it has here.
 template <typename T>
-T read_struct(const T* given, const char* name) {
-    const std::string what(name);
-    if (given == nullptr) fail(PUNA_ERROR_ARGUMENT, what + " is NULL");
-    const size_t size = given->struct_size;
-    if (size < sizeof(uint32_t)) fail(PUNA_ERROR_ARGUMENT, what + ": struct_size is not set");
-    const auto* bytes = reinterpret_cast<const unsigned char*>(given);
-    for (size_t i = sizeof(T); i < size; ++i) {
-        if (bytes[i] != 0) fail(PUNA_ERROR_UNSUPPORTED, what + " has fields of a newer puna");
-    }
-    T copy{};
-    std::memcpy(&copy, given, std::min(size, sizeof(T)));
-    return copy;
-}
-
-template <typename T>
-void write_struct(T* out, T value, const char* name) {
-    if (out == nullptr || out->struct_size < sizeof(uint32_t)) {
+T& sized(T* given, const char* name) {
+    if (given == nullptr || given->struct_size != sizeof(T)) {
         fail(PUNA_ERROR_ARGUMENT, std::string(name) + " is NULL or its struct_size is not set");
     }
-    value.struct_size = static_cast<uint32_t>(std::min<size_t>(out->struct_size, sizeof(T)));
-    std::memcpy(out, &value, value.struct_size);
+    return *given;
 }
 
-template <size_t N>
-void write_text(char (&out)[N], const char* text) {
-    const size_t n = std::min(std::strlen(text), N - 1);
-    std::memcpy(out, text, n);
-    std::memset(out + n, 0, N - n);
+inline size_t product(int32_t a, int32_t b) {
+    return static_cast<size_t>(a) * static_cast<size_t>(b);
 }
 
-// ---- device memory -----------------------------------------------------------------------------
+// ---- Device memory -----------------------------------------------------------------------------
 
-// The memory of the device: a budget. Shared by threads.
+// A budget, shared by threads.
 class DeviceMemory {
   public:
     explicit DeviceMemory(uint64_t total) : total_(total) {}
     uint64_t total() const { return total_; }
-    uint64_t available() const { return total_ - used_.load(); }
+    uint64_t available() const { return total_ - used_; }
 
     void take(uint64_t bytes) {
-        uint64_t used = used_.load();
+        uint64_t used = used_;
         do {
-            if (bytes > total_ - used) {
-                fail(PUNA_ERROR_DEVICE_MEMORY, std::to_string(bytes) + " bytes are needed, " +
-                                                   std::to_string(total_ - used) + " of " +
-                                                   std::to_string(total_) + " are free");
-            }
+            if (bytes <= total_ - used) continue;
+            fail(PUNA_ERROR_DEVICE_MEMORY, std::to_string(bytes) + " bytes are needed, " +
+                                               std::to_string(total_ - used) + " of " +
+                                               std::to_string(total_) + " are free");
         } while (!used_.compare_exchange_weak(used, used + bytes));
     }
-    void give(uint64_t bytes) { used_.fetch_sub(bytes); }
+    void give(uint64_t bytes) { used_ -= bytes; }
 
   private:
     const uint64_t total_;
@@ -144,7 +106,7 @@ class DeviceShare {
     const uint64_t bytes_;
 };
 
-// ---- elements of the KV cache ------------------------------------------------------------------
+// ---- KV cache ----------------------------------------------------------------------------------
 
 inline float half_to_float(uint16_t half) {
     const uint32_t sign = static_cast<uint32_t>(half & 0x8000u) << 16;
@@ -158,73 +120,73 @@ inline float half_to_float(uint16_t half) {
 // To the nearest, ties to even; too large becomes infinite.
 inline uint16_t float_to_half(float value) {
     const uint32_t bits = std::bit_cast<uint32_t>(value);
-    const auto sign = static_cast<uint16_t>(bits >> 16 & 0x8000u);
+    const uint32_t sign = bits >> 16 & 0x8000u;
     const uint32_t rest = bits & 0x7FFFFFFFu;
-    const auto with_sign = [sign](uint32_t half) { return static_cast<uint16_t>(sign | half); };
-    if (rest > 0x7F800000u) return with_sign(0x7E00u);
-    if (rest >= 0x477FF000u) return with_sign(0x7C00u);
-    if (rest >= 0x38800000u) {
-        return with_sign((rest - 0x38000000u + 0xFFFu + (rest >> 13 & 1u)) >> 13);
+    uint32_t half = 0;
+    if (rest > 0x7F800000u) {
+        half = 0x7E00u;
+    } else if (rest >= 0x477FF000u) {
+        half = 0x7C00u;
+    } else if (rest >= 0x38800000u) {
+        half = (rest - 0x38000000u + 0xFFFu + (rest >> 13 & 1u)) >> 13;
+    } else {
+        // Below the normal halves: adding 0.5 puts the rounded multiple of 2^-24 in the low bits.
+        half = std::bit_cast<uint32_t>(std::bit_cast<float>(rest) + 0.5f) - 0x3F000000u;
     }
-    // Below the normal halves: adding 0.5 puts the rounded multiple of 2^-24 in the low bits.
-    const float sum = std::bit_cast<float>(rest) + 0.5f;
-    return with_sign(std::bit_cast<uint32_t>(sum) - 0x3F000000u);
+    return static_cast<uint16_t>(sign | half);
 }
 
-// Keys or values of all layers of an executor: [layer][cell][n_head_kv][head_dim].
+// Keys or values of all layers of an executor: [layer][cell][n_head_kv][head_dim] in F32 or F16.
 class KvArray {
   public:
     KvArray(int32_t type, int32_t n_layers, int32_t n_cells, int32_t row_length)
-        : type_(type),
+        : is_half_(type == PUNA_KV_F16),
           n_cells_(static_cast<size_t>(n_cells)),
           row_length_(static_cast<size_t>(row_length)),
-          bytes_(static_cast<size_t>(n_layers) * n_cells_ * cell_bytes(), 0xFF) {}
+          bytes_(static_cast<size_t>(n_layers) * n_cells_ * cell_bytes(), kPoison) {}
 
     // 0 for a type that this backend does not have.
     static size_t element_bytes(int32_t type) {
-        if (type == PUNA_KV_F32) return 4;
-        return type == PUNA_KV_F16 || type == PUNA_KV_BF16 ? 2 : 0;
+        return type == PUNA_KV_F32 ? 4 : type == PUNA_KV_F16 ? 2 : 0;
     }
-    size_t cell_bytes() const { return row_length_ * element_bytes(type_); }
-    unsigned char* cell(size_t layer, int32_t cell_index) {
-        return bytes_.data() + (layer * n_cells_ + static_cast<size_t>(cell_index)) * cell_bytes();
+    size_t cell_bytes() const { return row_length_ * (is_half_ ? 2 : 4); }
+    unsigned char* cell(size_t layer, int32_t index) {
+        return bytes_.data() + (layer * n_cells_ + static_cast<size_t>(index)) * cell_bytes();
+    }
+    void poison(size_t layer, int32_t index) noexcept {
+        std::memset(cell(layer, index), kPoison, cell_bytes());
+    }
+    void move(size_t layer, const puna_kv_move& move) {
+        std::memmove(cell(layer, move.target), cell(layer, move.source),
+                     static_cast<size_t>(move.n_cells) * cell_bytes());
     }
 
-    double get(size_t layer, int32_t cell_index, size_t i) {
-        const unsigned char* at = cell(layer, cell_index) + i * element_bytes(type_);
-        if (type_ == PUNA_KV_F32) return load<float>(at);
-        const auto bits = load<uint16_t>(at);
-        if (type_ == PUNA_KV_F16) return half_to_float(bits);
-        return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16);
+    double get(size_t layer, int32_t index, size_t i) {
+        if (is_half_) return half_to_float(at<uint16_t>(layer, index)[i]);
+        return at<float>(layer, index)[i];
     }
-    void set(size_t layer, int32_t cell_index, size_t i, double exact) {
-        unsigned char* at = cell(layer, cell_index) + i * element_bytes(type_);
+    void set(size_t layer, int32_t index, size_t i, double exact) {
         const auto value = static_cast<float>(exact);
-        if (type_ == PUNA_KV_F32) return store(at, value);
-        if (type_ == PUNA_KV_F16) return store(at, float_to_half(value));
-        const uint32_t bits = std::bit_cast<uint32_t>(value);
-        const uint32_t round = value != value ? 0u : 0x7FFFu + (bits >> 16 & 1u);
-        store(at, static_cast<uint16_t>((bits + round) >> 16));
+        if (is_half_) {
+            at<uint16_t>(layer, index)[i] = float_to_half(value);
+        } else {
+            at<float>(layer, index)[i] = value;
+        }
     }
 
   private:
+    static constexpr unsigned char kPoison = 0xFF;  // not-a-number in both types
+
+    // Every cell begins at a multiple of its element size from the start of an allocation.
     template <typename T>
-    static T load(const unsigned char* at) {
-        T value;
-        std::memcpy(&value, at, sizeof value);
-        return value;
-    }
-    template <typename T>
-    static void store(unsigned char* at, T value) {
-        std::memcpy(at, &value, sizeof value);
+    T* at(size_t layer, int32_t index) {
+        return reinterpret_cast<T*>(cell(layer, index));
     }
 
-    const int32_t type_;
+    const bool is_half_;
     const size_t n_cells_;
     const size_t row_length_;
-    std::vector<unsigned char> bytes_;  // 0xFF: not-a-number in each type
+    std::vector<unsigned char> bytes_;
 };
 
 }  // namespace fake
-
-#endif  // FAKE_DEVICE_H

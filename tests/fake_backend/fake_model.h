@@ -1,8 +1,5 @@
-// fake_model.h - the weights of the fake GPU and the arithmetic of one row: plain, slow, in double.
-//
-// SPDX-License-Identifier: MIT
-#ifndef FAKE_MODEL_H
-#define FAKE_MODEL_H
+// The weights of the fake GPU and the arithmetic of one row: plain, slow, in double.
+#pragma once
 
 #include <array>
 #include <cmath>
@@ -18,12 +15,8 @@ inline bool is_matrix(int32_t role) {
            (role >= PUNA_TENSOR_FFN_GATE && role <= PUNA_TENSOR_FFN_DOWN);
 }
 
-struct Shape {
-    int64_t rows;
-    int64_t columns;
-};
-
-inline Shape shape_of(const puna_model_spec& s, int32_t role) {
+// {rows, columns}
+inline std::pair<int64_t, int64_t> shape_of(const puna_model_spec& s, int32_t role) {
     const int64_t q = int64_t{s.n_head} * s.head_dim_k;
     const int64_t k = int64_t{s.n_head_kv} * s.head_dim_k;
     const int64_t v = int64_t{s.n_head_kv} * s.head_dim_v;
@@ -65,129 +58,122 @@ inline void check_spec(const puna_model_spec& s) {
     const auto check = [](bool good, const char* field) {
         if (!good) fail(PUNA_ERROR_MODEL_UNSUPPORTED, std::string("the model's ") + field);
     };
-    const std::pair<int32_t, const char*> sizes[] = {
-        {s.n_vocab, "n_vocab"},       {s.n_embd, "n_embd"},
-        {s.n_layer, "n_layer"},       {s.n_head, "n_head"},
-        {s.n_head_kv, "n_head_kv"},   {s.head_dim_k, "head_dim_k"},
-        {s.head_dim_v, "head_dim_v"}, {s.n_ff, "n_ff"}};
-    for (const auto& [size, field] : sizes) check(size > 0, field);
+    for (const int32_t size : {s.n_vocab, s.n_embd, s.n_layer, s.n_head, s.n_head_kv, s.head_dim_k,
+                               s.head_dim_v, s.n_ff}) {
+        check(size > 0, "sizes: one is not positive");
+    }
     check(s.n_head % s.n_head_kv == 0, "n_head_kv");
     check(s.norm == PUNA_NORM_RMS || s.norm == PUNA_NORM_LAYER, "norm");
     check(s.activation >= PUNA_ACTIVATION_SILU && s.activation <= PUNA_ACTIVATION_GELU_TANH,
           "activation");
     check(s.rope >= PUNA_ROPE_NONE && s.rope <= PUNA_ROPE_HALVES, "rope");
-    check(s.rope == PUNA_ROPE_NONE ||
-              (s.rope_dim >= 0 && s.rope_dim % 2 == 0 && s.rope_dim <= s.head_dim_k),
-          "rope_dim");
-    check(s.rope == PUNA_ROPE_NONE || s.rope_dim == 0 || s.rope_frequencies != nullptr,
-          "rope_frequencies");
+    if (s.rope != PUNA_ROPE_NONE) {
+        check(s.rope_dim >= 0 && s.rope_dim % 2 == 0 && s.rope_dim <= s.head_dim_k, "rope_dim");
+        check(s.rope_dim == 0 || s.rope_frequencies != nullptr, "rope_frequencies");
+    }
     check(s.reserved == 0, "reserved field");
 }
 
 // A request that was checked: which tensors go to the device, and how many bytes that takes.
-struct Plan {
-    puna_layers_request request{};
-    puna_model_spec spec{};
-    // By layer (-1: none) and role.
-    std::map<std::pair<int32_t, int32_t>, puna_tensor> tensors;
-    bool tied = false;  // the output matrix is the token embedding
+class Plan {
+  public:
+    // `estimate`: tensors come without data.
+    Plan(const puna_layers_request* given, const puna_host_services& services, bool estimate)
+        : request(sized(given, "request")), spec(sized(request.spec, "request.spec")) {
+        check_request();
+        for (int32_t i = 0; i < request.n_tensors; ++i) {
+            add(sized(request.tensors + i, "a tensor"), services, estimate);
+        }
+        check_complete();
+    }
+
+    const puna_layers_request request;  // its pointers are not used after the load
+    const puna_model_spec spec;
+    std::map<std::pair<int32_t, int32_t>, puna_tensor> tensors;  // by layer (-1: none) and role
+    bool is_tied = false;  // the head multiplies by the embedding that is here too
     uint64_t device_bytes = 0;
 
-    bool has(int32_t layer, int32_t role) const { return tensors.count({layer, role}) != 0; }
-};
-
-// `supported` says whether a format can be dequantised.
-template <typename Supported>
-Plan make_plan(const puna_layers_request* given, bool with_data, Supported&& supported) {
-    Plan plan;
-    const puna_layers_request& r = plan.request = read_struct(given, "request");
-    const puna_model_spec& s = plan.spec = read_struct(r.spec, "request.spec");
-    if (r.device != 0) fail(PUNA_ERROR_NOT_FOUND, "there is no device but 0");
-    check_spec(s);
-    require(r.first_layer >= 0 && r.n_layers >= 0 && r.n_layers <= s.n_layer - r.first_layer,
-            "request.first_layer and n_layers are not in the model");
-    require(r.n_layers > 0 || r.has_embedding != 0 || r.has_head != 0, "the request is empty");
-    if (r.weights_layout != PUNA_WEIGHTS_DEFAULT && r.weights_layout != PUNA_WEIGHTS_REPACKED) {
-        fail(PUNA_ERROR_UNSUPPORTED, "weights_layout");
-    }
-    require(r.n_tensors == 0 || r.tensors != nullptr, "request.tensors is NULL");
-
-    for (int32_t i = 0; i < r.n_tensors; ++i) {
-        const auto* at = reinterpret_cast<const unsigned char*>(r.tensors) +
-                         static_cast<size_t>(i) * r.tensors->struct_size;
-        const auto t = read_struct(reinterpret_cast<const puna_tensor*>(at), "a tensor");
-        const std::string name = t.name == nullptr ? "a tensor without name" : t.name;
-        if (t.role < 0 || t.role >= PUNA_N_TENSOR_ROLES) {
-            fail(PUNA_ERROR_MODEL_UNSUPPORTED, name + ": its role is unknown");
+  private:
+    void check_request() const {
+        const puna_layers_request& r = request;
+        if (r.device != 0) fail(PUNA_ERROR_NOT_FOUND, "there is no device but 0");
+        check_spec(spec);
+        require(r.first_layer >= 0 && r.n_layers >= 0 && r.n_layers <= spec.n_layer - r.first_layer,
+                "request.first_layer and n_layers are not in the model");
+        require(r.n_layers > 0 || r.has_embedding != 0 || r.has_head != 0, "the request is empty");
+        require(r.n_tensors == 0 || r.tensors != nullptr, "request.tensors is NULL");
+        require(r.reserved == nullptr, "request.reserved");
+        if (r.weights_layout != PUNA_WEIGHTS_DEFAULT) {
+            fail(PUNA_ERROR_UNSUPPORTED, "weights_layout: there is one alone");
         }
-        const bool in_range =
+    }
+
+    void add(const puna_tensor& t, const puna_host_services& services, bool estimate) {
+        const std::string name = t.name == nullptr ? "a tensor without name" : t.name;
+        const auto check = [&name](bool good, puna_status status, const char* what) {
+            if (!good) fail(status, name + ": " + what);
+        };
+        const puna_layers_request& r = request;
+        check(t.role >= 0 && t.role < PUNA_N_TENSOR_ROLES, PUNA_ERROR_MODEL_UNSUPPORTED, "role");
+        const bool is_here =
             t.role < PUNA_TENSOR_ATTN_NORM
                 ? t.layer == -1 && (t.role == PUNA_TENSOR_TOKEN_EMBD ? r.has_embedding : r.has_head)
                 : t.layer >= r.first_layer && t.layer < r.first_layer + r.n_layers;
-        if (!in_range) fail(PUNA_ERROR_ARGUMENT, name + " is not in the range of the request");
-        const Shape shape = shape_of(s, t.role);
-        if (t.rows != shape.rows || t.columns != shape.columns) {
-            fail(PUNA_ERROR_MODEL, name + ": its shape does not fit the model");
+        check(is_here, PUNA_ERROR_ARGUMENT, "not of this range of layers");
+        check(std::pair(t.rows, t.columns) == shape_of(spec, t.role), PUNA_ERROR_MODEL, "shape");
+        int32_t n_elements = 0;
+        int32_t n_bytes = 0;
+        check(services.block_size(services.host, t.format, &n_elements, &n_bytes, nullptr) ==
+                      PUNA_OK &&
+                  t.columns % n_elements == 0 && (is_matrix(t.role) || t.format == PUNA_FORMAT_F32),
+              PUNA_ERROR_MODEL_UNSUPPORTED, "format");
+        check(t.size_bytes == static_cast<uint64_t>(t.rows * t.columns / n_elements * n_bytes),
+              PUNA_ERROR_ARGUMENT, "size_bytes");
+        check((t.data == nullptr) == estimate, PUNA_ERROR_ARGUMENT, "data");
+        check(t.is_tied == 0 || t.role == PUNA_TENSOR_OUTPUT, PUNA_ERROR_ARGUMENT, "is_tied");
+        check(tensors.emplace(std::pair(t.layer, t.role), t).second, PUNA_ERROR_MODEL,
+              "its role occurs twice");
+        if (t.is_tied != 0 && r.has_embedding != 0) {
+            is_tied = true;
+        } else {
+            device_bytes += static_cast<uint64_t>(t.rows * t.columns) * sizeof(float);
         }
-        if (is_matrix(t.role) ? !supported(t.format) : t.format != PUNA_FORMAT_F32) {
-            fail(PUNA_ERROR_MODEL_UNSUPPORTED,
-                 name + ": format " + std::to_string(t.format) + " is not supported");
-        }
-        if (with_data && t.data == nullptr) fail(PUNA_ERROR_ARGUMENT, name + " has no data");
-        if (!plan.tensors.emplace(std::pair{t.layer, t.role}, t).second) {
-            fail(PUNA_ERROR_MODEL, name + ": its role occurs twice");
-        }
-        plan.device_bytes += static_cast<uint64_t>(t.rows * t.columns) * sizeof(float);
     }
 
-    const auto need = [&plan](int32_t layer, int32_t role) {
-        if (plan.has(layer, role)) return;
-        fail(PUNA_ERROR_MODEL,
-             "layer " + std::to_string(layer) + " has no tensor for role " + std::to_string(role));
-    };
-    if (r.has_embedding) need(-1, PUNA_TENSOR_TOKEN_EMBD);
-    if (r.has_head) need(-1, PUNA_TENSOR_OUTPUT_NORM);
-    if (r.has_head) need(-1, PUNA_TENSOR_OUTPUT);
-    for (int32_t i = r.first_layer; i < r.first_layer + r.n_layers; ++i) {
-        for (int32_t role = PUNA_TENSOR_ATTN_NORM; role <= PUNA_TENSOR_FFN_DOWN; ++role) {
-            need(i, role);
-        }
-        if (s.qk_norm) need(i, PUNA_TENSOR_ATTN_Q_NORM);
-        if (s.qk_norm) need(i, PUNA_TENSOR_ATTN_K_NORM);
-    }
-    if (r.has_embedding && r.has_head) {
-        // An estimate has no data to compare, so a tensor of the same name counts as the same.
-        const puna_tensor& in = plan.tensors.at({-1, PUNA_TENSOR_TOKEN_EMBD});
-        const puna_tensor& out = plan.tensors.at({-1, PUNA_TENSOR_OUTPUT});
-        plan.tied = (in.data != nullptr && in.data == out.data) ||
-                    (in.name != nullptr && out.name != nullptr && !std::strcmp(in.name, out.name));
-        if (plan.tied) {
-            plan.device_bytes -= static_cast<uint64_t>(out.rows * out.columns) * sizeof(float);
+    void check_complete() const {
+        const auto need = [this](int32_t layer, int32_t role) {
+            if (tensors.count({layer, role}) != 0) return;
+            fail(PUNA_ERROR_MODEL, "layer " + std::to_string(layer) + " has no tensor for role " +
+                                       std::to_string(role));
+        };
+        if (request.has_embedding) need(-1, PUNA_TENSOR_TOKEN_EMBD);
+        if (request.has_head) need(-1, PUNA_TENSOR_OUTPUT_NORM);
+        if (request.has_head) need(-1, PUNA_TENSOR_OUTPUT);
+        for (int32_t i = 0; i < request.n_layers; ++i) {
+            const int32_t layer = request.first_layer + i;
+            for (int32_t role = PUNA_TENSOR_ATTN_NORM; role <= PUNA_TENSOR_FFN_DOWN; ++role) {
+                need(layer, role);
+            }
+            if (spec.qk_norm) need(layer, PUNA_TENSOR_ATTN_Q_NORM);
+            if (spec.qk_norm) need(layer, PUNA_TENSOR_ATTN_K_NORM);
         }
     }
-    return plan;
-}
+};
 
 // One tensor on the device, dequantised; empty for an optional one that is not there.
 using Weights = std::vector<float>;
 using LayerWeights = std::array<Weights, PUNA_N_TENSOR_ROLES>;
 
-// ---- arithmetic --------------------------------------------------------------------------------
+// ---- Arithmetic --------------------------------------------------------------------------------
 
-inline void add_bias(const Weights& bias, double* y) {
-    for (size_t i = 0; i < bias.size(); ++i) y[i] += bias[i];
-}
-
-// y[n] = W x + bias, with x[columns].
+// y = W x + bias, with x[w.size() / y.size()].
 inline void multiply(const Weights& w, const Weights& bias, const double* x, double* y, size_t n) {
-    const size_t columns = w.size() / n;
+    const size_t n_in = w.size() / n;
     for (size_t i = 0; i < n; ++i) {
-        const float* row = w.data() + i * columns;
-        double sum = 0;
-        for (size_t j = 0; j < columns; ++j) sum += row[j] * x[j];
-        y[i] = sum;
+        const float* row = w.data() + i * n_in;
+        y[i] = bias.empty() ? 0 : bias[i];
+        for (size_t j = 0; j < n_in; ++j) y[i] += row[j] * x[j];
     }
-    add_bias(bias, y);
 }
 
 // y = norm(x) * weight; x and y may be the same.
@@ -221,7 +207,7 @@ void for_each_rope_pair(const puna_model_spec& s, const std::vector<double>& fre
 inline void finish_heads(const puna_model_spec& s, const std::vector<double>& frequencies,
                          const Weights& norm, int32_t position, double* x, int32_t n_heads) {
     for (int32_t h = 0; h < n_heads; ++h) {
-        double* head = x + static_cast<size_t>(h) * static_cast<size_t>(s.head_dim_k);
+        double* head = x + product(h, s.head_dim_k);
         if (s.qk_norm) normalize(s, norm, head, head);
         for_each_rope_pair(s, frequencies, position, [&](size_t a, size_t b, double c, double d) {
             const double first = head[a];
@@ -243,5 +229,3 @@ inline double soft_cap(double x, double cap) {
 }
 
 }  // namespace fake
-
-#endif  // FAKE_MODEL_H

@@ -7,16 +7,19 @@
 namespace puna::core {
 namespace {
 
-// Exact, subnormals, infinities and NaN included. `bits` is an IEEE binary16.
+// Exact, subnormals, infinities and NaN included. `bits` is an IEEE binary16. The cases are chosen
+// by masks, all ones or zeros: compilers do not turn a choice between float results into SIMD.
 [[maybe_unused]] inline float half_bits_to_float(uint32_t bits) {
     const uint32_t magnitude = bits & 0x7fff;
-    uint32_t normal = (magnitude << 13) + (112u << 23);  // the exponent bias from 15 to 127
-    normal += magnitude >= 0x7c00 ? 112u << 23 : 0;      // infinity and NaN: from 143 to 255
-    const float subnormal = static_cast<float>(static_cast<int32_t>(magnitude)) * 0x1p-24f;
-    uint32_t subnormal_bits;
-    std::memcpy(&subnormal_bits, &subnormal, sizeof subnormal_bits);
+    const uint32_t is_special = 0u - ((0x7bff - magnitude) >> 31);  // infinity or NaN
+    const uint32_t is_small = 0u - ((magnitude - 0x0400) >> 31);    // subnormal or zero
+    // The exponent bias goes from 15 to 127, the largest exponent from 31 to 255.
+    const uint32_t normal = (magnitude << 13) + (112u << 23) + (is_special & (112u << 23));
+    const float small = static_cast<float>(static_cast<int32_t>(magnitude)) * 0x1p-24f;
+    uint32_t small_bits;
+    std::memcpy(&small_bits, &small, sizeof small_bits);
     const uint32_t result =
-        (magnitude < 0x0400 ? subnormal_bits : normal) | ((bits & 0x8000) << 16);
+        (small_bits & is_small) | (normal & ~is_small) | ((bits & 0x8000) << 16);
     float value;
     std::memcpy(&value, &result, sizeof value);
     return value;

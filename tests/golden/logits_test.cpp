@@ -1,0 +1,116 @@
+// Logits of the golden models against those of the double precision reference.
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "support/engine_fixture.h"
+#include "support/shared_files.h"
+
+namespace puna::test {
+namespace {
+
+// Within this of the reference are kernels that multiply in F32.
+constexpr double kScalarBound = 1e-6;
+// The noise of a mean over 32 rows; see "Accuracy" in docs/architecture.md.
+constexpr double kNoise = 1.3;
+constexpr double kBf16Noise = 3;
+
+struct Golden {
+    std::vector<Token> tokens;
+    std::vector<double> logits;  // [tokens.size()][n_vocab]
+    double bound;                // of the mean KL divergence, for vector kernels
+};
+
+double kl_of(const nlohmann::json& models, const std::string& format) {
+    return models.at("tiny-" + format + ".gguf").at("llama_cpp").at("kld_mean");
+}
+
+Golden load_golden(const std::string& format, const std::string& kernels) {
+    std::ifstream list(shared_file("golden/tiny.json"));
+    const auto json = nlohmann::json::parse(list);
+    Golden golden;
+    golden.tokens = json.at("tokens").get<std::vector<Token>>();
+    const nlohmann::json& models = json.at("models");
+    const bool as_bf16 = kernels == "amx" && (format == "f16" || format == "f32");
+    golden.bound = as_bf16 ? kBf16Noise * kl_of(models, "bf16") : kNoise * kl_of(models, format);
+    const size_t n_logits = golden.tokens.size() * json.at("vocab").get<size_t>();
+    std::vector<float> values(n_logits);
+    std::ifstream file(shared_file("golden/tiny-" + format + ".logits.f32"), std::ios::binary);
+    file.read(reinterpret_cast<char*>(values.data()),
+              static_cast<std::streamsize>(n_logits * sizeof(float)));
+    if (!file) throw std::runtime_error("the golden logits are cut short");
+    golden.logits.assign(values.begin(), values.end());
+    return golden;
+}
+
+class LogitsTest : public testing::TestWithParam<const char*> {
+  protected:
+    void SetUp() override {
+        const std::string format = GetParam();
+        path_ = shared_file("models/tiny-" + format + ".gguf");
+        if (path_.empty() || shared_file("golden/tiny.json").empty() ||
+            shared_file("golden/tiny-" + format + ".logits.f32").empty()) {
+            GTEST_SKIP() << "tiny-" << format
+                         << ".gguf and its golden logits are not there: set PUNA_SHARED_DIR";
+        }
+    }
+    std::string path_;
+};
+
+TEST_P(LogitsTest, AreWithinTheBoundWithEveryKernelSet) {
+    for (const std::string& kernels : machine_kernels()) {
+        const Engine engine(path_, kernels);
+        const Golden golden = load_golden(GetParam(), kernels);
+        const auto n_vocab = static_cast<size_t>(engine.n_vocab());
+        for (const int32_t n_batch : {1, 5, 32}) {
+            for (const int32_t kv_type : {PUNA_KV_F16, PUNA_KV_F32}) {
+                SCOPED_TRACE(testing::Message()
+                             << kernels << ", batch " << n_batch << ", kv " << kv_type);
+                Context context = engine.context({.n_batch = n_batch, .kv_type = kv_type});
+                Sequence sequence = context.sequence();
+                const auto logits = logits_of(sequence, golden.tokens, engine.n_vocab());
+                const LogitDifference found = kl_divergence(golden.logits, logits, n_vocab);
+                EXPECT_LE(found.kl_mean, golden.bound);
+                if (kernels == "scalar") {
+                    EXPECT_LE(found.kl_mean, kScalarBound);
+                }
+            }
+        }
+    }
+}
+
+TEST_P(LogitsTest, AreTheSameRowByRowThroughAGeneration) {
+    const Engine engine(path_);
+    const Golden golden = load_golden(GetParam(), "");
+    const auto n_vocab = static_cast<size_t>(engine.n_vocab());
+    Context whole_context = engine.context();
+    Sequence whole = whole_context.sequence();
+    const auto expected = logits_of(whole, golden.tokens, engine.n_vocab());
+
+    Context context = engine.context();
+    Sequence sequence = context.sequence();
+    GenerationOptions options;
+    options.stop_before_sampling = 1;
+    options.ignore_end = 1;
+    Generation generation = sequence.generate(std::span(golden.tokens).first(1), options);
+    std::vector<float> logits;
+    for (size_t i = 1; i <= golden.tokens.size(); ++i) {
+        const Event event = generation.next();
+        ASSERT_EQ(event.kind, PUNA_EVENT_LOGITS);
+        ASSERT_EQ(event.logits.size(), n_vocab);
+        logits.insert(logits.end(), event.logits.begin(), event.logits.end());
+        if (i == golden.tokens.size()) break;
+        generation.accept(golden.tokens[i]);
+        ASSERT_EQ(generation.next().token, golden.tokens[i]);
+    }
+    const std::vector<double> reference(expected.begin(), expected.end());
+    EXPECT_LT(kl_divergence(reference, logits, n_vocab).relative_error, 1e-5);
+}
+
+INSTANTIATE_TEST_SUITE_P(Formats, LogitsTest, testing::Values("f16", "q8_0"),
+                         [](const auto& test) { return std::string(test.param); });
+
+}  // namespace
+}  // namespace puna::test

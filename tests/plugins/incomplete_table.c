@@ -1,0 +1,14 @@
+/* A backend of the right version that lacks functions. */
+#include "puna/puna_backend.h"
+
+PUNA_BACKEND_EXPORT const puna_backend_api* PUNA_CALL puna_backend_entry(uint32_t api_version);
+
+static const puna_backend_api kTable = {.struct_size = sizeof kTable,
+                                        .api_version = PUNA_BACKEND_API_VERSION,
+                                        .name = "incomplete",
+                                        .build = "test"};
+
+const puna_backend_api* PUNA_CALL puna_backend_entry(uint32_t api_version) {
+    (void)api_version;
+    return &kTable;
+}

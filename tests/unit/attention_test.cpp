@@ -1,0 +1,354 @@
+#include "cpu/attention.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <vector>
+
+#include "format/half.h"
+#include "support/backend_host.h"
+#include "support/kernel_tables.h"
+#include "support/random_numbers.h"
+
+namespace puna::core {
+namespace {
+
+constexpr double kEpsilon = std::numeric_limits<float>::epsilon();
+
+// A cache whose pages lie in reverse order, filled up to `n` positions; the rest is NaN.
+class FilledCache {
+  public:
+    FilledCache(const KernelTable& kernels, const puna_model_spec& spec, int32_t type, int32_t n,
+                int32_t n_threads = 1)
+        : host_(n_threads), n_pages_((n + kKvPage - 1) / kKvPage) {
+        layers.services = &host_.services();
+        layers.kernels = &kernels;
+        layers.spec = spec;
+        layers.layers.resize(1);
+        options.n_cells = n_pages_ * kKvPage;
+        options.n_ctx = options.n_cells;
+        options.max_rows = 16;
+        options.max_views = 1;
+        options.kv_type_k = type;
+        options.kv_type_v = type;
+        auto planned = KvCache::plan(layers, options);
+        if (planned.ok()) cache = std::move(*planned);
+        EXPECT_TRUE(cache.allocate(host_.services()).ok());
+        for (int32_t i = 0; i < n_pages_; ++i) pages.push_back(n_pages_ - 1 - i);
+        view = {pages.data(), n_pages_, 0};
+        test::RandomNumbers random(5);
+        for (int32_t p = 0; p < n; ++p) {
+            for (int32_t head = 0; head < spec.n_head_kv; ++head) {
+                keys.push_back(random_line(random, spec.head_dim_k, type));
+                values.push_back(random_line(random, spec.head_dim_v, type));
+                KvCache::store(cache.keys(), 0, head, cell(p), keys.back().data());
+                KvCache::store(cache.values(), 0, head, cell(p), values.back().data());
+            }
+        }
+    }
+
+    int32_t cell(int32_t p) const {
+        return pages[static_cast<size_t>(p / kKvPage)] * kKvPage + p % kKvPage;
+    }
+    const std::vector<float>& key(int32_t p, int32_t head) const {
+        return keys[static_cast<size_t>(p * layers.spec.n_head_kv + head)];
+    }
+    const std::vector<float>& value(int32_t p, int32_t head) const {
+        return values[static_cast<size_t>(p * layers.spec.n_head_kv + head)];
+    }
+    const test::BackendHost& host() const { return host_; }
+
+    LayerSet layers;
+    puna_executor_options options = {};
+    KvCache cache;
+    std::vector<int32_t> pages;
+    puna_batch_view view;
+
+  private:
+    // Numbers that the cache holds exactly.
+    static std::vector<float> random_line(test::RandomNumbers& random, int32_t n, int32_t type) {
+        std::vector<float> line(static_cast<size_t>(n));
+        for (float& v : line) {
+            v = static_cast<float>(random.normal());
+            if (type == PUNA_KV_F16) v = half_to_float(float_to_half(v));
+        }
+        return line;
+    }
+
+    test::BackendHost host_;
+    int32_t n_pages_;
+    std::vector<std::vector<float>> keys;
+    std::vector<std::vector<float>> values;
+};
+
+puna_model_spec spec_of(int32_t n_head, int32_t n_head_kv, int32_t dim_k, int32_t dim_v) {
+    puna_model_spec spec = {};
+    spec.n_head = n_head;
+    spec.n_head_kv = n_head_kv;
+    spec.head_dim_k = dim_k;
+    spec.head_dim_v = dim_v;
+    return spec;
+}
+
+std::vector<float> random_floats(int64_t n, double scale) {
+    test::RandomNumbers random(19);
+    std::vector<float> result(static_cast<size_t>(n));
+    for (float& v : result) v = static_cast<float>(scale * random.normal());
+    return result;
+}
+
+void check_chunk(const KernelTable& table, int32_t type, int32_t dim_k, int32_t dim_v,
+                 int32_t n_queries, int32_t begin, int32_t end) {
+    const FilledCache filled(table, spec_of(n_queries, 1, dim_k, dim_v), type, end);
+    const auto q = random_floats(int64_t{n_queries} * dim_k, 1.0);
+    std::vector<float> scores(kAttentionQueries * kAttentionChunk, NAN);
+    std::vector<float> out(static_cast<size_t>(n_queries * dim_v), NAN);
+    AttentionChunk chunk;
+    chunk.q = q.data();
+    chunk.keys = filled.cache.keys().head(0, 0);
+    chunk.values = filled.cache.values().head(0, 0);
+    chunk.key_page_bytes = filled.cache.keys().page_bytes;
+    chunk.value_page_bytes = filled.cache.values().page_bytes;
+    chunk.pages = filled.pages.data();
+    chunk.begin = begin;
+    chunk.end = end;
+    chunk.n_queries = n_queries;
+    chunk.head_dim_k = dim_k;
+    chunk.head_dim_v = dim_v;
+    chunk.scores = scores.data();
+    chunk.out = out.data();
+    table.attention_scores[type].run(chunk);
+    const auto at = [](int32_t h, int32_t p) {
+        return static_cast<size_t>(h * kAttentionChunk + p % kAttentionChunk);
+    };
+    for (int32_t h = 0; h < n_queries; ++h) {
+        for (int32_t p = begin; p < end; ++p) {
+            double expected = 0.0;
+            double magnitude = 0.0;
+            for (int32_t d = 0; d < dim_k; ++d) {
+                const double term = static_cast<double>(q[static_cast<size_t>(h * dim_k + d)]) *
+                                    filled.key(p, 0)[static_cast<size_t>(d)];
+                expected += term;
+                magnitude += std::fabs(term);
+            }
+            ASSERT_NEAR(scores[at(h, p)], expected, dim_k * kEpsilon * magnitude)
+                << table.name << " dim " << dim_k << " query " << h << " position " << p;
+        }
+    }
+    table.attention_values[type].run(chunk);
+    for (int32_t h = 0; h < n_queries; ++h) {
+        for (int32_t d = 0; d < dim_v; ++d) {
+            double expected = 0.0;
+            double magnitude = 0.0;
+            for (int32_t p = begin; p < end; ++p) {
+                const double term = static_cast<double>(scores[at(h, p)]) *
+                                    filled.value(p, 0)[static_cast<size_t>(d)];
+                expected += term;
+                magnitude += std::fabs(term);
+            }
+            ASSERT_NEAR(out[static_cast<size_t>(h * dim_v + d)], expected,
+                        (end - begin) * kEpsilon * magnitude)
+                << table.name << " dim " << dim_v << " query " << h << " dimension " << d;
+        }
+    }
+}
+
+TEST(AttentionKernels, AgreeWithDoubleForAnyShape) {
+    for (const KernelTable& table : test::runnable_kernel_tables()) {
+        for (const int32_t type : {PUNA_KV_F16, PUNA_KV_F32}) {
+            for (int32_t dim = 1; dim <= 66; dim += dim < 36 ? 1 : 5) {
+                check_chunk(table, type, dim, 67 - dim, 1 + dim % 8, dim % 5, 40 + dim % 30);
+            }
+            for (int32_t n_queries = 1; n_queries <= 8; ++n_queries) {
+                check_chunk(table, type, 16, 16, n_queries, 0, 1);
+                check_chunk(table, type, 64, 64, n_queries, 256, 512);
+                check_chunk(table, type, 24, 40, n_queries, 300, 301);
+            }
+        }
+    }
+}
+
+TEST(AttentionKernels, SoftmaxIsAccurate) {
+    for (const KernelTable& table : test::runnable_kernel_tables()) {
+        for (int32_t n = 1; n <= 70; ++n) {
+            auto x = random_floats(n, 12.0);
+            const auto before = x;
+            float largest = NAN;
+            const float sum = table.softmax.run(x.data(), n, &largest);
+            ASSERT_EQ(largest, *std::max_element(before.begin(), before.end()));
+            double expected_sum = 0.0;
+            for (size_t i = 0; i < x.size(); ++i) {
+                // The difference is rounded once, which matters the more the larger it is.
+                const double difference = static_cast<double>(before[i]) - largest;
+                const double expected = std::exp(difference);
+                expected_sum += expected;
+                ASSERT_NEAR(x[i], expected, expected * (3.0 - difference) * kEpsilon)
+                    << table.name << " of " << before[i];
+            }
+            ASSERT_NEAR(sum, expected_sum, expected_sum * 8 * kEpsilon);
+        }
+        float far[] = {0.0f, -88.0f, -100.0f, -1000.0f, -std::numeric_limits<float>::infinity()};
+        float largest;
+        EXPECT_EQ(table.softmax.run(far, 5, &largest), 1.0f);
+        EXPECT_NEAR(far[1], std::exp(-88.0), 1e-6 * std::exp(-88.0));
+        EXPECT_EQ(far[3], 0.0f);
+        EXPECT_EQ(far[4], 0.0f);
+    }
+}
+
+TEST(VectorKernels, NormsAndActivationsAgreeWithDouble) {
+    for (const KernelTable& table : test::runnable_kernel_tables()) {
+        for (int64_t n : {1, 15, 16, 17, 33, 300}) {
+            const auto x = random_floats(n, 3.0);
+            const auto gain = random_floats(n, 1.0);
+            double mean = 0.0;
+            double square = 0.0;
+            for (const double v : x) mean += v / static_cast<double>(n);
+            for (const double v : x) square += v * v / static_cast<double>(n);
+            std::vector<float> rms(x.size()), layer(x.size());
+            table.norm[PUNA_NORM_RMS].run(x.data(), gain.data(), n, 1e-3f, rms.data());
+            table.norm[PUNA_NORM_LAYER].run(x.data(), gain.data(), n, 1e-3f, layer.data());
+            std::vector<float> silu = x, gelu = x, tanh_gelu = x;
+            table.activation[PUNA_ACTIVATION_SILU].run(silu.data(), gain.data(), n);
+            table.activation[PUNA_ACTIVATION_GELU].run(gelu.data(), gain.data(), n);
+            table.activation[PUNA_ACTIVATION_GELU_TANH].run(tanh_gelu.data(), gain.data(), n);
+            for (size_t i = 0; i < x.size(); ++i) {
+                const double v = x[i];
+                const double bound = 8 * kEpsilon * (1.0 + std::fabs(v)) * std::fabs(gain[i]);
+                EXPECT_NEAR(rms[i], v / std::sqrt(square + 1e-3f) * gain[i], bound);
+                EXPECT_NEAR(layer[i],
+                            (v - mean) / std::sqrt(square - mean * mean + 1e-3f) * gain[i], bound);
+                EXPECT_NEAR(silu[i], v / (1 + std::exp(-v)) * gain[i], bound);
+                EXPECT_NEAR(gelu[i], 0.5 * v * (1 + std::erf(v / std::sqrt(2.0))) * gain[i], bound);
+                const double inner = std::sqrt(2 / 3.14159265358979) * (v + 0.044715 * v * v * v);
+                EXPECT_NEAR(tanh_gelu[i], 0.5 * v * (1 + std::tanh(inner)) * gain[i], bound);
+            }
+        }
+    }
+}
+
+// Attention of one row in double.
+std::vector<double> expected_row(const FilledCache& filled, const float* q, int32_t first,
+                                 int32_t position) {
+    const puna_model_spec& spec = filled.layers.spec;
+    std::vector<double> out;
+    for (int32_t h = 0; h < spec.n_head; ++h) {
+        const int32_t kv_head = h / (spec.n_head / spec.n_head_kv);
+        std::vector<double> weights;
+        for (int32_t p = first; p <= position; ++p) {
+            double score = 0.0;
+            for (int32_t d = 0; d < spec.head_dim_k; ++d) {
+                score += static_cast<double>(q[h * spec.head_dim_k + d]) *
+                         filled.key(p, kv_head)[static_cast<size_t>(d)];
+            }
+            const double cap = spec.attention_softcap;
+            weights.push_back(cap == 0.0 ? score : cap * std::tanh(score / cap));
+        }
+        const double top = *std::max_element(weights.begin(), weights.end());
+        double sum = 0.0;
+        for (double& weight : weights) sum += weight = std::exp(weight - top);
+        for (int32_t d = 0; d < spec.head_dim_v; ++d) {
+            double value = 0.0;
+            for (int32_t p = first; p <= position; ++p) {
+                value += weights[static_cast<size_t>(p - first)] / sum *
+                         filled.value(p, kv_head)[static_cast<size_t>(d)];
+            }
+            out.push_back(value);
+        }
+    }
+    return out;
+}
+
+std::vector<float> run_attention(const FilledCache& filled, const std::vector<float>& q,
+                                 const std::vector<puna_batch_row>& rows) {
+    const puna_model_spec& spec = filled.layers.spec;
+    const Workers workers(filled.host().services(), 0);
+    const AttentionPlan plan(spec, filled.options, workers);
+    std::vector<float> partials(static_cast<size_t>(plan.n_partials() * plan.partial_size()));
+    std::vector<std::atomic<int32_t>> counters(static_cast<size_t>(plan.n_counters()));
+    std::vector<float> out(rows.size() * static_cast<size_t>(spec.n_head * spec.head_dim_v), NAN);
+    puna_batch batch = {};
+    batch.n_rows = static_cast<int32_t>(rows.size());
+    batch.rows = rows.data();
+    batch.views = &filled.view;
+    const Rows q_rows = {const_cast<float*>(q.data()), int64_t{spec.n_head} * spec.head_dim_k,
+                         batch.n_rows};
+    const Rows out_rows = {out.data(), int64_t{spec.n_head} * spec.head_dim_v, batch.n_rows};
+    attend({filled.layers, filled.cache, workers, plan, partials.data(), counters.data(), batch, 0,
+            q_rows, out_rows});
+    return out;
+}
+
+std::vector<puna_batch_row> some_rows() {
+    std::vector<puna_batch_row> rows;
+    for (const auto& [first, position] : std::vector<std::pair<int32_t, int32_t>>{{0, 0},
+                                                                                  {0, 255},
+                                                                                  {0, 256},
+                                                                                  {0, 699},
+                                                                                  {300, 699},
+                                                                                  {511, 512},
+                                                                                  {699, 699},
+                                                                                  {0, 31},
+                                                                                  {31, 600}}) {
+        puna_batch_row row = {};
+        row.first = first;
+        row.position = position;
+        rows.push_back(row);
+    }
+    return rows;
+}
+
+TEST(Attention, AgreesWithDoubleOverManyChunks) {
+    for (const KernelTable& table : test::runnable_kernel_tables()) {
+        for (const float cap : {0.0f, 2.0f}) {
+            // 11 query heads per KV head: more than one pass shares.
+            puna_model_spec spec = spec_of(22, 2, 12, 9);
+            spec.attention_softcap = cap;
+            const FilledCache filled(table, spec, PUNA_KV_F16, 700);
+            const auto rows = some_rows();
+            const int64_t columns = int64_t{spec.n_head} * spec.head_dim_k;
+            const auto q = random_floats(static_cast<int64_t>(rows.size()) * columns, 1.0);
+            const auto out = run_attention(filled, q, rows);
+            for (size_t r = 0; r < rows.size(); ++r) {
+                const auto expected =
+                    expected_row(filled, q.data() + static_cast<int64_t>(r) * columns,
+                                 rows[r].first, rows[r].position);
+                for (size_t i = 0; i < expected.size(); ++i) {
+                    ASSERT_NEAR(out[r * expected.size() + i], expected[i], 5e-6)
+                        << table.name << " row " << r << " of cap " << cap;
+                }
+            }
+        }
+    }
+}
+
+TEST(Attention, ThreadsAndNeighboursDoNotChangeBits) {
+    for (const KernelTable& table : test::runnable_kernel_tables()) {
+        const puna_model_spec spec = spec_of(4, 1, 16, 16);
+        const auto rows = some_rows();
+        const int64_t columns = int64_t{spec.n_head} * spec.head_dim_k;
+        const auto q = random_floats(static_cast<int64_t>(rows.size()) * columns, 1.0);
+        const FilledCache alone(table, spec, PUNA_KV_F32, 700, 1);
+        const auto expected = run_attention(alone, q, rows);
+        for (const int32_t n_threads : {2, 3}) {
+            const FilledCache filled(table, spec, PUNA_KV_F32, 700, n_threads);
+            EXPECT_EQ(run_attention(filled, q, rows), expected);
+            // One row by itself is cut by chunks instead of by units.
+            const size_t row_size = expected.size() / rows.size();
+            for (size_t r = 0; r < rows.size(); ++r) {
+                const std::vector<float> row_q(q.begin() + static_cast<int64_t>(r) * columns,
+                                               q.begin() + static_cast<int64_t>(r + 1) * columns);
+                const auto single = run_attention(filled, row_q, {rows[r]});
+                EXPECT_TRUE(std::equal(single.begin(), single.end(),
+                                       expected.begin() + static_cast<int64_t>(r * row_size)))
+                    << table.name << " row " << r;
+            }
+        }
+    }
+}
+
+}  // namespace
+}  // namespace puna::core

@@ -1,0 +1,311 @@
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "cpu/cpu_backend.h"
+#include "support/backend_session.h"
+#include "support/kernel_tables.h"
+#include "support/random_numbers.h"
+#include "support/spec_model.h"
+
+namespace puna::core {
+namespace {
+
+using test::BackendHost;
+using test::BackendSession;
+using test::BatchBuilder;
+using test::Encoding;
+using test::LayersRequest;
+using test::SpecModel;
+
+const puna_backend_api& api() {
+    return *cpu_backend_api();
+}
+
+std::vector<int32_t> random_tokens(const puna_model_spec& spec, int32_t n) {
+    test::RandomNumbers random(23);
+    std::vector<int32_t> tokens;
+    for (int32_t i = 0; i < n; ++i) {
+        tokens.push_back(static_cast<int32_t>(random.below(static_cast<uint64_t>(spec.n_vocab))));
+    }
+    return tokens;
+}
+
+std::vector<int32_t> pages_from(int32_t first, int32_t n_positions) {
+    std::vector<int32_t> pages;
+    for (int32_t i = 0; i < (n_positions + PUNA_KV_PAGE - 1) / PUNA_KV_PAGE; ++i) {
+        pages.push_back(first + i);
+    }
+    return pages;
+}
+
+// The logits of all rows of one sequence, evaluated in batches of n_batch rows.
+std::vector<float> run_logits(const puna_model_spec& spec, BackendSession& session,
+                              std::span<const int32_t> tokens, int32_t n_batch) {
+    std::vector<float> logits;
+    const auto n = static_cast<int32_t>(tokens.size());
+    for (int32_t begin = 0; begin < n; begin += n_batch) {
+        BatchBuilder batch(spec);
+        const int32_t view = batch.add_view(pages_from(1, n));
+        for (int32_t i = begin; i < std::min(n, begin + n_batch); ++i) {
+            batch.add_row(view, i, tokens[static_cast<size_t>(i)], PUNA_ROW_OUTPUT_LOGITS);
+        }
+        session.run(batch.batch());
+        for (size_t i = 0; i < batch.outputs.size(); ++i) {
+            const auto values = batch.values(static_cast<int32_t>(i));
+            logits.insert(logits.end(), values.begin(), values.end());
+        }
+    }
+    return logits;
+}
+
+double relative_error(std::span<const double> expected, std::span<const float> actual) {
+    if (expected.size() != actual.size()) return INFINITY;
+    double error = 0.0;
+    double square = 0.0;
+    for (size_t i = 0; i < expected.size(); ++i) {
+        error += (expected[i] - actual[i]) * (expected[i] - actual[i]);
+        square += expected[i] * expected[i];
+    }
+    return std::sqrt(error / square);
+}
+
+struct Variant {
+    const char* name;
+    std::function<void(test::SpecModelShape&)> change;
+};
+
+const Variant kVariants[] = {
+    {"Llama", [](auto&) {}},
+    {"F16", [](auto& m) { m.encoding = Encoding::kF16; }},
+    {"Q8_0",
+     [](auto& m) {
+         m.encoding = Encoding::kQ8_0;
+         m.spec.n_embd = 96;
+         m.spec.n_ff = 160;
+     }},
+    {"Biases", [](auto& m) { m.biases = true; }},
+    {"LayerNorm", [](auto& m) { m.spec.norm = PUNA_NORM_LAYER; }},
+    {"Gelu", [](auto& m) { m.spec.activation = PUNA_ACTIVATION_GELU; }},
+    {"GeluTanh", [](auto& m) { m.spec.activation = PUNA_ACTIVATION_GELU_TANH; }},
+    {"QkNorm", [](auto& m) { m.spec.qk_norm = 1; }},
+    {"RopeHalves",
+     [](auto& m) {
+         m.spec.rope = PUNA_ROPE_HALVES;
+         m.spec.rope_dim = 6;
+         m.spec.rope_magnitude = 1.25f;
+     }},
+    {"RopePartial", [](auto& m) { m.spec.rope_dim = 4; }},
+    {"RopeNone", [](auto& m) { m.spec.rope = PUNA_ROPE_NONE; }},
+    {"SoftCaps",
+     [](auto& m) {
+         m.spec.attention_softcap = 1.5f;
+         m.spec.logit_softcap = 2.0f;
+     }},
+    {"Scales",
+     [](auto& m) {
+         m.spec.embedding_scale = 3.5f;
+         m.spec.residual_scale = 0.5f;
+         m.spec.logit_scale = 0.25f;
+     }},
+    {"OneKvHead",
+     [](auto& m) {
+         m.spec.n_head = 13;
+         m.spec.n_head_kv = 1;
+     }},
+    {"EveryHeadItsOwn", [](auto& m) { m.spec.n_head_kv = m.spec.n_head; }},
+    {"OneOfEverything",
+     [](auto& m) {
+         m.spec.n_head = m.spec.n_head_kv = 1;
+         m.spec.head_dim_k = m.spec.head_dim_v = 1;
+         m.spec.rope_dim = 0;
+         m.spec.n_ff = 1;
+         m.spec.n_vocab = 2;
+         m.spec.n_layer = 1;
+     }},
+};
+
+class CpuSpecs : public testing::TestWithParam<Variant> {
+  protected:
+    CpuSpecs() {
+        shape_.spec = test::small_spec();
+        GetParam().change(shape_);
+    }
+    test::SpecModelShape shape_ = {};
+};
+
+TEST_P(CpuSpecs, AgreesWithDouble) {
+    const SpecModel model(shape_);
+    const auto tokens = random_tokens(model.spec(), 41);
+    const auto expected = model.reference(tokens);
+    for (const KernelTable& table : test::runnable_kernel_tables()) {
+        const BackendHost host;
+        BackendSession session(api(), host, table.name, LayersRequest(model),
+                               test::executor_options());
+        const auto logits = run_logits(model.spec(), session, tokens, 20);
+        EXPECT_LT(relative_error(expected.logits, logits), 3e-6) << table.name;
+    }
+}
+
+TEST_P(CpuSpecs, HalfCacheIsCloseToDouble) {
+    const SpecModel model(shape_);
+    const auto tokens = random_tokens(model.spec(), 41);
+    const auto expected = model.reference(tokens);
+    auto options = test::executor_options();
+    options.kv_type_k = options.kv_type_v = PUNA_KV_F16;
+    for (const KernelTable& table : test::runnable_kernel_tables()) {
+        const BackendHost host;
+        BackendSession session(api(), host, table.name, LayersRequest(model), options);
+        const auto logits = run_logits(model.spec(), session, tokens, 64);
+        EXPECT_LT(relative_error(expected.logits, logits), 2e-3) << table.name;
+    }
+}
+
+INSTANTIATE_TEST_SUITE_P(All, CpuSpecs, testing::ValuesIn(kVariants),
+                         [](const auto& variant) { return std::string(variant.param.name); });
+
+TEST(CpuForwardParallel, BatchSplitsAndThreadsDoNotChangeBits) {
+    test::SpecModelShape shape = {};
+    shape.spec = test::small_spec();
+    shape.spec.n_layer = 2;
+    const SpecModel model(shape);
+    const auto tokens = random_tokens(model.spec(), 290);
+    for (const KernelTable& table : test::runnable_kernel_tables()) {
+        std::vector<float> expected;
+        for (const int32_t n_threads : {1, 2, 3}) {
+            for (const int32_t n_batch : {290, 7, 1}) {
+                if (n_threads == 3 && n_batch == 1) continue;  // slow: a thread start per phase
+                const BackendHost host(n_threads);
+                auto options = test::executor_options();
+                options.max_rows = n_batch;
+                options.n_threads = n_threads;
+                BackendSession session(api(), host, table.name, LayersRequest(model), options);
+                const auto logits = run_logits(model.spec(), session, tokens, n_batch);
+                if (expected.empty()) expected = logits;
+                ASSERT_EQ(logits, expected)
+                    << table.name << " threads " << n_threads << " batch " << n_batch;
+                EXPECT_EQ(host.most_threads(), n_threads == 1 ? 0 : n_threads);
+            }
+        }
+    }
+}
+
+TEST(CpuForward, SequencesInOneBatchDoNotSeeEachOther) {
+    const SpecModel model({test::small_spec()});
+    const auto tokens = random_tokens(model.spec(), 60);
+    const std::span<const int32_t> first(tokens.data(), 25);
+    const std::span<const int32_t> second(tokens.data() + 25, 35);
+    const BackendHost host;
+    BackendSession alone(api(), host, nullptr, LayersRequest(model), test::executor_options());
+    const auto logits_first = run_logits(model.spec(), alone, first, 64);
+    const auto logits_second = run_logits(model.spec(), alone, second, 64);
+
+    BackendSession session(api(), host, nullptr, LayersRequest(model), test::executor_options());
+    BatchBuilder batch(model.spec());
+    const int32_t views[] = {batch.add_view({4, 2}), batch.add_view({9, 0})};
+    std::vector<std::pair<const float*, int32_t>> expected;
+    const auto n_vocab = static_cast<size_t>(model.spec().n_vocab);
+    for (size_t i = 0; i < second.size(); ++i) {
+        const auto position = static_cast<int32_t>(i);
+        expected.push_back({logits_second.data() + i * n_vocab,
+                            batch.add_row(views[1], position, second[i], PUNA_ROW_OUTPUT_LOGITS)});
+        if (i >= first.size()) continue;
+        expected.push_back({logits_first.data() + i * n_vocab,
+                            batch.add_row(views[0], position, first[i], PUNA_ROW_OUTPUT_LOGITS)});
+    }
+    session.run(batch.batch());
+    for (const auto& [logits, output] : expected) {
+        const auto values = batch.values(output);
+        ASSERT_EQ(std::vector<float>(values.begin(), values.end()),
+                  std::vector<float>(logits, logits + n_vocab));
+    }
+}
+
+TEST(CpuForward, RowsSeeFromFirstOn) {
+    const SpecModel model({test::small_spec()});
+    const auto tokens = random_tokens(model.spec(), 40);
+    std::vector<int32_t> first;
+    for (int32_t i = 0; i < 40; ++i) first.push_back(std::max(0, i - 9));
+    const auto expected = model.reference(tokens, first);
+    const BackendHost host;
+    BackendSession session(api(), host, nullptr, LayersRequest(model), test::executor_options());
+    BatchBuilder batch(model.spec());
+    const int32_t view = batch.add_view({0, 1});
+    for (int32_t i = 0; i < 40; ++i) {
+        const auto at = static_cast<size_t>(i);
+        batch.add_row(view, i, tokens[at], PUNA_ROW_OUTPUT_LOGITS, 1, first[at]);
+    }
+    session.run(batch.batch());
+    std::vector<float> logits;
+    for (int32_t i = 0; i < 40; ++i) {
+        logits.insert(logits.end(), batch.values(i).begin(), batch.values(i).end());
+    }
+    EXPECT_LT(relative_error(expected.logits, logits), 3e-6);
+}
+
+// Embedding alone, the layers in two cuts, and the head alone: hidden rows go from one to the next.
+TEST(CpuForward, CutsOfTheStackGiveTheBitsOfTheWhole) {
+    const SpecModel model({test::small_spec()});
+    const auto tokens = random_tokens(model.spec(), 30);
+    const BackendHost host;
+    BackendSession whole(api(), host, nullptr, LayersRequest(model), test::executor_options());
+    const auto expected = run_logits(model.spec(), whole, tokens, 64);
+
+    struct {
+        int32_t first, n;
+        bool embedding, head;
+    } const cuts[] = {
+        {0, 0, true, false}, {0, 1, false, false}, {1, 2, false, false}, {3, 0, false, true}};
+    const size_t hidden_size = tokens.size() * static_cast<size_t>(model.spec().n_embd);
+    std::vector<float> hidden;
+    std::vector<float> logits;
+    for (const auto& cut : cuts) {
+        BackendSession session(api(), host, nullptr,
+                               LayersRequest(model, cut.first, cut.n, cut.embedding, cut.head),
+                               test::executor_options());
+        BatchBuilder batch(model.spec());
+        batch.hidden_in = hidden;
+        if (!cut.head) batch.hidden_out.resize(hidden_size);
+        const int32_t view = batch.add_view({0});
+        for (size_t i = 0; i < tokens.size(); ++i) {
+            batch.add_row(view, static_cast<int32_t>(i), tokens[i],
+                          cut.head ? PUNA_ROW_OUTPUT_LOGITS : 0);
+        }
+        session.run(batch.batch());
+        hidden = batch.hidden_out;
+        for (size_t i = 0; i < batch.outputs.size(); ++i) {
+            const auto values = batch.values(static_cast<int32_t>(i));
+            logits.insert(logits.end(), values.begin(), values.end());
+        }
+    }
+    EXPECT_EQ(logits, expected);
+}
+
+TEST(CpuForward, MovedCellsContinueLikeTheOriginal) {
+    const SpecModel model({test::small_spec()});
+    const auto tokens = random_tokens(model.spec(), 50);
+    const BackendHost host;
+    BackendSession session(api(), host, nullptr, LayersRequest(model), test::executor_options());
+    run_logits(model.spec(), session, std::span(tokens).first(40), 64);  // pages 1 and 2
+    const puna_kv_move copy = {32, 160, 40, 0};
+    puna_error error = PUNA_ERROR_INIT;
+    ASSERT_EQ(api().kv_move(session.executor, &copy, 1, &error), PUNA_OK);
+    std::vector<float> logits[2];
+    for (const int32_t page : {1, 5}) {
+        BatchBuilder batch(model.spec());
+        const int32_t view = batch.add_view({page, page + 1});
+        for (int32_t i = 40; i < 50; ++i) {
+            batch.add_row(view, i, tokens[static_cast<size_t>(i)],
+                          i == 49 ? PUNA_ROW_OUTPUT_LOGITS : 0);
+        }
+        session.run(batch.batch());
+        logits[page == 5].assign(batch.values(0).begin(), batch.values(0).end());
+    }
+    EXPECT_EQ(logits[0], logits[1]);
+}
+
+}  // namespace
+}  // namespace puna::core
