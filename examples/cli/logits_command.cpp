@@ -73,6 +73,8 @@ void write_logits(const puna::Model& model, std::span<const puna::Token> tokens,
 
 int logits_command(const Arguments& arguments) {
     EngineOptions options;
+    // These numbers are there to be compared with others': the cache shall not round them.
+    options.kv_type_k = options.kv_type_v = PUNA_KV_F32;
     std::string token_text, out_path;
     CommandLine line("logits",
                      "Evaluates tokens from an empty cache and writes a row of logits for each: "

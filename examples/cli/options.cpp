@@ -1,7 +1,9 @@
 #include "options.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <iterator>
 #include <limits>
 
 namespace cli {
@@ -25,7 +27,9 @@ void add_kv_type(CommandLine& line, const std::string& name, int32_t& type,
         throw CLI::ValidationError(name,
                                    "must be f16, f32, bf16 or q8_0, not '" + values.back() + "'");
     };
-    line.app().add_option(name, parse, help)->type_name("TYPE")->default_str("f16");
+    const auto is_default = [&type](const KvName& known) { return known.type == type; };
+    const auto* preset = std::find_if(std::begin(kKvNames), std::end(kKvNames), is_default);
+    line.app().add_option(name, parse, help)->type_name("TYPE")->default_str(preset->name);
 }
 
 // std::from_chars, without its refusal of a plus sign.

@@ -7,6 +7,21 @@ namespace puna::core {
 
 namespace {
 
+const char* kv_type_name(int32_t type) {
+    switch (type) {
+        case PUNA_KV_F16:
+            return "F16";
+        case PUNA_KV_F32:
+            return "F32";
+        case PUNA_KV_BF16:
+            return "BF16";
+        case PUNA_KV_Q8_0:
+            return "Q8_0";
+        default:
+            return "an unknown type";
+    }
+}
+
 Status check_options(const LayerSet& layers, const puna_executor_options& options) {
     const struct {
         const char* name;
@@ -31,11 +46,13 @@ Status check_options(const LayerSet& layers, const puna_executor_options& option
     }
     if (!layers.kernels->has_kv_type(options.kv_type_k)) {
         return make_status(PUNA_ERROR_UNSUPPORTED,
-                           "kv_type_k: the CPU backend has no cache of type %d", options.kv_type_k);
+                           "kv_type_k: the CPU backend caches F16 and F32, not %s",
+                           kv_type_name(options.kv_type_k));
     }
     if (!layers.kernels->has_kv_type(options.kv_type_v)) {
         return make_status(PUNA_ERROR_UNSUPPORTED,
-                           "kv_type_v: the CPU backend has no cache of type %d", options.kv_type_v);
+                           "kv_type_v: the CPU backend caches F16 and F32, not %s",
+                           kv_type_name(options.kv_type_v));
     }
     return {};
 }

@@ -17,8 +17,8 @@ class SpmTokenizer {
     static constexpr size_t kMaxTextBytes = 1u << 26;
 
     struct Options {
-        bool add_special = true;     // BOS and EOS where the vocabulary's rules add them
-        bool parse_special = false;  // texts of control tokens in the text become these tokens
+        bool add_special = true;       // BOS and EOS where the vocabulary's rules add them
+        bool parse_special = false;    // texts of control tokens in the text become these tokens
         bool add_space_prefix = true;  // where the rules do; false: the text continues other text
     };
 

@@ -204,7 +204,12 @@ puna_status PUNA_CALL advance(puna_executor* executor, int64_t deadline_ns,
                               puna_error* error) {
     return guarded(error, [&] {
         fake::sized(progress, "progress") = {sizeof *progress, 0, 0, 0};
-        executor->advance(deadline_ns, interrupted, user, *progress);
+        try {
+            executor->advance(deadline_ns, interrupted, user, *progress);
+        } catch (...) {
+            executor->abandon();
+            throw;
+        }
     });
 }
 

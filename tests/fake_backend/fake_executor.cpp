@@ -8,12 +8,6 @@ using fake::fail;
 using fake::product;
 using fake::require;
 
-namespace {
-
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
-
-}  // namespace
-
 // ---- Creation ----------------------------------------------------------------------------------
 
 puna_executor_options puna_executor::checked(const puna_executor_options* given) {
@@ -36,15 +30,9 @@ uint64_t puna_executor::kv_bytes(const fake::Plan& plan, const puna_executor_opt
     return product(plan.request.n_layers, o.n_cells) * cell;
 }
 
+// The hidden rows and the logits of one.
 uint64_t puna_executor::scratch_bytes(const fake::Plan& plan, const puna_executor_options& o) {
-    const puna_model_spec& s = plan.spec;
-    const uint64_t floats = product(o.max_rows, s.n_embd) + static_cast<size_t>(s.n_vocab);
-    const uint64_t doubles = product(o.max_rows, s.n_head) * static_cast<size_t>(s.head_dim_k) +
-                             product(s.n_head_kv, s.head_dim_k + s.head_dim_v) +
-                             product(s.n_head, s.head_dim_v) + product(2, s.n_embd) +
-                             product(2, s.n_ff) + static_cast<size_t>(o.n_ctx);
-    return floats * sizeof(float) + doubles * sizeof(double) +
-           static_cast<size_t>(s.n_vocab) * sizeof(int32_t) + static_cast<size_t>(o.n_cells);
+    return (product(o.max_rows, plan.spec.n_embd) + product(1, plan.spec.n_vocab)) * sizeof(float);
 }
 
 puna_executor::puna_executor(puna_layer_set& owner, const puna_executor_options& given)
@@ -57,21 +45,9 @@ puna_executor::puna_executor(puna_layer_set& owner, const puna_executor_options&
             owner.plan.spec.n_head_kv * owner.plan.spec.head_dim_k),
       values_(given.kv_type_v, owner.plan.request.n_layers, given.n_cells,
               owner.plan.spec.n_head_kv * owner.plan.spec.head_dim_v) {
-    const puna_model_spec& s = spec_;
     cells_.resize(static_cast<size_t>(options.n_cells));
     last_.resize(static_cast<size_t>(options.max_views));
-    x_.resize(product(options.max_rows, s.n_embd));
-    q_.resize(product(options.max_rows, s.n_head) * static_cast<size_t>(s.head_dim_k));
-    n_.resize(static_cast<size_t>(s.n_embd));
-    y_.resize(static_cast<size_t>(s.n_embd));
-    k_.resize(product(s.n_head_kv, s.head_dim_k));
-    v_.resize(product(s.n_head_kv, s.head_dim_v));
-    a_.resize(product(s.n_head, s.head_dim_v));
-    gate_.resize(static_cast<size_t>(s.n_ff));
-    up_.resize(static_cast<size_t>(s.n_ff));
-    scores_.resize(static_cast<size_t>(options.n_ctx));
-    logits_.resize(static_cast<size_t>(s.n_vocab));
-    order_.reserve(static_cast<size_t>(s.n_vocab));
+    x_.resize(product(options.max_rows, spec_.n_embd));
     ++layers.n_children;
 }
 
@@ -178,7 +154,6 @@ void puna_executor::advance(int64_t deadline_ns, puna_interrupted_fn interrupted
     const puna_host_services& services = backend.services;
     const puna_layers_request& r = layers.plan.request;
     if (++backend.n_advances == backend.fail_advance) {
-        abandon();
         fail(PUNA_ERROR_BACKEND, "PUNA_FAKE_GPU_FAIL_LAYER: this advance fails");
     }
     // An embedding alone has one step, which runs no layer.
@@ -224,153 +199,138 @@ void puna_executor::embed() {
     for (int32_t r = 0; r < batch_.n_rows; ++r) {
         const float* from = embedding.data() + product(batch_.rows[r].token, spec_.n_embd);
         float* x = hidden(r);
-        for (size_t i = 0; i < n_.size(); ++i) x[i] = spec_.embedding_scale * from[i];
+        for (size_t i = 0; i < static_cast<size_t>(spec_.n_embd); ++i)
+            x[i] = spec_.embedding_scale * from[i];
     }
 }
 
-// Queries of a row to q_, keys and values to the cache.
-void puna_executor::write_kv(size_t index, int32_t r) {
+// Keys and values of a row go to the cache; its queries come back.
+fake::Row puna_executor::write_kv(size_t index, const puna_batch_row& row, const float* x) {
+    using fake::multiply;
     const fake::LayerWeights& w = layers.layers[index];
-    const puna_batch_row& row = batch_.rows[r];
-    double* q = query(r);
-    fake::normalize(spec_, w[PUNA_TENSOR_ATTN_NORM], hidden(r), n_.data());
-    fake::multiply(w[PUNA_TENSOR_ATTN_Q], w[PUNA_TENSOR_ATTN_Q_BIAS], n_.data(), q,
-                   product(spec_.n_head, spec_.head_dim_k));
-    fake::multiply(w[PUNA_TENSOR_ATTN_K], w[PUNA_TENSOR_ATTN_K_BIAS], n_.data(), k_.data(),
-                   k_.size());
-    fake::multiply(w[PUNA_TENSOR_ATTN_V], w[PUNA_TENSOR_ATTN_V_BIAS], n_.data(), v_.data(),
-                   v_.size());
-    fake::finish_heads(spec_, layers.frequencies, w[PUNA_TENSOR_ATTN_Q_NORM], row.position, q,
-                       spec_.n_head);
-    fake::finish_heads(spec_, layers.frequencies, w[PUNA_TENSOR_ATTN_K_NORM], row.position,
-                       k_.data(), spec_.n_head_kv);
-    for (size_t i = 0; i < k_.size(); ++i) keys_.set(index, row.cell, i, k_[i]);
-    for (size_t i = 0; i < v_.size(); ++i) values_.set(index, row.cell, i, v_[i]);
+    const fake::Row n = fake::normalize(spec_, w[PUNA_TENSOR_ATTN_NORM], x);
+    fake::Row q = multiply(w[PUNA_TENSOR_ATTN_Q], w[PUNA_TENSOR_ATTN_Q_BIAS], n);
+    fake::Row k = multiply(w[PUNA_TENSOR_ATTN_K], w[PUNA_TENSOR_ATTN_K_BIAS], n);
+    const fake::Row v = multiply(w[PUNA_TENSOR_ATTN_V], w[PUNA_TENSOR_ATTN_V_BIAS], n);
+    const fake::Row& angles = layers.frequencies;
+    fake::finish_heads(spec_, angles, w[PUNA_TENSOR_ATTN_Q_NORM], row.position, q);
+    fake::finish_heads(spec_, angles, w[PUNA_TENSOR_ATTN_K_NORM], row.position, k);
+    for (size_t i = 0; i < k.size(); ++i) keys_.set(index, row.cell, i, k[i]);
+    for (size_t i = 0; i < v.size(); ++i) values_.set(index, row.cell, i, v[i]);
+    return q;
 }
 
 void puna_executor::run_layer(size_t index) {
+    using fake::multiply;
     const fake::LayerWeights& w = layers.layers[index];
-    const size_t n_embd = n_.size();
-    for (int32_t r = 0; r < batch_.n_rows; ++r) write_kv(index, r);
+    std::vector<fake::Row> q;
+    for (int32_t r = 0; r < batch_.n_rows; ++r) {
+        q.push_back(write_kv(index, batch_.rows[r], hidden(r)));
+    }
     for (int32_t r = 0; r < batch_.n_rows; ++r) {
         float* x = hidden(r);
-        const auto add = [&] {
-            for (size_t i = 0; i < n_embd; ++i) {
-                x[i] = static_cast<float>(x[i] + spec_.residual_scale * y_[i]);
+        const auto add = [&](const fake::Row& y) {
+            for (size_t i = 0; i < y.size(); ++i) {
+                x[i] = static_cast<float>(x[i] + spec_.residual_scale * y[i]);
             }
         };
-        attend(index, batch_.rows[r], query(r));
-        fake::multiply(w[PUNA_TENSOR_ATTN_OUTPUT], w[PUNA_TENSOR_ATTN_OUTPUT_BIAS], a_.data(),
-                       y_.data(), n_embd);
-        add();
-        fake::normalize(spec_, w[PUNA_TENSOR_FFN_NORM], x, n_.data());
-        fake::multiply(w[PUNA_TENSOR_FFN_GATE], w[PUNA_TENSOR_FFN_GATE_BIAS], n_.data(),
-                       gate_.data(), gate_.size());
-        fake::multiply(w[PUNA_TENSOR_FFN_UP], w[PUNA_TENSOR_FFN_UP_BIAS], n_.data(), up_.data(),
-                       up_.size());
-        for (size_t i = 0; i < gate_.size(); ++i) {
-            gate_[i] = fake::activate(spec_.activation, gate_[i]) * up_[i];
+        const fake::Row a = attend(index, batch_.rows[r], q[static_cast<size_t>(r)]);
+        add(multiply(w[PUNA_TENSOR_ATTN_OUTPUT], w[PUNA_TENSOR_ATTN_OUTPUT_BIAS], a));
+        const fake::Row n = fake::normalize(spec_, w[PUNA_TENSOR_FFN_NORM], x);
+        fake::Row gate = multiply(w[PUNA_TENSOR_FFN_GATE], w[PUNA_TENSOR_FFN_GATE_BIAS], n);
+        const fake::Row up = multiply(w[PUNA_TENSOR_FFN_UP], w[PUNA_TENSOR_FFN_UP_BIAS], n);
+        for (size_t i = 0; i < gate.size(); ++i) {
+            gate[i] = fake::activate(spec_.activation, gate[i]) * up[i];
         }
-        fake::multiply(w[PUNA_TENSOR_FFN_DOWN], w[PUNA_TENSOR_FFN_DOWN_BIAS], gate_.data(),
-                       y_.data(), n_embd);
-        add();
+        add(multiply(w[PUNA_TENSOR_FFN_DOWN], w[PUNA_TENSOR_FFN_DOWN_BIAS], gate));
     }
 }
 
-// a_ = attention of one row.
-void puna_executor::attend(size_t index, const puna_batch_row& row, const double* q) {
+fake::Row puna_executor::attend(size_t index, const puna_batch_row& row, const fake::Row& q) {
     const puna_model_spec& s = spec_;
     const auto dim_k = static_cast<size_t>(s.head_dim_k);
     const auto dim_v = static_cast<size_t>(s.head_dim_v);
-    const int32_t* pages = batch_.views[row.view].pages;
-    const auto cell_of = [pages](int32_t p) {
-        return pages[p / PUNA_KV_PAGE] * PUNA_KV_PAGE + p % PUNA_KV_PAGE;
-    };
-    std::fill(a_.begin(), a_.end(), 0.0);
-    for (int32_t h = 0; h < s.n_head; ++h) {
-        const auto g = static_cast<size_t>(h / (s.n_head / s.n_head_kv));
-        const double* head_q = q + static_cast<size_t>(h) * dim_k;
-        double* head_a = a_.data() + static_cast<size_t>(h) * dim_v;
-        double largest = -kInfinity;
-        for (int32_t p = row.first; p <= row.position; ++p) {
+    std::vector<int32_t> cells;
+    for (int32_t p = row.first; p <= row.position; ++p) {
+        const int32_t page = batch_.views[row.view].pages[p / PUNA_KV_PAGE];
+        cells.push_back(page * PUNA_KV_PAGE + p % PUNA_KV_PAGE);
+    }
+    fake::Row a(product(s.n_head, s.head_dim_v));
+    fake::Row scores(cells.size());
+    for (size_t h = 0; h < static_cast<size_t>(s.n_head); ++h) {
+        const size_t g = h / static_cast<size_t>(s.n_head / s.n_head_kv);
+        for (size_t j = 0; j < cells.size(); ++j) {
             double dot = 0;
             for (size_t i = 0; i < dim_k; ++i) {
-                dot += head_q[i] * keys_.get(index, cell_of(p), g * dim_k + i);
+                dot += q[h * dim_k + i] * keys_.get(index, cells[j], g * dim_k + i);
             }
-            const double score = fake::soft_cap(dot * s.attention_scale, s.attention_softcap);
-            scores_[static_cast<size_t>(p - row.first)] = score;
-            largest = std::max(largest, score);
+            scores[j] = fake::soft_cap(dot * s.attention_scale, s.attention_softcap);
         }
+        const double largest = *std::max_element(scores.begin(), scores.end());
         double sum = 0;
-        for (int32_t p = row.first; p <= row.position; ++p) {
-            const double weight = std::exp(scores_[static_cast<size_t>(p - row.first)] - largest);
-            sum += weight;
+        for (double& score : scores) sum += score = std::exp(score - largest);
+        for (size_t j = 0; j < cells.size(); ++j) {
             for (size_t i = 0; i < dim_v; ++i) {
-                head_a[i] += weight * values_.get(index, cell_of(p), g * dim_v + i);
+                a[h * dim_v + i] += scores[j] / sum * values_.get(index, cells[j], g * dim_v + i);
             }
         }
-        for (size_t i = 0; i < dim_v; ++i) head_a[i] /= sum;
     }
+    return a;
 }
 
 // ---- The head ----------------------------------------------------------------------------------
 
-void puna_executor::fill(puna_batch_output& output, const float* hidden_row) {
+void puna_executor::fill(puna_batch_output& output, const float* x) {
     const puna_model_spec& s = spec_;
-    fake::normalize(s, layers.model[PUNA_TENSOR_OUTPUT_NORM], hidden_row, n_.data());
+    const auto to_float = [](double value) { return static_cast<float>(value); };
+    const fake::Row n = fake::normalize(s, layers.model[PUNA_TENSOR_OUTPUT_NORM], x);
     if (output.kind == PUNA_ROW_OUTPUT_HIDDEN) {
-        std::transform(n_.begin(), n_.end(), output.values,
-                       [](double x) { return static_cast<float>(x); });
+        std::transform(n.begin(), n.end(), output.values, to_float);
         output.n_filled = s.n_embd;
         return;
     }
     const int32_t role = layers.plan.is_tied ? PUNA_TENSOR_TOKEN_EMBD : PUNA_TENSOR_OUTPUT;
-    const fake::Weights& matrix = layers.model[static_cast<size_t>(role)];
-    for (size_t i = 0; i < logits_.size(); ++i) {
-        const float* row = matrix.data() + i * n_.size();
-        double sum = 0;
-        for (size_t j = 0; j < n_.size(); ++j) sum += row[j] * n_[j];
-        logits_[i] = static_cast<float>(fake::soft_cap(s.logit_scale * sum, s.logit_softcap));
-    }
+    const fake::Row y = fake::multiply(layers.model[static_cast<size_t>(role)], {}, n);
+    std::vector<float> logits(y.size());
+    std::transform(y.begin(), y.end(), logits.begin(), [&](double value) {
+        return to_float(fake::soft_cap(s.logit_scale * value, s.logit_softcap));
+    });
     if (output.log_sum_exp != nullptr) {
-        const double largest = *std::max_element(logits_.begin(), logits_.end());
+        const double largest = *std::max_element(logits.begin(), logits.end());
         double sum = 0;
-        for (const float logit : logits_) sum += std::exp(logit - largest);
-        *output.log_sum_exp = static_cast<float>(largest + std::log(sum));
+        for (const float logit : logits) sum += std::exp(logit - largest);
+        *output.log_sum_exp = to_float(largest + std::log(sum));
     }
     if (output.kind == PUNA_ROW_OUTPUT_LOGITS) {
-        std::copy(logits_.begin(), logits_.end(), output.values);
+        std::copy(logits.begin(), logits.end(), output.values);
         output.n_filled = s.n_vocab;
     } else {
-        choose(output);
+        choose(output, logits);
     }
 }
 
 // ARGMAX and TOP_K. Neither what the mask bans comes back, nor -infinity or not-a-number.
-void puna_executor::choose(puna_batch_output& output) {
+void puna_executor::choose(puna_batch_output& output, std::vector<float>& logits) const {
     for (int32_t i = 0; i < output.n_bias; ++i) {
-        logits_[static_cast<size_t>(output.bias[i].token)] += output.bias[i].bias;
+        logits[static_cast<size_t>(output.bias[i].token)] += output.bias[i].bias;
     }
-    order_.clear();
+    std::vector<std::pair<float, int32_t>> order;  // {-logit, token}
     for (int32_t token = 0; token < spec_.n_vocab; ++token) {
-        if (output.mask != nullptr && (output.mask[token / 32] >> (token % 32) & 1u) == 0) continue;
-        if (static_cast<double>(logits_[static_cast<size_t>(token)]) > -kInfinity) {
-            order_.push_back(token);
+        const float logit = logits[static_cast<size_t>(token)];
+        const bool banned =
+            output.mask != nullptr && (output.mask[token / 32] >> (token % 32) & 1u) == 0;
+        if (!banned && logit > -std::numeric_limits<float>::infinity()) {
+            order.emplace_back(-logit, token);
         }
     }
+    std::sort(order.begin(), order.end());
     const size_t wanted = output.kind == PUNA_ROW_OUTPUT_ARGMAX ? 1 : static_cast<size_t>(output.k);
-    const size_t n = std::min(wanted, order_.size());
-    std::partial_sort(order_.begin(), order_.begin() + static_cast<std::ptrdiff_t>(n), order_.end(),
-                      [this](int32_t a, int32_t b) {
-                          const float x = logits_[static_cast<size_t>(a)];
-                          const float y = logits_[static_cast<size_t>(b)];
-                          return x > y || (x == y && a < b);
-                      });
-    for (size_t i = 0; i < n; ++i) {
-        output.tokens[i] = order_[i];
-        output.values[i] = logits_[static_cast<size_t>(order_[i])];
+    order.resize(std::min(wanted, order.size()));
+    for (size_t i = 0; i < order.size(); ++i) {
+        output.tokens[i] = order[i].second;
+        output.values[i] = -order[i].first;
     }
-    output.n_filled = static_cast<int32_t>(n);
+    output.n_filled = static_cast<int32_t>(order.size());
 }
 
 // ---- Cells -------------------------------------------------------------------------------------

@@ -23,7 +23,7 @@ struct puna_layer_set {
     puna_backend& backend;
     const fake::Plan plan;
     fake::DeviceShare share;
-    std::vector<double> frequencies;
+    fake::Row frequencies;
     fake::LayerWeights model;  // roles without a layer
     std::vector<fake::LayerWeights> layers;
     std::vector<puna_layers_format> formats;
@@ -64,18 +64,15 @@ struct puna_executor {
     void check_output(int32_t index) const;
     void run_step();
     void embed();
-    void write_kv(size_t index, int32_t r);
+    fake::Row write_kv(size_t index, const puna_batch_row& row, const float* x);
     void run_layer(size_t index);
-    void attend(size_t index, const puna_batch_row& row, const double* q);
-    void fill(puna_batch_output& output, const float* hidden_row);
-    void choose(puna_batch_output& output);
+    fake::Row attend(size_t index, const puna_batch_row& row, const fake::Row& q);
+    void fill(puna_batch_output& output, const float* x);
+    void choose(puna_batch_output& output, std::vector<float>& logits) const;
     void move_one(const puna_kv_move& move);
     void poison(int32_t cell) noexcept;
     uint8_t& mark(int32_t cell) { return cells_[static_cast<size_t>(cell)]; }
     float* hidden(int32_t r) { return x_.data() + fake::product(r, spec_.n_embd); }
-    double* query(int32_t r) {
-        return q_.data() + fake::product(r, spec_.n_head * spec_.head_dim_k);
-    }
 
     const puna_model_spec& spec_;
     fake::KvArray keys_;
@@ -86,9 +83,4 @@ struct puna_executor {
     std::vector<uint8_t> cells_;  // kHeld, kInBatch
     std::vector<int32_t> last_;   // by view: the position of its last row
     std::vector<float> x_;        // [rows][n_embd]
-    std::vector<double> q_;       // [rows][n_head * head_dim_k]
-    // Of one row:
-    std::vector<double> n_, k_, v_, a_, y_, gate_, up_, scores_;
-    std::vector<float> logits_;
-    std::vector<int32_t> order_;
 };

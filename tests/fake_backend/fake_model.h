@@ -166,35 +166,37 @@ using LayerWeights = std::array<Weights, PUNA_N_TENSOR_ROLES>;
 
 // ---- Arithmetic --------------------------------------------------------------------------------
 
-// y = W x + bias, with x[w.size() / y.size()].
-inline void multiply(const Weights& w, const Weights& bias, const double* x, double* y, size_t n) {
-    const size_t n_in = w.size() / n;
-    for (size_t i = 0; i < n; ++i) {
-        const float* row = w.data() + i * n_in;
-        y[i] = bias.empty() ? 0 : bias[i];
-        for (size_t j = 0; j < n_in; ++j) y[i] += row[j] * x[j];
+using Row = std::vector<double>;
+
+// W x + bias
+inline Row multiply(const Weights& w, const Weights& bias, const Row& x) {
+    Row y(bias.begin(), bias.end());
+    y.resize(w.size() / x.size());
+    for (size_t i = 0; i < y.size(); ++i) {
+        for (size_t j = 0; j < x.size(); ++j) y[i] += w[i * x.size() + j] * x[j];
     }
+    return y;
 }
 
-// y = norm(x) * weight; x and y may be the same.
+// norm(x) * weight
 template <typename T>
-void normalize(const puna_model_spec& s, const Weights& weight, const T* x, double* y) {
+Row normalize(const puna_model_spec& s, const Weights& weight, const T* x) {
     const size_t n = weight.size();
     double mean = 0;
-    if (s.norm == PUNA_NORM_LAYER) {
-        for (size_t i = 0; i < n; ++i) mean += x[i];
-        mean /= static_cast<double>(n);
-    }
+    for (size_t i = 0; i < n && s.norm == PUNA_NORM_LAYER; ++i)
+        mean += x[i] / static_cast<double>(n);
     double square = 0;
     for (size_t i = 0; i < n; ++i) square += (x[i] - mean) * (x[i] - mean);
     const double scale = 1 / std::sqrt(square / static_cast<double>(n) + s.norm_epsilon);
+    Row y(n);
     for (size_t i = 0; i < n; ++i) y[i] = (x[i] - mean) * scale * weight[i];
+    return y;
 }
 
 // Calls turn(a, b, cos, sin) with the indices of each pair of a head.
 template <typename Turn>
-void for_each_rope_pair(const puna_model_spec& s, const std::vector<double>& frequencies,
-                        int32_t position, Turn&& turn) {
+void for_each_rope_pair(const puna_model_spec& s, const Row& frequencies, int32_t position,
+                        Turn&& turn) {
     const size_t half = frequencies.size();
     for (size_t i = 0; i < half; ++i) {
         const double angle = position * frequencies[i];
@@ -204,11 +206,11 @@ void for_each_rope_pair(const puna_model_spec& s, const std::vector<double>& fre
 }
 
 // Norm (if the model has it) and RoPE of the heads of q or k.
-inline void finish_heads(const puna_model_spec& s, const std::vector<double>& frequencies,
-                         const Weights& norm, int32_t position, double* x, int32_t n_heads) {
-    for (int32_t h = 0; h < n_heads; ++h) {
-        double* head = x + product(h, s.head_dim_k);
-        if (s.qk_norm) normalize(s, norm, head, head);
+inline void finish_heads(const puna_model_spec& s, const Row& frequencies, const Weights& norm,
+                         int32_t position, Row& x) {
+    const auto dim = static_cast<size_t>(s.head_dim_k);
+    for (double* head = x.data(); head != x.data() + x.size(); head += dim) {
+        if (s.qk_norm) std::copy_n(normalize(s, norm, head).begin(), dim, head);
         for_each_rope_pair(s, frequencies, position, [&](size_t a, size_t b, double c, double d) {
             const double first = head[a];
             const double second = head[b];

@@ -12,21 +12,22 @@ using std::chrono::microseconds;
 
 constexpr int32_t kLayers = 24;
 
-// Many small layers, so that a slice ends between layers more often than between tokens.
+// Many small layers, so that a slice ends between layers more often than between tokens. The scalar
+// kernels take longer for any layer than the shortest slice.
 ModelShape deep() {
     ModelShape shape;
-    shape.n_embd = 32;
+    shape.n_embd = 48;
     shape.n_layer = kLayers;
     shape.n_head = 4;
     shape.n_head_kv = 2;
-    shape.n_ff = 64;
+    shape.n_ff = 128;
     shape.n_vocab = 100;
     return shape;
 }
 
 class GameLoopTest : public testing::Test {
   protected:
-    Engine engine_{deep()};
+    Engine engine_{deep(), "scalar"};
     std::vector<Token> prompt_ = random_tokens(engine_.n_vocab(), 90, 1);
 
     Told without_budget() const {

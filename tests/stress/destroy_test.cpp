@@ -144,10 +144,13 @@ puna_status next_when_free(puna_generation* generation) {
     return status;
 }
 
-// BUSY says that another thread is inside a call.
-void wait_until_busy(puna_context* context) {
+// BUSY says that another thread is inside a call. On a machine that has no time for us we may come
+// when it is over.
+void wait_until_busy(puna_context* context, const std::atomic<bool>& is_over) {
     puna_context_info info = PUNA_CONTEXT_INFO_INIT;
-    while (puna_context_get_info(context, &info, nullptr) == PUNA_OK) std::this_thread::yield();
+    while (!is_over && puna_context_get_info(context, &info, nullptr) == PUNA_OK) {
+        std::this_thread::yield();
+    }
 }
 
 // Thread A in a prompt of many batches; thread B destroys a handle that the call is on, then the
@@ -156,15 +159,24 @@ TEST_P(DestroyThreadTest, InMidPrefillEndsTheCallOnTheOtherThread) {
     const int threads_before = thread_count();
     Maker maker(8);
     const std::vector<int32_t> prompt = random_tokens(1500, 2);
-    for (int round = 0; round < 70; ++round) {
+    int n_cancelled = 0;
+    for (int round = 0; n_cancelled < 70; ++round) {
+        ASSERT_LT(round, 700);
         Hooks hooks;
         Everything all = maker.make(hooks.options(2), prompt);
         puna_status status = PUNA_OK;
-        std::thread worker([&] { status = next_when_free(all.generation); });
-        wait_until_busy(all.context);
+        std::atomic<bool> is_over{false};
+        std::thread worker([&] {
+            status = next_when_free(all.generation);
+            is_over = true;
+        });
+        wait_until_busy(all.context, is_over);
         all.destroy(GetParam());
         worker.join();
-        EXPECT_EQ(status, PUNA_ERROR_CANCELLED) << round;
+        if (status != PUNA_OK) {
+            ASSERT_EQ(status, PUNA_ERROR_CANCELLED) << round;
+            ++n_cancelled;
+        }
         for (int which = 0; which < 6; ++which) {
             if (which != GetParam()) all.destroy(which);
         }
@@ -194,12 +206,14 @@ TEST(DestroyOtherThreadTest, OfAnotherGenerationLeavesTheRunningOneAlone) {
         GenerationHandle doomed = start(other, random_tokens(180, 4), greedy(8));
         puna_status status = PUNA_OK;
         puna_event event = PUNA_EVENT_INIT;
+        std::atomic<bool> is_over{false};
         std::thread worker([&] {
             do {
                 status = puna_generation_next(generation.get(), 0, &event, nullptr);
             } while (status == PUNA_ERROR_BUSY);
+            is_over = true;
         });
-        wait_until_busy(context.get());
+        wait_until_busy(context.get(), is_over);
         doomed.reset();
         other.reset();
         worker.join();

@@ -274,7 +274,7 @@ TEST(OutOfMemoryCancelTest, InAnEvaluationLeavesNoBatchBehind) {
     };
     const Machine machine(options);
     const std::vector<int32_t> prompt = random_tokens(30, 1);
-    const Told free = told_alone(machine, prompt, 12);
+    const Told free = told_alone(machine, prompt, 24);
     ASSERT_GT(free.text.size(), 20u);
 
     const CancelHandle cancel = make_cancel();
@@ -282,14 +282,14 @@ TEST(OutOfMemoryCancelTest, InAnEvaluationLeavesNoBatchBehind) {
     const ContextHandle context = machine.context();
     const SequenceHandle sequence = make_sequence(context);
     const SequenceHandle other = make_sequence(context);
-    puna_generation_options holding = greedy(40, cancel.get());
+    puna_generation_options holding = greedy(60, cancel.get());
     const std::string stop = free.text + "\x01";  // all of it is held back
     const char* const stops[] = {stop.c_str()};
     holding.stops = stops;
     holding.n_stops = 1;
     const GenerationHandle generation = start(sequence, prompt, holding);
     puna_event event = PUNA_EVENT_INIT;
-    for (int i = 0; i < 12; ++i) {
+    for (int i = 0; i < 24; ++i) {
         ASSERT_EQ(puna_generation_next(generation.get(), 0, &event, nullptr), PUNA_OK);
         ASSERT_EQ(event.text_size, 0u);
     }
@@ -310,7 +310,7 @@ TEST(OutOfMemoryCancelTest, InAnEvaluationLeavesNoBatchBehind) {
     EXPECT_EQ(puna_context_step(context.get(), 0, nullptr, nullptr, nullptr), PUNA_OK);
     EXPECT_EQ(info_of(context).n_layers_run, before);  // there is nothing to step
     EXPECT_EQ(tell_all(generation.get()).finish, PUNA_FINISH_CANCELLED);
-    EXPECT_EQ(tell_all(start(other, prompt, greedy(12)).get()), free);
+    EXPECT_EQ(tell_all(start(other, prompt, greedy(24)).get()), free);
 }
 
 }  // namespace

@@ -109,14 +109,16 @@ puna_status load_and_destroy(const AlignedBytes& bytes, std::span<const int32_t>
                               &options, &generation, nullptr),
         PUNA_OK);
     puna_status status = PUNA_OK;
+    std::atomic<bool> is_over{false};
     std::thread worker([&] {
         puna_event event = PUNA_EVENT_INIT;
         do {  // busy: the looking below came first
             status = puna.generation_next(generation, 0, &event, nullptr);
         } while (status == PUNA_ERROR_BUSY);
+        is_over = true;
     });
     puna_context_info info = PUNA_CONTEXT_INFO_INIT;
-    while (puna.context_get_info(context, &info, nullptr) != PUNA_ERROR_BUSY) sched_yield();
+    while (!is_over && puna.context_get_info(context, &info, nullptr) == PUNA_OK) sched_yield();
     puna.runtime_destroy(runtime);
     puna.model_destroy(model);
     puna.context_destroy(context);
@@ -133,8 +135,13 @@ TEST(UnloadThreadTest, TwoHundredTimesInMidPrefill) {
     ASSERT_EQ(look(library).n_mappings, 0);
     for (int round = 0; round < 20; ++round) load_and_destroy(bytes, prompt);  // the heap settles
     const Process before = look(library);
-    for (int round = 0; round < 200; ++round) {
-        ASSERT_EQ(load_and_destroy(bytes, prompt), PUNA_ERROR_CANCELLED) << round;
+    int n_cancelled = 0;
+    for (int round = 0; n_cancelled < 200; ++round) {
+        ASSERT_LT(round, 1000);
+        const puna_status status = load_and_destroy(bytes, prompt);
+        if (status == PUNA_OK) continue;  // we came too late: the machine has no time for us
+        ASSERT_EQ(status, PUNA_ERROR_CANCELLED) << round;
+        ++n_cancelled;
     }
     const Process after = look(library);
     EXPECT_EQ(after.n_mappings, 0);

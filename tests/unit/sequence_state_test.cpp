@@ -6,8 +6,8 @@
 #include <algorithm>
 #include <climits>
 #include <memory>
-#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "support/random_numbers.h"

@@ -183,20 +183,24 @@ TEST(ThreadPool, TakesAWorkerThatBecomesIdleLater) {
 
 TEST(ThreadPool, NestedCallsRunOnTheThreadThatCalls) {
     const Pool pool = make_pool(4);
+    std::atomic<int> n_inside{0};
     std::atomic<int> n_done{0};
-    parallel(*pool, 8, 0, [&](int) {
+    parallel(*pool, 2, 0, [&](int) {  // the caller and one worker; two workers stay idle
+        ++n_inside;
+        EXPECT_TRUE(eventually([&] { return n_inside == 2; }));
         const uintptr_t outer = current_thread_id();
         parallel(*pool, 5, 0, [&](int) {
             EXPECT_EQ(current_thread_id(), outer);
             parallel(*pool, 3, 0, [&](int) {
                 EXPECT_EQ(current_thread_id(), outer);
+                sleep_ms(1);  // long enough for an idle worker to come
                 ++n_done;
             });
         });
     });
-    EXPECT_EQ(n_done, 8 * 5 * 3);
+    EXPECT_EQ(n_done, 2 * 5 * 3);
     // The caller is an ordinary one again.
-    std::atomic<int> n_inside{0};
+    n_inside = 0;
     parallel(*pool, 2, 0, [&](int) {
         ++n_inside;
         EXPECT_TRUE(eventually([&] { return n_inside == 2; }));
