@@ -252,8 +252,8 @@ typedef void(PUNA_CALL* puna_part_fn)(int32_t part, void* argument);
 typedef void(PUNA_CALL* puna_parallel_fn)(int32_t n_parts, int32_t max_threads, puna_part_fn part,
                                           void* argument, void* user);
 /* Called exactly once, when the last object that needs `user` is gone. Also when the call that was
- * given it fails, whatever the error, and then before it returns; except when the struct is refused
- * for its struct_size or not reached because an argument is NULL. */
+ * given it fails, whatever the error, and then before it returns; except when the structs are refused
+ * as such (struct_size, unknown fields, their number) or not reached because an argument is NULL. */
 typedef void(PUNA_CALL* puna_release_fn)(void* user);
 
 typedef struct puna_runtime_options {
@@ -412,9 +412,8 @@ typedef struct puna_model_options {
 PUNA_API puna_status PUNA_CALL puna_model_options_init(puna_model_options* options, size_t size);
 
 /* [any thread] Loads a model from its GGUF file or, for a split one, from all its files in order.
- * `sources` is an array whose elements lie sources[0].struct_size bytes apart. The sources live
- * until the model and all its children are gone (a GPU upload lets go of them earlier); their
- * `release` is called in any case. A mapped file must not be changed or shortened while it is in
+ * `sources` is an array whose elements lie sources[0].struct_size bytes apart. `n_sources` is 1 to 256. The sources
+ * live until the model and all its children are gone; their `release` is called in any case. A mapped file must not be changed or shortened while it is in
  * use. Errors: IO, FORMAT, TRUNCATED, FORMAT_VERSION, MODEL, MODEL_UNSUPPORTED, NO_DEVICE, BACKEND,
  * DEVICE_MEMORY, CANCELLED, CALLBACK_STOPPED. */
 PUNA_API puna_status PUNA_CALL puna_model_load(puna_runtime* runtime, const puna_source* sources,

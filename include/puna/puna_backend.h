@@ -271,7 +271,8 @@ typedef struct puna_layers_request {
     void* owner;
     puna_release_fn release;
     /* For uploads and repacking: `progress` is told the finished share, non-zero stops the load
-     * with CALLBACK_STOPPED; `interrupted` non-zero stops it with CANCELLED. Either may be NULL. */
+     * with CALLBACK_STOPPED (the host may have another reason and keeps it); `interrupted` non-zero stops
+     * it with CANCELLED. Either may be NULL. */
     puna_progress_fn progress;
     puna_interrupted_fn interrupted;
     void* progress_user; /* for both */
@@ -403,7 +404,8 @@ typedef struct puna_batch {
 typedef struct puna_progress {
     uint32_t struct_size;
     int32_t done;         /* 1: the batch is finished and its outputs are filled */
-    int32_t n_layers_run; /* layers run by this call, the head counted as one */
+    int32_t n_layers_run; /* layers run by this call, the head counted as one; also set when the
+                             call fails */
     int32_t reserved;
 } puna_progress;
 
@@ -502,10 +504,11 @@ typedef struct puna_backend_api {
 
     /* Executes the moves in order. While a batch is under way: STATE. UNSUPPORTED, before any move
      * is made: delta != 0 with a key type that cannot be turned. After BACKEND the target cells are
-     * undefined. The three below may be called during a batch, for cells that it does not write. */
+     * undefined. */
     puna_status(PUNA_CALL* kv_move)(puna_executor* executor, const puna_kv_move* moves,
                                     int32_t n_moves, puna_error* error);
-    /* The cells hold nothing any more: the backend may give memory back. May be NULL. */
+    /* The cells hold nothing any more: the backend may give memory back. May be NULL. This one and
+     * the two below may be called during a batch, for cells that it does not write. */
     void(PUNA_CALL* kv_drop)(puna_executor* executor, int32_t first_cell, int32_t n_cells);
     /* The canonical layout of saved states: for one layer of the range (counted in the whole model)
      * and the cells in the order given, [n_cells][n_head_kv][head_dim] in the element type of the

@@ -103,7 +103,7 @@ class Context : public std::enable_shared_from_this<Context> {
     void end_cancelled();
     void abandon_batch();
     bool is_in_batch(const Generation* generation) const;
-    void adapt_budget_rows(int64_t budget_ns, int64_t spent_ns, uint64_t n_layers);
+    void adapt_budget_rows(int64_t budget_ns, int64_t spent_ns, uint64_t n_layers, bool is_done);
     Status advance_to_end(const std::shared_ptr<Cancel>& cancel);
     Status evaluate_rows(Sequence& sequence, const struct EvaluatePlan& plan,
                          const std::shared_ptr<Cancel>& cancel, float* out);
@@ -124,8 +124,9 @@ class Context : public std::enable_shared_from_this<Context> {
     std::vector<Sequence*> sequences_;
 
     std::vector<BatchItem> batch_;
-    size_t turn_ = 0;           // whose prompt comes first in the next batch
-    int32_t budget_rows_ = 32;  // rows of a batch whose layers fit the budgets that were given
+    size_t turn_ = 0;               // whose prompt comes first in the next batch
+    int32_t budget_rows_ = 32;      // rows of a batch whose layers fit the budgets that were given
+    int64_t slowest_layer_ns_ = 0;  // of the batch under way, in steps with a budget
     uint64_t n_rows_run_ = 0;
     uint64_t n_rows_reused_ = 0;
     Status broken_;  // PUNA_ERROR_INTERNAL: refuse work until reset

@@ -64,6 +64,7 @@ Status Context::finish_batch() {
 void Context::build_batch(int64_t deadline_ns) {
     evaluator_->clear();
     batch_.clear();
+    slowest_layer_ns_ = 0;
     const int32_t n_rows =
         deadline_ns == INT64_MAX ? limits_.max_rows : std::min(budget_rows_, limits_.max_rows);
     const size_t n = generations_.size();
@@ -121,21 +122,23 @@ Status Context::advance_batch(int64_t deadline_ns) {
     }
     if (deadline_ns != INT64_MAX) {
         adapt_budget_rows(deadline_ns - begin_ns, spent_ns,
-                          evaluator_->n_layers_run() - n_layers_before);
+                          evaluator_->n_layers_run() - n_layers_before, *done);
     }
     if (!*done) return serve_interruption();
     deliver_batch();
     return {};
 }
 
-// Steers towards batches whose layers take between a quarter and the whole of the budget.
-void Context::adapt_budget_rows(int64_t budget_ns, int64_t spent_ns, uint64_t n_layers) {
+// Steers towards batches whose layers take between a quarter and the whole of the budget. Whether
+// there is time for more rows shows when the batch is done: a head without outputs takes none.
+void Context::adapt_budget_rows(int64_t budget_ns, int64_t spent_ns, uint64_t n_layers,
+                                bool is_done) {
     if (n_layers == 0) return;
-    const int64_t layer_ns = spent_ns / static_cast<int64_t>(n_layers);
+    slowest_layer_ns_ = std::max(slowest_layer_ns_, spent_ns / static_cast<int64_t>(n_layers));
     const int32_t n_rows = evaluator_->n_rows();
-    if (layer_ns > budget_ns) {
-        budget_rows_ = std::max(1, std::min(budget_rows_, n_rows) / 2);
-    } else if (layer_ns < budget_ns / 4 && n_rows >= budget_rows_) {
+    if (slowest_layer_ns_ > budget_ns) {
+        budget_rows_ = std::max(1, n_rows / 2);
+    } else if (is_done && slowest_layer_ns_ < budget_ns / 4 && n_rows >= budget_rows_) {
         budget_rows_ = std::min(limits_.max_rows, budget_rows_ * 2);
     }
 }

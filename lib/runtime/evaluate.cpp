@@ -19,7 +19,6 @@ namespace {
 
 Result<EvaluatePlan> plan_evaluation(const Model& model, const puna_evaluate_options& options) {
     EvaluatePlan plan;
-    plan.normalize = options.normalize != 0;
     switch (options.output) {
         case PUNA_OUTPUT_DEFAULT:
             return plan;
@@ -36,6 +35,7 @@ Result<EvaluatePlan> plan_evaluation(const Model& model, const puna_evaluate_opt
             plan.row_size = model.n_embd();
             plan.all_rows = options.output != PUNA_OUTPUT_HIDDEN_LAST;
             plan.mean = options.output == PUNA_OUTPUT_HIDDEN_MEAN;
+            plan.normalize = options.normalize != 0;
             return plan;
         default:
             return make_status(PUNA_ERROR_ARGUMENT, "output %d is no PUNA_OUTPUT_ value",

@@ -463,9 +463,9 @@ void Generation::fill_info(puna_generation_info* info) const {
     info->n_drafted = 0;
     info->n_draft_accepted = 0;
     info->n_dropped = n_dropped_;
-    info->n_sequence_text =
-        is_done() ? n_sequence_ - static_cast<int32_t>(text_ends_.size() + n_unended_)
-                  : sequence_->length();
+    info->n_sequence_text = is_done()
+                                ? n_sequence_ - static_cast<int32_t>(text_ends_.size() + n_unended_)
+                                : sequence_->length();
     info->prompt_seconds = prompt_seconds_;
     info->decode_seconds = decode_seconds_;
 }

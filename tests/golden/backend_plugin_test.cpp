@@ -164,17 +164,18 @@ class BackendPluginShapes : public testing::TestWithParam<ShapeCase> {};
 
 TEST_P(BackendPluginShapes, EverySplitComputesTheSame) {
     const std::vector<Token> prompt = prompt_of(70);
+    const ReferenceModel reference = SplitModel(0, {}, GetParam().shape).reference();
+    const std::vector<double> logits = reference_logits(reference, prompt);
+    const GreedyRun greedy_run = reference_greedy(reference, prompt, 24);
+    ASSERT_GT(greedy_run.smallest_gap, 1e-3) << "choose another prompt";
     for (const int32_t n_gpu_layers : kSplits) {
         SCOPED_TRACE(n_gpu_layers);
         const SplitModel split(n_gpu_layers, {}, GetParam().shape);
         EXPECT_EQ(split.model.info().n_gpu_layers, clamped(n_gpu_layers));
-        const ReferenceModel reference = split.reference();
-        const GreedyRun greedy_run = reference_greedy(reference, prompt, 24);
-        ASSERT_GT(greedy_run.smallest_gap, 1e-3) << "choose another prompt";
-        for (const int32_t n_batch : {1, 33, 512}) {
+        for (const int32_t n_batch : {7, 512}) {
             Context context(split.model, context_options(0, n_batch));
             Sequence whole = context.sequence();
-            expect_close(reference_logits(reference, prompt), logits_of(whole, prompt, kVocab));
+            expect_close(logits, logits_of(whole, prompt, kVocab));
             Sequence sequence = context.sequence();
             EXPECT_EQ(generate(sequence, prompt, greedy(24)).tokens, greedy_run.tokens);
         }
@@ -598,12 +599,18 @@ TEST(BackendPluginRefusal, DevicesMustExistAndFit) {
     options.gpu_device = 2;
     EXPECT_EQ(status_of(Model::try_load(split.runtime, split.source(), options)),
               PUNA_ERROR_NOT_FOUND);
-    const SplitModel whole(2);
-    ContextOptions q8_0;
-    q8_0.kv_type_k = PUNA_KV_Q8_0;  // the fake GPU has no such cache, whatever the CPU has
-    const auto refused = Context::try_create(whole.model, q8_0);
-    EXPECT_EQ(status_of(refused), PUNA_ERROR_UNSUPPORTED);
-    EXPECT_NE(refused.failure().message.find("kv_type_k"), std::string::npos);
+    // The fake GPU has no such cache.
+    ContextOptions bf16 = context_options();
+    bf16.kv_type_v = PUNA_KV_BF16;
+    for (const int32_t n_gpu_layers : {1, kLayers}) {
+        const SplitModel on_device(n_gpu_layers);
+        const auto refused = Context::try_create(on_device.model, bf16);
+        EXPECT_EQ(status_of(refused), PUNA_ERROR_UNSUPPORTED);
+        EXPECT_NE(refused.failure().message.find("kv_type_v"), std::string::npos);
+        const auto estimate =
+            Model::try_estimate(split.runtime, split.source(), on_gpu(n_gpu_layers), bf16);
+        EXPECT_EQ(status_of(estimate), PUNA_ERROR_UNSUPPORTED);
+    }
 }
 
 }  // namespace

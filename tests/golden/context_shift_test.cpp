@@ -159,8 +159,7 @@ TEST_F(ContextShiftTest, AFullContextSaysBothCounts) {
     const auto refused = sequence.try_generate(prompt_of(8));
     ASSERT_FALSE(refused.ok());
     EXPECT_EQ(refused.failure().status, PUNA_ERROR_CONTEXT_FULL);
-    EXPECT_NE(refused.failure().message.find("13"), std::string::npos)
-        << refused.failure().message;
+    EXPECT_NE(refused.failure().message.find("13"), std::string::npos) << refused.failure().message;
     EXPECT_NE(refused.failure().message.find("8"), std::string::npos) << refused.failure().message;
     EXPECT_EQ(sequence.tokens(), prompt_of(13));
 }
@@ -173,8 +172,8 @@ TEST_F(ContextShiftTest, RoomIsMadeForPromptsAsDocumented) {
     for (const int32_t n_held : {1, 7, 20, 31, 33, 40}) {
         for (const int32_t n_prompt : {1, 5, 19, 32, 39, 40, 41}) {
             for (const int32_t n_keep : {0, 1, 6, 20, 39}) {
-                SCOPED_TRACE(testing::Message() << n_held << " held, prompt " << n_prompt
-                                                << ", keep " << n_keep);
+                SCOPED_TRACE(testing::Message()
+                             << n_held << " held, prompt " << n_prompt << ", keep " << n_keep);
                 const std::vector<Token> held = prompt_of(n_held, 5);
                 const std::vector<Token> prompt = prompt_of(n_prompt, 6);
                 Context context = engine_.context({.n_ctx = kCtx});

@@ -83,8 +83,8 @@ TEST_F(GenerationTest, AnEndTokenEndsItAndHasAnEvent) {
     const Told told = dictate(said, {});
     EXPECT_EQ(told.finish, PUNA_FINISH_END);
     EXPECT_EQ(told.tokens, (std::vector<Token>{300, end}));
-    EXPECT_EQ(told.text, engine_.model().detokenize(std::span(said).first(1),
-                                                    PUNA_DETOKENIZE_CONTINUE));
+    EXPECT_EQ(told.text,
+              engine_.model().detokenize(std::span(said).first(1), PUNA_DETOKENIZE_CONTINUE));
     EXPECT_EQ(info_.n_generated, 2);
 
     GenerationOptions ignoring = greedy(3);
@@ -141,14 +141,23 @@ TEST_F(GenerationTest, AnEmptyPromptContinuesAsItStands) {
 TEST_F(GenerationTest, TextBehindOtherTextGetsNoSecondBos) {
     const Token bos = engine_.model().info().token_bos;
     Sequence sequence = context_.sequence();
-    { Generation first = sequence.generate("ab", greedy(1)); (void)tell_all(first); }
-    { Generation second = sequence.generate("cd", greedy(1)); (void)tell_all(second); }
+    {
+        Generation first = sequence.generate("ab", greedy(1));
+        (void)tell_all(first);
+    }
+    {
+        Generation second = sequence.generate("cd", greedy(1));
+        (void)tell_all(second);
+    }
     const std::vector<Token> tokens = sequence.tokens();
     EXPECT_EQ(tokens.front(), bos);
     EXPECT_EQ(std::count(tokens.begin() + 1, tokens.end(), bos), 0);
     GenerationOptions replace = greedy(1);
     replace.prompt_mode = PUNA_PROMPT_REPLACE;
-    { Generation third = sequence.generate("xy", replace); (void)tell_all(third); }
+    {
+        Generation third = sequence.generate("xy", replace);
+        (void)tell_all(third);
+    }
     EXPECT_EQ(sequence.tokens().front(), bos);
 }
 
@@ -475,14 +484,26 @@ TEST_F(GenerationTest, OptionsOutOfTheirRangeAreRefusedByName) {
          [](GenerationOptions& o) { o.gbnf_or_schema = "root ::= [a-z]"; }},
         {"grammar_kind", PUNA_ERROR_ARGUMENT, [](GenerationOptions& o) { o.grammar_kind = 9; }},
         {"reserved2", PUNA_ERROR_UNSUPPORTED, [](GenerationOptions& o) { o.reserved2 = &o; }},
-        {"stops", PUNA_ERROR_ARGUMENT, [](GenerationOptions& o) { o.stop = {"a", ""}; }},
+        {"stops", PUNA_ERROR_ARGUMENT,
+         [](GenerationOptions& o) {
+             o.stop = {"a", ""};
+         }},
         {"stops", PUNA_ERROR_ARGUMENT, [](GenerationOptions& o) { o.n_stops = 1; }},
         {"n_stops", PUNA_ERROR_ARGUMENT, [](GenerationOptions& o) { o.n_stops = -1; }},
         {"n_logit_bias", PUNA_ERROR_ARGUMENT, [](GenerationOptions& o) { o.n_logit_bias = -1; }},
         {"logit_bias", PUNA_ERROR_ARGUMENT, [](GenerationOptions& o) { o.n_logit_bias = 1; }},
-        {"logit_bias", PUNA_ERROR_ARGUMENT, [](GenerationOptions& o) { o.bias = {{400, 1}}; }},
-        {"logit_bias", PUNA_ERROR_ARGUMENT, [](GenerationOptions& o) { o.bias = {{-1, 1}}; }},
-        {"logit_bias", PUNA_ERROR_ARGUMENT, [](GenerationOptions& o) { o.bias = {{1, NAN}}; }},
+        {"logit_bias", PUNA_ERROR_ARGUMENT,
+         [](GenerationOptions& o) {
+             o.bias = {{400, 1}};
+         }},
+        {"logit_bias", PUNA_ERROR_ARGUMENT,
+         [](GenerationOptions& o) {
+             o.bias = {{-1, 1}};
+         }},
+        {"logit_bias", PUNA_ERROR_ARGUMENT,
+         [](GenerationOptions& o) {
+             o.bias = {{1, NAN}};
+         }},
     };
     Sequence sequence = context_.sequence();
     sequence.evaluate(prompt_);

@@ -91,21 +91,18 @@ std::vector<ShapeCase> shape_cases() {
         {"heads_of_80_and_96", heads(80, 3, 1, 80, 96), 70},
         {"heads_of_128", heads(64, 4, 2, 128, 128), 130},
         {"twelve_heads_share_one", heads(48, 12, 1, 4, 4), 128},
-        {"odd_ff_and_vocabulary",
-         with([](ModelShape& s) {
+        {"odd_ff_and_vocabulary", with([](ModelShape& s) {
              s.n_ff = 77;
              s.n_vocab = 277;
          }),
          32},
-        {"smallest_ff",
-         with([](ModelShape& s) {
+        {"smallest_ff", with([](ModelShape& s) {
              s.n_ff = 1;
              s.n_vocab = 3;
          }),
          9},
         {"tied", with([](ModelShape& s) { s.tied_output = true; }), 20},
-        {"biases",
-         with([](ModelShape& s) {
+        {"biases", with([](ModelShape& s) {
              s.biases = true;
              s.ffn_biases = true;
          }),
@@ -162,7 +159,7 @@ TEST_P(ShapesTest, LogitsAreThoseOfTheReference) {
                 const LogitDifference found =
                     kl_divergence(expected, logits, static_cast<size_t>(engine.n_vocab()));
                 const Bound bound = bound_of(kernels, kv_type);
-EXPECT_LE(found.relative_error, bound.relative_error);
+                EXPECT_LE(found.relative_error, bound.relative_error);
                 EXPECT_LE(found.kl_mean, bound.kl_mean);
             }
         }

@@ -11,8 +11,9 @@
 namespace puna::test {
 namespace {
 
-constexpr const char* kAbsent = "models/stories260K.gguf and its golden file are not there: "
-                                "set PUNA_SHARED_DIR";
+constexpr const char* kAbsent =
+    "models/stories260K.gguf and its golden file are not there: "
+    "set PUNA_SHARED_DIR";
 
 struct Story {
     std::string prompt;
@@ -110,21 +111,19 @@ TEST_F(StoriesTest, AreTheSameWithEveryKernelSetAndKvType) {
     }
 }
 
-TEST_F(StoriesTest, AreTheSameWithAnyThreadsAndBatch) {
+TEST_F(StoriesTest, AreTheSameWithAnyWorkersAndBatch) {
     for (const std::string& kernels : machine_kernels()) {
         for (const int32_t n_threads : {1, 2}) {
             const Engine engine(model_path(), kernels, n_threads);
             for (const int32_t n_batch : {1, 3, 7, 32, 512}) {
                 for (const int32_t kv_type : {PUNA_KV_F16, PUNA_KV_F32}) {
-                    SCOPED_TRACE(testing::Message() << kernels << ", " << n_threads
-                                                    << " threads, batch " << n_batch << ", kv "
-                                                    << kv_type);
-                    tell_together(engine,
-                                  {.n_ctx = 256,
-                                   .n_cells = 1024,
-                                   .n_batch = n_batch,
-                                   .kv_type = kv_type},
-                                  {});
+                    SCOPED_TRACE(testing::Message()
+                                 << kernels << ", " << n_threads << " threads, batch " << n_batch
+                                 << ", kv " << kv_type);
+                    tell_together(
+                        engine,
+                        {.n_ctx = 256, .n_cells = 1024, .n_batch = n_batch, .kv_type = kv_type},
+                        {});
                 }
             }
         }

@@ -60,9 +60,8 @@ class CancelTest : public testing::Test {
         return layer;
     }
     void trigger_from_another_thread(int phase) {
-        phases_.in_call(phase, [this] {
-            std::thread([this] { puna_cancel_trigger(cancel_.get()); }).join();
-        });
+        phases_.in_call(
+            phase, [this] { std::thread([this] { puna_cancel_trigger(cancel_.get()); }).join(); });
     }
 
     Phases phases_;
@@ -288,8 +287,7 @@ TEST(CancelStormTest, TwoThousandRandomCancelsLeakNothing) {
             const SequenceHandle own = round % 3 == 0 ? nullptr : make_sequence(context);
             const SequenceHandle& sequence = round % 3 == 0 ? kept : own;
             puna_cancel_reset(cancel.get());
-            const GenerationHandle generation =
-                start(sequence, prompt, greedy(6, cancel.get()));
+            const GenerationHandle generation = start(sequence, prompt, greedy(6, cancel.get()));
             const Told told = tell_all(generation.get());
             if (told.status == PUNA_ERROR_CANCELLED) ++n_cancelled;
             if (own && told.finish == PUNA_FINISH_LENGTH) {

@@ -76,10 +76,10 @@ class Maker {
         EXPECT_EQ(puna_sequence_create(all.context, &all.sequence, nullptr), PUNA_OK);
         EXPECT_EQ(puna_cancel_create(&all.cancel, nullptr), PUNA_OK);
         const puna_generation_options greedily = greedy(8, all.cancel);
-        EXPECT_EQ(puna_generation_start(all.sequence, prompt.data(),
-                                        static_cast<int32_t>(prompt.size()), &greedily,
-                                        &all.generation, nullptr),
-                  PUNA_OK);
+        EXPECT_EQ(
+            puna_generation_start(all.sequence, prompt.data(), static_cast<int32_t>(prompt.size()),
+                                  &greedily, &all.generation, nullptr),
+            PUNA_OK);
         return all;
     }
 
@@ -186,12 +186,9 @@ TEST_P(DestroyThreadTest, InMidPrefillEndsTheCallOnTheOtherThread) {
     }
     EXPECT_EQ(thread_count(), threads_before);
 }
-INSTANTIATE_TEST_SUITE_P(Of, DestroyThreadTest, testing::Values(2, 3, 4),
-                         [](const auto& which) {
-                             return std::string(which.param == 2   ? "Context"
-                                                : which.param == 3 ? "Sequence"
-                                                                   : "Generation");
-                         });
+INSTANTIATE_TEST_SUITE_P(Of, DestroyThreadTest, testing::Values(2, 3, 4), [](const auto& which) {
+    return std::string(which.param == 2 ? "Context" : which.param == 3 ? "Sequence" : "Generation");
+});
 
 // A second generation of the batch is destroyed while the first is being advanced.
 TEST(DestroyOtherThreadTest, OfAnotherGenerationLeavesTheRunningOneAlone) {
@@ -259,8 +256,8 @@ TEST(DestroyTest, InsideTheParallelHookOfTheCall) {
                     puna_sequence_destroy(second);
                     destroy_all();
                 };
-                status = puna_sequence_evaluate(second, prompt.data(), 20, nullptr, nullptr, 0,
-                                                nullptr);
+                status =
+                    puna_sequence_evaluate(second, prompt.data(), 20, nullptr, nullptr, 0, nullptr);
             }
         }
         EXPECT_EQ(status, PUNA_ERROR_CANCELLED);
@@ -298,9 +295,9 @@ TEST(DestroyTest, OfTheRuntimeInsideCallbacksOfALoad) {
         puna_memory_estimate estimate = PUNA_MEMORY_ESTIMATE_INIT;
         puna_error error = PUNA_ERROR_INIT;
         if (estimates) {
-            EXPECT_EQ(puna_model_estimate(state.runtime, &source, 1, nullptr, nullptr, &estimate,
-                                          &error),
-                      PUNA_ERROR_CANCELLED)
+            EXPECT_EQ(
+                puna_model_estimate(state.runtime, &source, 1, nullptr, nullptr, &estimate, &error),
+                PUNA_ERROR_CANCELLED)
                 << error.message;
         } else {
             EXPECT_EQ(puna_model_load(state.runtime, &source, 1, nullptr, &model, &error),
@@ -339,9 +336,8 @@ TEST(DestroyOtherThreadTest, OfTheRuntimeEndsALoadOnAnotherThread) {
     };
     puna_status status = PUNA_OK;
     puna_model* model = nullptr;
-    std::thread worker([&] {
-        status = puna_model_load(runtime, &source, 1, &options, &model, nullptr);
-    });
+    std::thread worker(
+        [&] { status = puna_model_load(runtime, &source, 1, &options, &model, nullptr); });
     while (!state.is_inside) std::this_thread::yield();
     puna_runtime_destroy(runtime);
     state.is_destroyed = true;
@@ -424,7 +420,7 @@ TEST(ReleaseTest, SourcesOfALoadThatFails) {
             source.release = count_release;
         }
         const puna_model_options* options = nullptr;
-        if (fault == 0) sources[1].length = 20;       // truncated
+        if (fault == 0) sources[1].length = 20;        // truncated
         if (fault == 1) sources[2].path = "both.set";  // contradictory
         if (fault == 2) options = &bad_layout;
         if (fault == 3) sources[0].reserved = 1;

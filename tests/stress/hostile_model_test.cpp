@@ -90,9 +90,9 @@ class HostileModelTest : public testing::Test {
             const int32_t prompt[] = {0, info.n_vocab - 1, info.n_vocab / 2};
             if (puna_generation_start_text(sequence, "hello", 5, PUNA_TOKENIZE_PARSE_SPECIAL,
                                            &greedily, &generation, nullptr) != PUNA_OK) {
-                EXPECT_EQ(puna_generation_start(sequence, prompt, 3, &greedily, &generation,
-                                                nullptr),
-                          PUNA_OK);
+                EXPECT_EQ(
+                    puna_generation_start(sequence, prompt, 3, &greedily, &generation, nullptr),
+                    PUNA_OK);
             }
             puna_event event = PUNA_EVENT_INIT;
             for (int i = 0; i < 8 && event.kind != PUNA_EVENT_DONE; ++i) {
@@ -172,9 +172,18 @@ TEST_F(HostileModelTest, TwentyThousandRandomBytes) {
 // Numbers of the header become the ones that break sums: every aligned and unaligned word in turn.
 TEST_F(HostileModelTest, EveryWordOfTheHeaderBecomesAnExtreme) {
     // The header ends at the weights, which fill the last part; all of it is tried.
-    const uint64_t extremes[] = {0,          1,          0x7f,       0x80,
-                                 0xff,       0xffff,     0x7fffffff, 0x80000000,
-                                 0xffffffff, 0x100000000, 0x7fffffffffffffff, 0xffffffffffffffff};
+    const uint64_t extremes[] = {0,
+                                 1,
+                                 0x7f,
+                                 0x80,
+                                 0xff,
+                                 0xffff,
+                                 0x7fffffff,
+                                 0x80000000,
+                                 0xffffffff,
+                                 0x100000000,
+                                 0x7fffffffffffffff,
+                                 0xffffffffffffffff};
     RandomNumbers random(2);
     for (size_t at = 0; at + 8 <= bytes_.size(); ++at) {
         // One width and two values per place keep it quick; the seed makes it the same each time.
@@ -193,9 +202,8 @@ TEST_F(HostileModelTest, EveryWordOfTheHeaderBecomesAnExtreme) {
 
 // Hyper-parameters that contradict nothing in the file and are as large as they can be.
 TEST_F(HostileModelTest, HugeNumbersThatAreConsistent) {
-    const uint32_t sizes[] = {0,         1,          2,          3,         64,
-                              0xffff,    0x10000,    0xffffff,   0x7fffffff, 0x80000000,
-                              0xfffffffe, 0xffffffff};
+    const uint32_t sizes[] = {0,       1,        2,          3,          64,         0xffff,
+                              0x10000, 0xffffff, 0x7fffffff, 0x80000000, 0xfffffffe, 0xffffffff};
     for (const char* key :
          {"llama.context_length", "llama.embedding_length", "llama.block_count",
           "llama.feed_forward_length", "llama.attention.head_count",

@@ -37,8 +37,8 @@ class Story {
         puna_cancel_destroy(cancel_);
     }
 
-    int n_failures = 0;        // of memory
-    bool has_ended = false;    // a generation, for want of memory
+    int n_failures = 0;           // of memory
+    bool has_ended = false;       // a generation, for want of memory
     const char* wrong = nullptr;  // the call that broke the rules
     puna_status wrong_status = PUNA_OK;
     int32_t tokens[kTokens] = {};
@@ -65,8 +65,7 @@ class Story {
     void make() {
         must("cancel_create", [&] { return puna_cancel_create(&cancel_, nullptr); });
         const puna_runtime_options options = hooks_.options(2);
-        must("runtime_create",
-             [&] { return puna_runtime_create(&options, &runtime_, nullptr); });
+        must("runtime_create", [&] { return puna_runtime_create(&options, &runtime_, nullptr); });
         puna_source source = PUNA_SOURCE_INIT;
         source.length = bytes_.size();
         source.user = const_cast<AlignedBytes*>(&bytes_);
@@ -88,8 +87,7 @@ class Story {
              [&] { return puna_context_create(model_, &context_options, &context_, nullptr); });
         must("sequence_create",
              [&] { return puna_sequence_create(context_, &sequence_, nullptr); });
-        must("sequence_create",
-             [&] { return puna_sequence_create(context_, &second_, nullptr); });
+        must("sequence_create", [&] { return puna_sequence_create(context_, &second_, nullptr); });
         must("report", [&] {
             char text[512];
             return puna_runtime_report(runtime_, text, sizeof text, nullptr, nullptr);
@@ -110,12 +108,16 @@ class Story {
             if (event.kind == PUNA_EVENT_LOGITS) {
                 const puna_status accepted =
                     puna_generation_accept(generation, (n + n_prompt) % 320, nullptr);
-                if (accepted == PUNA_ERROR_OUT_OF_MEMORY) ++n_failures;
-                else if (accepted != PUNA_OK) return fail("accept", accepted);
+                if (accepted == PUNA_ERROR_OUT_OF_MEMORY)
+                    ++n_failures;
+                else if (accepted != PUNA_OK)
+                    return fail("accept", accepted);
             }
             if (event.kind != PUNA_EVENT_DONE) continue;
-            if (event.finish == PUNA_FINISH_ERROR) has_ended = true;
-            else if (event.finish != PUNA_FINISH_LENGTH) fail("done", event.finish);
+            if (event.finish == PUNA_FINISH_ERROR)
+                has_ended = true;
+            else if (event.finish != PUNA_FINISH_LENGTH)
+                fail("done", event.finish);
             return;
         }
     }
@@ -255,8 +257,8 @@ TEST_F(OutOfMemoryTest, EveryOperatorNewFailsOnce) {
     EXPECT_GE(n, 100);
 }
 
-// While one sequence is evaluated, a generation of another is cancelled, and there is no memory for
-// the event with the text that it held back. The evaluation fails; no batch of it may go on.
+// While one sequence is evaluated, a generation of another is cancelled too, and there is no memory
+// for the event with the text that it held back. The evaluation fails; no batch of it may go on.
 TEST(OutOfMemoryCancelTest, InAnEvaluationLeavesNoBatchBehind) {
     struct State {
         puna_cancel* cancel = nullptr;
@@ -297,10 +299,10 @@ TEST(OutOfMemoryCancelTest, InAnEvaluationLeavesNoBatchBehind) {
     std::vector<float> out(9 * 320);
     puna_evaluate_options evaluation = PUNA_EVALUATE_OPTIONS_INIT;
     evaluation.output = PUNA_OUTPUT_LOGITS_ALL;
+    evaluation.cancel = cancel.get();
     state.strikes = true;
-    const puna_status status = puna_sequence_evaluate(other.get(), more.data(), 9, &evaluation,
-                                                      out.data(), out.size() * sizeof(float),
-                                                      nullptr);
+    const puna_status status = puna_sequence_evaluate(
+        other.get(), more.data(), 9, &evaluation, out.data(), out.size() * sizeof(float), nullptr);
     EXPECT_TRUE(stop_failing_new());
     EXPECT_EQ(status, PUNA_ERROR_OUT_OF_MEMORY);
     out = std::vector<float>();
@@ -310,6 +312,7 @@ TEST(OutOfMemoryCancelTest, InAnEvaluationLeavesNoBatchBehind) {
     EXPECT_EQ(puna_context_step(context.get(), 0, nullptr, nullptr, nullptr), PUNA_OK);
     EXPECT_EQ(info_of(context).n_layers_run, before);  // there is nothing to step
     EXPECT_EQ(tell_all(generation.get()).finish, PUNA_FINISH_CANCELLED);
+    puna_cancel_reset(cancel.get());
     EXPECT_EQ(tell_all(start(other, prompt, greedy(24)).get()), free);
 }
 

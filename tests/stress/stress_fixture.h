@@ -197,10 +197,10 @@ inline GenerationHandle start(const SequenceHandle& sequence, std::span<const in
                               const puna_generation_options& options) {
     puna_error error = PUNA_ERROR_INIT;
     puna_generation* generation = nullptr;
-    EXPECT_EQ(puna_generation_start(sequence.get(), prompt.data(),
-                                    static_cast<int32_t>(prompt.size()), &options, &generation,
-                                    &error),
-              PUNA_OK)
+    EXPECT_EQ(
+        puna_generation_start(sequence.get(), prompt.data(), static_cast<int32_t>(prompt.size()),
+                              &options, &generation, &error),
+        PUNA_OK)
         << error.message;
     return GenerationHandle(generation);
 }
@@ -235,10 +235,10 @@ inline std::vector<float> logits_behind(const SequenceHandle& sequence,
     puna_evaluate_options options = PUNA_EVALUATE_OPTIONS_INIT;
     options.output = PUNA_OUTPUT_LOGITS_LAST;
     puna_error error = PUNA_ERROR_INIT;
-    EXPECT_EQ(puna_sequence_evaluate(sequence.get(), tokens.data(),
-                                     static_cast<int32_t>(tokens.size()), &options, logits.data(),
-                                     logits.size() * sizeof(float), &error),
-              PUNA_OK)
+    EXPECT_EQ(
+        puna_sequence_evaluate(sequence.get(), tokens.data(), static_cast<int32_t>(tokens.size()),
+                               &options, logits.data(), logits.size() * sizeof(float), &error),
+        PUNA_OK)
         << error.message;
     return logits;
 }

@@ -104,10 +104,9 @@ puna_status load_and_destroy(const AlignedBytes& bytes, std::span<const int32_t>
     EXPECT_EQ(puna.model_load(runtime, &source, 1, nullptr, &model, nullptr), PUNA_OK);
     EXPECT_EQ(puna.context_create(model, &context_options, &context, nullptr), PUNA_OK);
     EXPECT_EQ(puna.sequence_create(context, &sequence, nullptr), PUNA_OK);
-    EXPECT_EQ(
-        puna.generation_start(sequence, prompt.data(), static_cast<int32_t>(prompt.size()),
-                              &options, &generation, nullptr),
-        PUNA_OK);
+    EXPECT_EQ(puna.generation_start(sequence, prompt.data(), static_cast<int32_t>(prompt.size()),
+                                    &options, &generation, nullptr),
+              PUNA_OK);
     puna_status status = PUNA_OK;
     std::atomic<bool> is_over{false};
     std::thread worker([&] {

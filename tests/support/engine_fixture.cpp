@@ -33,8 +33,7 @@ Engine::Engine(const ModelShape& shape, const std::string& kernels, int32_t n_th
 }
 
 Engine::Engine(const std::string& path, const std::string& kernels, int32_t n_threads)
-    : path_(path),
-      model_(std::make_unique<Model>(make_runtime(kernels, n_threads), Source(path))) {
+    : path_(path), model_(std::make_unique<Model>(make_runtime(kernels, n_threads), Source(path))) {
     learn_sizes();
 }
 
@@ -97,8 +96,7 @@ bool tell_queued(Generation& generation, Told& told) {
     }
 }
 
-Told generate(Sequence& sequence, std::span<const Token> prompt,
-              const GenerationOptions& options) {
+Told generate(Sequence& sequence, std::span<const Token> prompt, const GenerationOptions& options) {
     Generation generation = sequence.generate(prompt, options);
     return tell_all(generation);
 }
@@ -132,8 +130,8 @@ testing::AssertionResult follows_greedily(ReferenceSequence& sequence, std::vect
         const auto row = std::span(logits).last(static_cast<size_t>(n_vocab));
         const auto best = std::max_element(row.begin(), row.end());
         if (row[static_cast<size_t>(tokens[i])] < *best - kRounding) {
-            return testing::AssertionFailure() << "token " << i << " is " << tokens[i] << ", not "
-                                               << best - row.begin();
+            return testing::AssertionFailure()
+                   << "token " << i << " is " << tokens[i] << ", not " << best - row.begin();
         }
         logits = sequence.append(tokens.subspan(i, 1));
     }

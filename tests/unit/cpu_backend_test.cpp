@@ -561,7 +561,7 @@ TEST_F(CpuExecutor, EqualLogitsGoBySmallerId) {
     const std::vector<puna_logit_bias> bias = {{40, 1e30f}, {12, 1e30f}, {90, 1e30f}, {3, 2e30f}};
     for (const int32_t kind : {PUNA_ROW_OUTPUT_TOP_K, PUNA_ROW_OUTPUT_ARGMAX}) {
         begin_row(kind, 4);
-        batch_->outputs[0].bias = bias.data() + (kind == PUNA_ROW_OUTPUT_ARGMAX ? 0 : 0);
+        batch_->outputs[0].bias = bias.data();
         batch_->outputs[0].n_bias = kind == PUNA_ROW_OUTPUT_ARGMAX ? 3 : 4;
         session_.run(batch_->batch());
         const auto tokens = batch_->tokens(0);

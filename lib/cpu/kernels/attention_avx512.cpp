@@ -1,6 +1,5 @@
-#include "cpu/kernels/intrinsics_avx512.h"
-
 #include "cpu/kernels.h"
+#include "cpu/kernels/intrinsics_avx512.h"
 
 namespace puna::core {
 namespace {

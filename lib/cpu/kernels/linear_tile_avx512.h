@@ -8,11 +8,10 @@
 // one vector whose lanes are set, j a multiple of 16, and zeros elsewhere.
 #pragma once
 
-#include "cpu/kernels/intrinsics_avx512.h"
-
 #include <cstdint>
 
 #include "cpu/kernels.h"
+#include "cpu/kernels/intrinsics_avx512.h"
 
 namespace puna::core {
 namespace {

@@ -1,8 +1,7 @@
-#include "cpu/kernels/intrinsics_avx512.h"
-
 #include <cmath>
 
 #include "cpu/kernels.h"
+#include "cpu/kernels/intrinsics_avx512.h"
 
 namespace puna::core {
 namespace {
