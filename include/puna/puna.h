@@ -327,8 +327,8 @@ PUNA_API int32_t PUNA_CALL puna_runtime_n_devices(const puna_runtime* runtime);
 /* [any thread] Errors: NOT_FOUND (no such device). */
 PUNA_API puna_status PUNA_CALL puna_runtime_device(const puna_runtime* runtime, int32_t device,
                                                    puna_device_info* info, puna_error* error);
-/* [any thread] What was found and why something was not: one line of text per backend that was
- * tried, separated by newlines, such as "cpu: avx512, 2 threads" and "cuda: no device: libpuna-cuda
+/* [any thread] What was found and why something was not: one line of text per backend that is in
+ * use or was looked for, separated by newlines, such as "cpu: avx512, 2 threads" and "cuda: no device: libpuna-cuda
  * is not in DIR". */
 PUNA_API puna_status PUNA_CALL puna_runtime_report(const puna_runtime* runtime, char* buffer,
                                                    size_t capacity, size_t* needed,
@@ -856,7 +856,8 @@ PUNA_API puna_status PUNA_CALL puna_sequence_restore(puna_sequence* sequence, co
 enum puna_full_policy {
     PUNA_FULL_DEFAULT = 0, /* PUNA_FULL_STOP */
     PUNA_FULL_STOP = 1,    /* the generation is done, with PUNA_FINISH_CONTEXT_FULL */
-    PUNA_FULL_ERROR = 2,   /* next returns PUNA_ERROR_CONTEXT_FULL, again and again */
+    PUNA_FULL_ERROR = 2,   /* next returns PUNA_ERROR_CONTEXT_FULL, again and again; the generation
+                              can only be destroyed */
     PUNA_FULL_SHIFT = 3    /* drop max(1, (n_ctx - n_keep) / 2) tokens after the first n_keep, as by
                               puna_sequence_drop, and go on. With n_keep 0 BOS goes as well */
 };
@@ -865,7 +866,7 @@ enum puna_prompt_mode {
     PUNA_PROMPT_DEFAULT = 0, /* PUNA_PROMPT_APPEND */
     PUNA_PROMPT_APPEND = 1,  /* the prompt goes behind what the sequence holds */
     PUNA_PROMPT_REPLACE = 2  /* the prompt is the whole text: the longest common prefix with what
-                                the sequence holds is kept; the rest of it is truncated by start,
+                                the sequence holds is kept, up to a dropped range at most; the rest of it is truncated by start,
                                 and stays so whatever comes of the generation */
 };
 
@@ -935,7 +936,8 @@ PUNA_API puna_status PUNA_CALL puna_generation_options_init(puna_generation_opti
  * n_tokens 0 the sequence is continued as it stands; if it is empty too, that is an ARGUMENT error.
  * The prompt is one evaluation: until it is done, a cancel or error leaves the sequence as it was.
  * With PUNA_FULL_SHIFT, a prompt that fits n_ctx but not behind what the sequence holds drops as
- * many tokens after the first n_keep as it needs (at least as many as a shift would).
+ * many tokens after the first n_keep as it needs (at least as many as a shift would); start does
+ * that, and it stays done whatever comes of the generation.
  * When n_ctx tokens are reached, PUNA_FULL_* decides; it has no say when the context's cells run
  * out, which is PUNA_ERROR_NO_CELLS from next. Errors: CONTEXT_FULL (sequence and prompt have more
  * than n_ctx tokens; the text has both counts), STATE (a generation is running on the sequence),
@@ -1021,7 +1023,8 @@ PUNA_API puna_status PUNA_CALL puna_generation_pause(puna_generation* generation
  * CANCELLED (once; the sequence is as before the evaluation that was cut off, the generation has
  * ended and further calls give what is queued and DONE), CONTEXT_FULL (with PUNA_FULL_ERROR),
  * NO_CELLS (destroy or truncate a sequence and call again), BACKEND, DEVICE_MEMORY, BUSY, STATE (a
- * LOGITS event waits for puna_generation_accept). After errors other than CANCELLED and INTERNAL
+ * LOGITS event waits for puna_generation_accept), MODEL (no token can be chosen: its logits are not
+ * numbers, or all are banned; the generation has ended). After errors other than CANCELLED and INTERNAL
  * the call can be made again. */
 PUNA_API puna_status PUNA_CALL puna_generation_next(puna_generation* generation, int32_t budget_us,
                                                     puna_event* next_event, puna_error* error);

@@ -840,6 +840,10 @@ class Sequence {
                                          detail::size32(prompt.size()), raw, handle, error);
         });
     }
+    /// Continues the sequence as it stands.
+    Result<Generation> try_generate(const GenerationOptions& options) {
+        return try_generate(std::span<const Token>(), options);
+    }
     Result<Generation> try_generate(std::string_view prompt, const GenerationOptions& options = {},
                                     std::int32_t tokenize_flags = 0) {
         return start(options, [&](const puna_generation_options* raw, puna_generation** handle,
@@ -880,6 +884,9 @@ class Sequence {
     }
     Generation generate(std::span<const Token> prompt, const GenerationOptions& options = {}) {
         return detail::unwrap(try_generate(prompt, options));
+    }
+    Generation generate(const GenerationOptions& options) {
+        return detail::unwrap(try_generate(options));
     }
     Generation generate(std::string_view prompt, const GenerationOptions& options = {},
                         std::int32_t tokenize_flags = 0) {

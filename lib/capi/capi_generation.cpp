@@ -127,6 +127,11 @@ puna_status PUNA_CALL puna_generation_next(puna_generation* generation, int32_t 
                                            puna_event* next_event, puna_error* error) {
     return guarded(error, [&]() -> Status {
         PUNA_REQUIRE(generation);
+        if (budget_us < PUNA_BUDGET_POLL) {
+            return make_status(PUNA_ERROR_ARGUMENT,
+                               "budget_us is %d: only PUNA_BUDGET_POLL is negative",
+                               static_cast<int>(budget_us));
+        }
         const GenerationCall call(generation);
         PUNA_TRY(call.status());
         return write_struct(next_event, "next_event", [&](puna_event* whole) {

@@ -169,9 +169,11 @@ bool Generation::samples_from_logits() const {
 
 bool Generation::can_run() const {
     if (is_done() || is_paused_ || awaits_answer_ || !failure_.ok()) return false;
-    if (queue_.size() >= kMaxQueued) return false;
-    const bool stuck = is_full() && setup_.options.when_full == PUNA_FULL_ERROR;
-    return in_prompt_ || !stuck;
+    return queue_.size() < kMaxQueued && !is_stuck();
+}
+
+bool Generation::is_stuck() const {
+    return !is_done() && !in_prompt_ && is_full() && setup_.options.when_full == PUNA_FULL_ERROR;
 }
 
 int32_t Generation::next_position() const {
@@ -242,7 +244,7 @@ Status Generation::on_evaluated(const puna_batch_output* output) {
         finish(PUNA_FINISH_CONTEXT_FULL);
         return {};
     }
-    if (is_full() && setup_.options.when_full == PUNA_FULL_ERROR) return {};  // said by poll()
+    if (is_stuck()) return {};  // said by poll()
     if (setup_.options.stop_before_sampling != 0) {
         Event event;
         event.kind = PUNA_EVENT_LOGITS;
@@ -403,7 +405,7 @@ Status Generation::poll(puna_event* event) {
         return make_status(PUNA_ERROR_STATE,
                            "a LOGITS event waits for its answer: call puna_generation_accept");
     }
-    if (!is_done() && !in_prompt_ && is_full() && setup_.options.when_full == PUNA_FULL_ERROR) {
+    if (is_stuck()) {
         return make_status(PUNA_ERROR_CONTEXT_FULL, "the sequence has n_ctx = %d tokens",
                            static_cast<int>(sequence_->length()));
     }

@@ -45,7 +45,7 @@ class Generation {
     bool is_done() const { return finish_ != PUNA_FINISH_NONE; }
     // Something is there to be fetched.
     bool has_events() const {
-        return !queue_.empty() || !failure_.ok() || (is_done() && !is_done_seen_);
+        return !queue_.empty() || !failure_.ok() || is_stuck() || (is_done() && !is_done_seen_);
     }
     bool is_cancel_triggered() const { return !is_done() && is_triggered(setup_.cancel); }
 
@@ -101,6 +101,7 @@ class Generation {
     bool samples_from_logits() const;
     const Model& model() const;
     bool is_full() const;
+    bool is_stuck() const;  // full, with PUNA_FULL_ERROR
     bool stops_when_full() const;
 
     const std::shared_ptr<Sequence> sequence_;
