@@ -2,25 +2,11 @@
 
 #include "base/checked.h"
 #include "cpu/batch_check.h"
+#include "format/kv_format.h"
 
 namespace puna::core {
 
 namespace {
-
-const char* kv_type_name(int32_t type) {
-    switch (type) {
-        case PUNA_KV_F16:
-            return "F16";
-        case PUNA_KV_F32:
-            return "F32";
-        case PUNA_KV_BF16:
-            return "BF16";
-        case PUNA_KV_Q8_0:
-            return "Q8_0";
-        default:
-            return "an unknown type";
-    }
-}
 
 Status check_options(const LayerSet& layers, const puna_executor_options& options) {
     const struct {

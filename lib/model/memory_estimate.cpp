@@ -1,34 +1,18 @@
 #include "model/memory_estimate.h"
 
 #include <cinttypes>
-#include <optional>
 
 #include "base/checked.h"
 #include "format/block_format.h"
+#include "format/kv_format.h"
 
 namespace puna::core {
 
 namespace {
 
-std::optional<BlockFormat> kv_format(int32_t kv_type) {
-    switch (kv_type) {
-        case PUNA_KV_DEFAULT:
-        case PUNA_KV_F16:
-            return BlockFormat::kF16;
-        case PUNA_KV_F32:
-            return BlockFormat::kF32;
-        case PUNA_KV_BF16:
-            return BlockFormat::kBF16;
-        case PUNA_KV_Q8_0:
-            return BlockFormat::kQ8_0;
-        default:
-            return std::nullopt;
-    }
-}
-
 // Bytes of one head in one cell.
 Result<uint64_t> head_bytes(const char* option, int32_t kv_type, int32_t head_dim) {
-    const auto format = kv_format(kv_type);
+    const auto format = kv_block_format(kv_type);
     if (!format) {
         return make_status(PUNA_ERROR_ARGUMENT, "%s: %" PRId32 " is no type of a KV cache", option,
                            kv_type);

@@ -9,6 +9,7 @@
 #include "base/hash64.h"
 #include "format/block_format.h"
 #include "format/byte_order.h"
+#include "format/kv_format.h"
 #include "puna/puna_backend.h"
 #include "runtime/context.h"
 #include "runtime/sequence.h"
@@ -78,23 +79,12 @@ Header read_header(const std::byte* data) {
 
 // ---- Sizes -------------------------------------------------------------------------------------
 
-BlockFormat format_of(int32_t kv_type) {
-    switch (kv_type) {
-        case PUNA_KV_F32:
-            return BlockFormat::kF32;
-        case PUNA_KV_BF16:
-            return BlockFormat::kBF16;
-        case PUNA_KV_Q8_0:
-            return BlockFormat::kQ8_0;
-        default:
-            return BlockFormat::kF16;
-    }
-}
-
 // What one cell of one layer takes. The context has a cache of them, so this is a small number.
 uint64_t row_bytes(int32_t kv_type, int32_t n_head_kv, int32_t head_dim) {
+    const auto format = kv_block_format(kv_type);
+    if (!format) return 0;
     const auto n = static_cast<uint64_t>(head_dim);
-    return static_cast<uint64_t>(n_head_kv) * block_format_bytes(format_of(kv_type), n).value_or(0);
+    return static_cast<uint64_t>(n_head_kv) * block_format_bytes(*format, n).value_or(0);
 }
 
 struct RowBytes {
@@ -216,11 +206,6 @@ Status check_same(const char* name, int32_t saved, int32_t ours) {
     return make_status(PUNA_ERROR_FOREIGN_STATE,
                        "the saved sequence is of another model: %s is %d, not %d", name,
                        static_cast<int>(saved), static_cast<int>(ours));
-}
-
-const char* kv_type_name(int32_t type) {
-    const bool is_known = type >= PUNA_KV_F16 && type <= PUNA_KV_Q8_0;
-    return is_known ? block_format_name(format_of(type)) : "unknown";
 }
 
 Status check_kv_type(const char* name, int32_t saved, int32_t ours) {

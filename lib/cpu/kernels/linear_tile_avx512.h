@@ -12,6 +12,7 @@
 
 #include "cpu/kernels.h"
 #include "cpu/kernels/intrinsics_avx512.h"
+#include "cpu/kernels/linear_tile.h"
 
 namespace puna::core {
 namespace {
@@ -19,8 +20,6 @@ namespace {
 constexpr int64_t kLanes = 16;
 constexpr int kVectors = 4;  // accumulators per result: enough to hide the latency of FMA
 constexpr int64_t kStep = kVectors * kLanes;
-// Four activation rows leave 16 accumulators, 4 weight vectors and room for addresses.
-constexpr int32_t kTileRows = 4;
 // How far ahead of the weights the cache is asked; 0.5 to 2 KB were best where it was measured
 // (Sapphire Rapids, 2 cores).
 constexpr uintptr_t kPrefetchBytes = 1024;
@@ -67,35 +66,12 @@ void multiply_row(const LinearBlock& block, const uint8_t* row, const float* x, 
     }
 }
 
-template <class Format, int32_t kRows>
-void multiply_rows(const LinearBlock& block, const float* x, float* y) {
-    const auto* row = static_cast<const uint8_t*>(block.weights);
-    for (int64_t i = 0; i < block.n_out; ++i, row += block.row_bytes) {
-        multiply_row<Format, kRows>(block, row, x, y + i);
-    }
-}
-
-// Activation rows outside, so that the few rows of x in use stay in L1 while the weights pass.
 template <class Format>
 void multiply_block(const LinearBlock& block) {
-    for (int32_t r = 0; r < block.n_rows; r += kTileRows) {
-        const float* x = block.x + r * block.x_stride;
-        float* y = block.y + r * block.y_stride;
-        switch (block.n_rows - r) {
-            case 1:
-                multiply_rows<Format, 1>(block, x, y);
-                break;
-            case 2:
-                multiply_rows<Format, 2>(block, x, y);
-                break;
-            case 3:
-                multiply_rows<Format, 3>(block, x, y);
-                break;
-            default:
-                multiply_rows<Format, kTileRows>(block, x, y);
-                break;
-        }
-    }
+    multiply_tiles(
+        block, [&]<int32_t kRows>(RowCount<kRows>, const uint8_t* row, const float* x, float* y) {
+            multiply_row<Format, kRows>(block, row, x, y);
+        });
 }
 
 }  // namespace
