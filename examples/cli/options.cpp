@@ -99,10 +99,8 @@ void add_engine_options(CommandLine& line, EngineOptions& options) {
     line.number("--batch", options.n_batch, 1, 65536, "Tokens of the prompt to evaluate together");
     add_gpu_layers(line, options.n_gpu_layers);
     line.text("--kernels", options.kernels, "NAME",
-              "CPU kernels: scalar, avx2, avx512, amx, neon,\n"
-              "neon_i8mm. Default: the best for this machine");
-    add_kv_type(line, "--kv-type-k", options.kv_type_k,
-                "Numbers of the cached keys: f16, f32, bf16, q8_0");
+              "CPU kernels: scalar or avx512. Default: the best for\nthis machine");
+    add_kv_type(line, "--kv-type-k", options.kv_type_k, "Numbers of the cached keys: f16 or f32");
     add_kv_type(line, "--kv-type-v", options.kv_type_v, "Numbers of the cached values");
 }
 
@@ -128,9 +126,9 @@ void add_sampling_options(CommandLine& line, SamplingOptions& options) {
     add_penalties(line, generation);
     line.number("--top-k", generation.top_k, 0, "Keep the N likeliest tokens; 0: all");
     line.number("--typical-p", generation.typical_p, 0, 1,
-                "Keep tokens of typical surprise, up to this\nprobability; 1: off");
+                "Keep tokens of typical surprise, up to this\nprobability; 0 or 1: off");
     line.number("--top-p", generation.top_p, 0, 1,
-                "Keep the likeliest up to this probability; 1: all");
+                "Keep the likeliest up to this probability; 0 or 1:\nall");
     line.number("--min-p", generation.min_p, 0, 1,
                 "Drop tokens below this share of the likeliest;\n0: none");
     line.number("--temperature,--temp", generation.temperature, 0,

@@ -9,7 +9,9 @@ namespace puna::core {
 
 namespace {
 
-bool is_allowed(const puna_batch_output& output, int32_t token) {
+// What the mask, an infinite bias or a broken logit excludes never comes back.
+bool is_allowed(const puna_batch_output& output, const float* logits, int32_t token) {
+    if (!(logits[token] > -std::numeric_limits<float>::infinity())) return false;
     return !output.mask || (output.mask[token / 32] >> (token % 32) & 1) != 0;
 }
 
@@ -22,17 +24,14 @@ float log_sum_exp(const float* logits, int32_t n) {
     return static_cast<float>(largest + std::log(sum));
 }
 
-void prepare_choice(int32_t n_vocab, float* logits, const puna_batch_output& output) {
+void add_bias(float* logits, const puna_batch_output& output) {
     for (int32_t i = 0; i < output.n_bias; ++i) logits[output.bias[i].token] += output.bias[i].bias;
-    for (int32_t i = 0; i < n_vocab; ++i) {
-        if (std::isnan(logits[i])) logits[i] = -std::numeric_limits<float>::infinity();
-    }
 }
 
 int32_t fill_argmax(int32_t n_vocab, const float* logits, puna_batch_output& output) {
     int32_t best = -1;
     for (int32_t token = 0; token < n_vocab; ++token) {
-        if (!is_allowed(output, token)) continue;
+        if (!is_allowed(output, logits, token)) continue;
         if (best < 0 || logits[token] > logits[best]) best = token;
     }
     if (best < 0) return 0;
@@ -49,7 +48,7 @@ int32_t fill_top_k(int32_t n_vocab, const float* logits, puna_batch_output& outp
     int32_t* heap = output.tokens;
     int32_t n = 0;
     for (int32_t token = 0; token < n_vocab; ++token) {
-        if (!is_allowed(output, token)) continue;
+        if (!is_allowed(output, logits, token)) continue;
         if (n < output.k) {
             heap[n++] = token;
             std::push_heap(heap, heap + n, better);
@@ -82,7 +81,7 @@ void fill_output(int32_t n_vocab, float* logits, puna_batch_output& output) {
         output.n_filled = n_vocab;
         return;
     }
-    prepare_choice(n_vocab, logits, output);
+    add_bias(logits, output);
     output.n_filled = output.kind == PUNA_ROW_OUTPUT_ARGMAX ? fill_argmax(n_vocab, logits, output)
                                                             : fill_top_k(n_vocab, logits, output);
 }

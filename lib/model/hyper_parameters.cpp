@@ -96,10 +96,15 @@ Result<int32_t> read_vocabulary_size(const FamilyKeys& keys, std::span<const Ggu
     } else if (keys.has("vocab_size")) {
         return keys.count("vocab_size", kMaxVocab);
     } else {
+        const GgufTensor* embedding = nullptr;
         for (const GgufHeader& header : headers) {
-            const GgufTensor* embedding = header.find_tensor("token_embd.weight");
-            if (embedding != nullptr) n_vocab = embedding->ne[1];
+            if (embedding == nullptr) embedding = header.find_tensor("token_embd.weight");
         }
+        if (embedding == nullptr) {
+            return make_status(PUNA_ERROR_MODEL, "%s: tensor 'token_embd.weight' is missing",
+                               keys.header().name().c_str());
+        }
+        n_vocab = embedding->ne[1];
     }
     if (n_vocab >= 1 && n_vocab <= kMaxVocab) return static_cast<int32_t>(n_vocab);
     return make_status(PUNA_ERROR_MODEL,

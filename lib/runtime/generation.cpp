@@ -1,6 +1,7 @@
 #include "runtime/generation.h"
 
 #include <algorithm>
+#include <cmath>
 #include <new>
 
 #include "runtime/context.h"
@@ -9,6 +10,7 @@ namespace puna::core {
 namespace {
 
 constexpr int32_t kMaxLogprobs = 64;
+constexpr int32_t kSample = -1;  // in place of a token: choose one
 
 Status check_enum(const char* name, int32_t value, int32_t last) {
     if (value >= 0 && value <= last) return {};
@@ -257,16 +259,17 @@ Status Generation::on_evaluated(const puna_batch_output* output) {
         sequence_->set_valid(sequence_->length() - 1);
         return status;
     }
-    int32_t token = argmax_;
-    if (output->kind == PUNA_ROW_OUTPUT_LOGITS) {
-        token = -1;
-    } else if (output->n_filled == 0) {
+    const bool has_choice =
+        output->kind == PUNA_ROW_OUTPUT_LOGITS
+            ? std::any_of(logits_.begin(), logits_.end(), [](float x) { return std::isfinite(x); })
+            : output->n_filled > 0;
+    if (!has_choice) {
         finish(PUNA_FINISH_ERROR);
         return make_status(PUNA_ERROR_MODEL,
-                           "no token can be chosen: logits are not numbers, or "
-                           "all tokens are banned");
+                           "no token can be chosen: the model's logits are not numbers (a damaged "
+                           "file, or values beyond an F16 cache), or all tokens are banned");
     }
-    return take_token(token);
+    return take_token(output->kind == PUNA_ROW_OUTPUT_LOGITS ? kSample : argmax_);
 }
 
 Status Generation::make_room_for_token() {
@@ -280,7 +283,7 @@ Status Generation::make_room_for_token() {
 
 // ---- Tokens and text ---------------------------------------------------------------------------
 
-// Samples if `token` is -1.
+// Samples if `token` is kSample.
 Status Generation::take_token(int32_t token) {
     Event event;
     event.kind = PUNA_EVENT_TOKEN;
@@ -290,7 +293,7 @@ Status Generation::take_token(int32_t token) {
         log_sum = log_sum_exp(logits_);
         top_logprobs(logits_, log_sum, std::min(n_logprobs, model().n_vocab()), event.logprobs);
     }
-    if (token < 0) {
+    if (token == kSample) {
         // The sampler works on a copy where the logits of the choice are still wanted.
         std::vector<float> kept(n_logprobs > 0 ? logits_ : std::vector<float>());
         token = sampler_->sample(logits_, sequence_->tokens());

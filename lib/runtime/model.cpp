@@ -201,7 +201,9 @@ Status Model::tokenize(std::string_view text, int32_t flags, std::vector<int32_t
         return make_status(PUNA_ERROR_UNSUPPORTED, "tokenize flags 0x%x are not known",
                            static_cast<unsigned>(flags & ~kKnown));
     }
-    if (!tokenizer_) return vocabulary_->check_tokenizer();
+    if (!tokenizer_) {
+        return vocabulary_->check_tokenizer().within(file_->metadata().name().c_str());
+    }
     SpmTokenizer::Options options;
     options.add_special = (flags & PUNA_TOKENIZE_NO_BOS_EOS) == 0;
     options.parse_special = (flags & PUNA_TOKENIZE_PARSE_SPECIAL) != 0;
