@@ -876,7 +876,8 @@ enum puna_grammar_kind {
     PUNA_GRAMMAR_JSON_SCHEMA = 2
 };
 
-/* Added to the logit of a token before anything else; -INFINITY bans it. Frozen: used in arrays. */
+/* Added to the logit of a token before anything else; -INFINITY bans it, unless that would leave no
+ * token at all. Frozen: used in arrays. */
 typedef struct puna_logit_bias {
     int32_t token;
     float bias;
@@ -1024,7 +1025,7 @@ PUNA_API puna_status PUNA_CALL puna_generation_pause(puna_generation* generation
  * ended and further calls give what is queued and DONE), CONTEXT_FULL (with PUNA_FULL_ERROR),
  * NO_CELLS (destroy or truncate a sequence and call again), BACKEND, DEVICE_MEMORY, BUSY, STATE (a
  * LOGITS event waits for puna_generation_accept), MODEL (no token can be chosen: its logits are not
- * numbers, or all are banned; the generation has ended). After errors other than CANCELLED and INTERNAL
+ * numbers; the generation has ended). After errors other than CANCELLED and INTERNAL
  * the call can be made again. */
 PUNA_API puna_status PUNA_CALL puna_generation_next(puna_generation* generation, int32_t budget_us,
                                                     puna_event* next_event, puna_error* error);

@@ -266,8 +266,8 @@ Status Generation::on_evaluated(const puna_batch_output* output) {
     if (!has_choice) {
         finish(PUNA_FINISH_ERROR);
         return make_status(PUNA_ERROR_MODEL,
-                           "no token can be chosen: the model's logits are not numbers (a damaged "
-                           "file, or values beyond an F16 cache), or all tokens are banned");
+                           "no token can be chosen: the model's logits are not numbers: a damaged "
+                           "file, or values beyond what an F16 cache holds");
     }
     return take_token(output->kind == PUNA_ROW_OUTPUT_LOGITS ? kSample : argmax_);
 }

@@ -3,6 +3,7 @@
 
 #include <cmath>
 #include <cstring>
+#include <limits>
 
 #include "support/engine_fixture.h"
 
@@ -580,6 +581,27 @@ TEST_F(GenerationTest, OutputStructsAreFilledAsFarAsTheyGo) {
 
     older.struct_size = 0;
     EXPECT_EQ(puna_generation_get_info(generation.handle(), &older, nullptr), PUNA_ERROR_ARGUMENT);
+}
+
+// A damaged file, or values that overflow the cache: greedy and sampled choices both must say so.
+TEST(BrokenLogitsTest, EndTheGenerationWithAStatus) {
+    ModelFile file = make_random_model(tiny());
+    const std::vector<float> gain(24, std::numeric_limits<float>::quiet_NaN());
+    file.add_tensor("output_norm.weight", {24}, gain, Encoding::kF32);
+    const AlignedBytes bytes = file.bytes();
+    const Model model(make_runtime(), Source(std::as_bytes(std::span(bytes))));
+    Context context(model);
+    for (const float temperature : {0.0f, 0.8f}) {
+        GenerationOptions options;
+        options.temperature = temperature;
+        Sequence sequence = context.sequence();
+        Generation generation = sequence.generate("a", options);
+        const auto event = generation.try_next();
+        ASSERT_FALSE(event.ok());
+        EXPECT_EQ(event.failure().status, PUNA_ERROR_MODEL);
+        EXPECT_TRUE(generation.next().done());
+        EXPECT_EQ(generation.info().finish, PUNA_FINISH_ERROR);
+    }
 }
 
 template <class T>

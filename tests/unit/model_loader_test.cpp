@@ -214,6 +214,13 @@ TEST_F(ModelLoaderTest, MissingTensorsAreNamed) {
         file.erase_tensor(name);
         expect_refused(file, PUNA_ERROR_MODEL, "tensor '" + std::string(name) + "' is missing");
     }
+    // Without a tokenizer the embedding is also where the size of the vocabulary stands.
+    ModelShape shape = small_shape();
+    shape.with_tokenizer = false;
+    ModelFile file = make_random_model(shape);
+    file.erase("llama.vocab_size");
+    file.erase_tensor("token_embd.weight");
+    expect_refused(file, PUNA_ERROR_MODEL, "tensor 'token_embd.weight' is missing");
 }
 
 TEST_F(ModelLoaderTest, WrongShapesAreNamed) {
