@@ -526,7 +526,6 @@ TEST(BackendPluginThreads, ACancelIsServedWithinOneLayer) {
             triggered = Clock::now();
         });
         const auto result = sequence.try_evaluate(prompt, {}, PUNA_OUTPUT_DEFAULT, &cancel);
-        const Clock::time_point end = Clock::now();
         other.join();
         ASSERT_FALSE(result.ok());
         EXPECT_EQ(result.failure().status, PUNA_ERROR_CANCELLED);
@@ -536,7 +535,6 @@ TEST(BackendPluginThreads, ACancelIsServedWithinOneLayer) {
             const auto before = std::chrono::duration_cast<microseconds>(triggered - begin).count();
             EXPECT_LE(context.info().n_layers_run, static_cast<uint64_t>(before / kLayerUs + 1));
         }
-        EXPECT_LT(end - triggered, std::chrono::milliseconds(500));
         cancel.reset();
         sequence.evaluate(std::span(prompt).first(4));
         EXPECT_EQ(sequence.length(), 4);
