@@ -3,13 +3,20 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <bit>
 #include <cmath>
 #include <cstring>
+#include <fstream>
+#include <iterator>
 #include <limits>
+#include <set>
 #include <string>
 #include <vector>
 
+#include "format/byte_order.h"
 #include "format/half.h"
+#include "format/random_blocks.h"
+#include "support/block_halves.h"
 
 namespace puna::core {
 namespace {
@@ -98,6 +105,99 @@ TEST(BlockFormat, EqualsTheReferenceBitForBit) {
             << block_format_name(e.format);
         EXPECT_EQ(fnv(unpacked.data(), unpacked.size() * sizeof(float)), e.unpacked)
             << block_format_name(e.format);
+    }
+}
+
+// --- every format: the values that the `gguf` package reads from the same blocks -----------------
+
+// What data/block_values.py has written for one format.
+struct StoredValues {
+    const BlockFormatInfo* info = nullptr;
+    int64_t n_blocks = 0;
+    uint64_t bulk_checksum = 0;
+    std::vector<uint8_t> packed;
+    std::vector<float> values;
+};
+
+std::vector<StoredValues> read_stored_values() {
+    std::ifstream file(PUNA_SOURCE_DIR "/tests/unit/data/block_values.bin", std::ios::binary);
+    const std::vector<char> bytes{std::istreambuf_iterator<char>(file), {}};
+    std::vector<StoredValues> formats;
+    for (size_t at = 0; at < bytes.size();) {
+        StoredValues stored;
+        stored.info = find_block_format(load_le<uint32_t>(&bytes.at(at)));
+        stored.n_blocks = load_le<uint32_t>(&bytes.at(at + 4));
+        stored.bulk_checksum = load_le<uint64_t>(&bytes.at(at + 8));
+        at += 16;
+        const auto n_blocks = static_cast<size_t>(stored.n_blocks);
+        stored.packed.resize(n_blocks * stored.info->block_bytes);
+        std::memcpy(stored.packed.data(), &bytes.at(at), stored.packed.size());
+        at += stored.packed.size();
+        stored.values.resize(n_blocks * stored.info->block_length);
+        for (float& value : stored.values) {
+            value = load_le<float>(&bytes.at(at));
+            bytes.at(at + 3);
+            at += 4;
+        }
+        formats.push_back(std::move(stored));
+    }
+    return formats;
+}
+
+TEST(BlockFormat, BlocksHaveTheValuesThatOthersRead) {
+    std::set<BlockFormat> seen;
+    for (const StoredValues& stored : read_stored_values()) {
+        const BlockFormatInfo& info = *stored.info;
+        seen.insert(info.format);
+        // Off every alignment, and exactly as large as the blocks.
+        std::vector<uint8_t> memory(stored.packed.size() + 1);
+        std::memcpy(memory.data() + 1, stored.packed.data(), stored.packed.size());
+        std::vector<float> values(stored.values.size());
+        const auto n = static_cast<int64_t>(values.size());
+        ASSERT_TRUE(dequantize_row(info.format, memory.data() + 1, values.data(), n).ok());
+        for (size_t i = 0; i < values.size(); ++i) {
+            ASSERT_EQ(std::bit_cast<uint32_t>(values[i]), std::bit_cast<uint32_t>(stored.values[i]))
+                << info.name << " block " << i / info.block_length << " element "
+                << i % info.block_length << ": " << values[i] << ", not " << stored.values[i];
+        }
+    }
+    for (const BlockFormatInfo& info : block_formats()) {
+        if (info.block_length == 1) continue;
+        EXPECT_EQ(seen.count(info.format) != 0, is_supported(info.format)) << info.name;
+    }
+}
+
+// Enough random blocks for every entry of every grid.
+TEST(BlockFormat, ManyBlocksHaveTheValuesThatOthersRead) {
+    constexpr size_t kBlocks = 1024;
+    for (const StoredValues& stored : read_stored_values()) {
+        const BlockFormatInfo& info = *stored.info;
+        std::vector<uint8_t> packed(kBlocks * info.block_bytes);
+        RandomBits(static_cast<uint32_t>(info.format)).fill(packed.data(), packed.size());
+        for (size_t i = 0; i < kBlocks; ++i) {
+            test::make_scales_finite(info.format, &packed[i * info.block_bytes]);
+        }
+        std::vector<float> values(kBlocks * info.block_length);
+        const auto n = static_cast<int64_t>(values.size());
+        ASSERT_TRUE(dequantize_row(info.format, packed.data(), values.data(), n).ok());
+        uint64_t checksum = 0;
+        for (size_t i = 0; i < values.size(); ++i) {
+            checksum += (2 * i + 1) * std::bit_cast<uint32_t>(values[i]);
+        }
+        EXPECT_EQ(checksum, stored.bulk_checksum) << info.name;
+    }
+}
+
+// A file may hold any bytes: sanitizers watch.
+TEST(BlockFormat, AnyBytesAreBlocks) {
+    RandomBits bits(3);
+    for (const BlockFormatInfo& info : block_formats()) {
+        if (!is_supported(info.format)) continue;
+        std::vector<uint8_t> packed(64 * info.block_bytes);
+        std::vector<float> values(64 * info.block_length);
+        bits.fill(packed.data(), packed.size());
+        const auto n = static_cast<int64_t>(values.size());
+        EXPECT_TRUE(dequantize_row(info.format, packed.data(), values.data(), n).ok());
     }
 }
 
