@@ -73,6 +73,11 @@ function(puna_add_kernel_libraries kernels_dir header_dir)
             add_library(puna_kernels_${name} OBJECT ${files_${name}})
             target_compile_options(puna_kernels_${name} PRIVATE
                 ${PUNA_KERNEL_FLAGS_${name}} $<$<CONFIG:Release>:-O3>)
+            if(MINGW AND CMAKE_CXX_COMPILER_ID STREQUAL GNU)
+                # GCC takes the stack of Windows, aligned to 16, for good enough for wider spills.
+                target_compile_options(puna_kernels_${name} PRIVATE
+                    -Wa,-muse-unaligned-vector-move)
+            endif()
             list(APPEND libraries puna_kernels_${name})
         endif()
         if(NOT name STREQUAL scalar)

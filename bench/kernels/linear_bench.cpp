@@ -1,20 +1,30 @@
 // How fast weights stream through the linear kernels: checked against double, then timed.
 //
-// Reads 256 MB of weights, more than any cache holds, in matrices of 2048 columns. The label names
-// kernel set, format and processor; bytes_per_second is the rate at which weights are read, items
-// are multiply-adds.
+// Every format of every kernel set that this machine runs, for 1, 4 and 32 activation rows, on 1 and
+// 2 threads, each with a matrix of its own. For one row the matrices of all threads take 256 MB, more
+// than any cache holds; for more rows less, as memory is not what they wait for. bytes_per_second is
+// the rate at which weights are read, of_bandwidth its share of what plain reads reach on as many
+// threads in the same run, and flops counts multiplications and additions.
 #include <benchmark/benchmark.h>
 
+#include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <cstdint>
+#include <cstdio>
+#include <cstring>
+#include <mutex>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "base/cpu_features.h"
 #include "cpu/kernel_table.h"
+#include "cpu/linear.h"
+#include "format/block_format.h"
+#include "format/random_blocks.h"
 #include "support/kernel_tables.h"
 #include "support/random_numbers.h"
-#include "support/tensor_encoding.h"
 
 namespace {
 
@@ -22,88 +32,167 @@ using namespace puna;
 
 constexpr int64_t kColumns = 2048;
 constexpr int64_t kTotalBytes = int64_t{256} << 20;
+constexpr int64_t kPatternRows = 16;  // that differ; the others repeat them
+
+// ---- What memory gives --------------------------------------------------------------------------
+
+// Every bit goes into the result, so that no load can be left out.
+uint64_t read_all(const uint8_t* bytes, int64_t n_bytes) {
+    constexpr int64_t kAhead = 1024;
+    uint64_t bits[8] = {};
+    for (int64_t i = 0; i + 64 <= n_bytes; i += 64) {
+        benchmark::DoNotOptimize(bits);
+        if (i + kAhead < n_bytes) __builtin_prefetch(bytes + i + kAhead, 0, 2);
+        uint64_t words[8];
+        std::memcpy(words, bytes + i, sizeof words);
+        for (int j = 0; j < 8; ++j) bits[j] |= words[j];
+    }
+    uint64_t all = 0;
+    for (const uint64_t word : bits) all |= word;
+    return all;
+}
+
+double seconds_since(std::chrono::steady_clock::time_point begin) {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+}
+
+// Bytes per second that n_threads read together: the best of a few times.
+double measure_read_bandwidth(int n_threads) {
+    const std::vector<uint8_t> memory(static_cast<size_t>(kTotalBytes), 1);
+    const int64_t part = kTotalBytes / n_threads;
+    double best = 0.0;
+    for (int i = 0; i < 5; ++i) {
+        const auto begin = std::chrono::steady_clock::now();
+        std::vector<std::thread> threads;
+        for (int t = 0; t < n_threads; ++t) {
+            threads.emplace_back([&memory, part, t] {
+                benchmark::DoNotOptimize(read_all(memory.data() + t * part, part));
+            });
+        }
+        for (std::thread& thread : threads) thread.join();
+        best = std::max(best, static_cast<double>(kTotalBytes) / seconds_since(begin));
+    }
+    return best;
+}
+
+// ---- The kernels --------------------------------------------------------------------------------
 
 struct Problem {
-    Problem(test::Encoding encoding, int32_t n_rows) {
-        row_bytes = static_cast<int64_t>(test::encoded_size(encoding, kColumns));
-        n_out = kTotalBytes / row_bytes;
-        test::RandomNumbers random(1);
-        std::vector<float> pattern(16 * kColumns);
-        for (float& value : pattern) value = static_cast<float>(random.normal());
-        const auto bytes = test::encode(encoding, pattern);
-        decoded = test::decode(encoding, bytes);
+    Problem(const core::BlockFormatInfo& info, int32_t n_rows, int n_threads) {
+        row_bytes = kColumns / info.block_length * info.block_bytes;
+        n_out = kTotalBytes / n_rows / n_threads / row_bytes;
+        std::vector<uint8_t> pattern(static_cast<size_t>(kPatternRows * row_bytes));
+        core::RandomBits bits(1);
+        core::random_blocks(info.format, bits, 1.0f, pattern.data(), kPatternRows * kColumns);
+        decoded.resize(static_cast<size_t>(kPatternRows * kColumns));
+        info.dequantize(pattern.data(), decoded.data(), kPatternRows * kColumns);
         weights.resize(static_cast<size_t>(n_out * row_bytes));
-        for (size_t i = 0; i < weights.size(); ++i) weights[i] = bytes[i % bytes.size()];
+        for (int64_t i = 0; i < n_out; ++i) {
+            std::memcpy(weights.data() + i * row_bytes,
+                        pattern.data() + i % kPatternRows * row_bytes,
+                        static_cast<size_t>(row_bytes));
+        }
+        test::RandomNumbers random(2);
         x.resize(static_cast<size_t>(n_rows * kColumns));
         for (float& value : x) value = static_cast<float>(random.normal());
         y.resize(static_cast<size_t>(n_rows * n_out));
+        rows = n_rows;
     }
 
-    // The 16 different weight rows against the first row of x.
+    void multiply(core::LinearFn run) {
+        core::Matrix matrix;
+        matrix.data = weights.data();
+        matrix.rows = n_out;
+        matrix.columns = kColumns;
+        matrix.row_bytes = row_bytes;
+        matrix.multiply = run;
+        const core::Rows from = {x.data(), kColumns, rows};
+        core::multiply(matrix, {0, n_out}, from, {y.data(), n_out, rows});
+    }
+
+    // The different weight rows, against the first and the last row of x.
     bool is_right() const {
-        for (int64_t i = 0; i < 16; ++i) {
-            double expected = 0.0;
-            for (int64_t j = 0; j < kColumns; ++j) {
-                expected += static_cast<double>(decoded[static_cast<size_t>(i * kColumns + j)]) *
-                            x[static_cast<size_t>(j)];
+        for (const int64_t r : {int64_t{0}, int64_t{rows} - 1}) {
+            for (int64_t i = 0; i < kPatternRows; ++i) {
+                double expected = 0.0;
+                for (int64_t j = 0; j < kColumns; ++j) {
+                    expected +=
+                        static_cast<double>(decoded[static_cast<size_t>(i * kColumns + j)]) *
+                        x[static_cast<size_t>(r * kColumns + j)];
+                }
+                const float result = y[static_cast<size_t>(r * n_out + i)];
+                if (!(std::fabs(result - expected) < 1e-3)) return false;
             }
-            if (!(std::fabs(y[static_cast<size_t>(i)] - expected) < 1e-3)) return false;
         }
         return true;
     }
 
     int64_t row_bytes;
     int64_t n_out;
+    int32_t rows;
     std::vector<float> decoded;
     std::vector<uint8_t> weights;
     std::vector<float> x;
     std::vector<float> y;
 };
 
-void linear(benchmark::State& state, const core::KernelTable& table, test::Encoding encoding,
-            int32_t n_rows) {
-    Problem problem(encoding, n_rows);
-    core::LinearBlock block;
-    block.weights = problem.weights.data();
-    block.row_bytes = problem.row_bytes;
-    block.n_in = kColumns;
-    block.n_out = problem.n_out;
-    block.n_rows = n_rows;
-    block.x = problem.x.data();
-    block.x_stride = kColumns;
-    block.y = problem.y.data();
-    block.y_stride = problem.n_out;
-    const core::KernelEntry<core::LinearFn>& kernel = table.linear[static_cast<int32_t>(encoding)];
-    kernel.run(block);
+double read_bandwidth(int n_threads) {
+    static std::mutex mutex;
+    static double measured[3] = {};
+    const std::lock_guard lock(mutex);
+    if (measured[n_threads] == 0.0) measured[n_threads] = measure_read_bandwidth(n_threads);
+    return measured[n_threads];
+}
+
+void linear(benchmark::State& state, const core::KernelEntry<core::LinearFn>& kernel,
+            const core::BlockFormatInfo& info, int32_t n_rows) {
+    const double bandwidth = read_bandwidth(state.threads());
+    Problem problem(info, n_rows, state.threads());
+    problem.multiply(kernel.run);
     if (!problem.is_right()) {
         state.SkipWithError("wrong result");
         return;
     }
     for (auto _ : state) {
-        kernel.run(block);
+        problem.multiply(kernel.run);
         benchmark::ClobberMemory();
     }
-    state.SetBytesProcessed(state.iterations() * problem.n_out * problem.row_bytes);
-    state.SetItemsProcessed(state.iterations() * problem.n_out * kColumns * n_rows);
-    state.SetLabel(std::string(kernel.set) + ", 1 thread, " + core::cpu_brand());
+    const auto n_bytes =
+        static_cast<double>(state.iterations() * problem.n_out * problem.row_bytes);
+    const auto n_products =
+        static_cast<double>(state.iterations() * problem.n_out * kColumns * n_rows);
+    state.SetBytesProcessed(static_cast<int64_t>(n_bytes));
+    state.counters["of_bandwidth"] =
+        benchmark::Counter(n_bytes / bandwidth, benchmark::Counter::kIsRate);
+    state.counters["flops"] = benchmark::Counter(2.0 * n_products, benchmark::Counter::kIsRate);
+    if (state.thread_index() == 0) {
+        char label[96];
+        std::snprintf(label, sizeof label, "memory gives %.1f GB/s, %s", bandwidth / 1e9,
+                      core::cpu_brand().c_str());
+        state.SetLabel(label);
+    }
 }
 
-const struct {
-    const char* name;
-    test::Encoding encoding;
-} kFormats[] = {
-    {"f32", test::Encoding::kF32}, {"f16", test::Encoding::kF16}, {"q8_0", test::Encoding::kQ8_0}};
+void register_kernel(const char* set, const core::KernelEntry<core::LinearFn>& kernel,
+                     const core::BlockFormatInfo& info) {
+    for (const int32_t n_rows : {1, 4, 32}) {
+        const std::string name =
+            std::string("linear/") + set + "/" + info.name + "/rows:" + std::to_string(n_rows);
+        benchmark::RegisterBenchmark(name.c_str(), linear, kernel, info, n_rows)
+            ->Threads(1)
+            ->Threads(2)
+            ->UseRealTime()
+            ->Unit(benchmark::kMillisecond);
+    }
+}
 
+// What a set inherits is measured with the set that brings it.
 const bool kRegistered = [] {
     for (const core::KernelTable& table : test::runnable_kernel_tables()) {
-        for (const auto& format : kFormats) {
-            for (const int32_t n_rows : {1, 4}) {
-                const std::string name = std::string("linear/") + table.name + "/" + format.name +
-                                         "/rows:" + std::to_string(n_rows);
-                benchmark::RegisterBenchmark(name.c_str(),
-                                             [table, format, n_rows](benchmark::State& state) {
-                                                 linear(state, table, format.encoding, n_rows);
-                                             });
+        for (const core::BlockFormatInfo& info : core::block_formats()) {
+            const auto* kernel = table.linear_of(static_cast<int32_t>(info.format));
+            if (kernel && std::strcmp(kernel->set, table.name) == 0) {
+                register_kernel(table.name, *kernel, info);
             }
         }
     }

@@ -99,7 +99,7 @@ void add_engine_options(CommandLine& line, EngineOptions& options) {
     line.number("--batch", options.n_batch, 1, 65536, "Tokens of the prompt to evaluate together");
     add_gpu_layers(line, options.n_gpu_layers);
     line.text("--kernels", options.kernels, "NAME",
-              "CPU kernels: scalar or avx512. Default: the best for\nthis machine");
+              "CPU kernels: scalar, avx2 or avx512. Default: the best\nfor this machine");
     add_kv_type(line, "--kv-type-k", options.kv_type_k, "Numbers of the cached keys: f16 or f32");
     add_kv_type(line, "--kv-type-v", options.kv_type_v, "Numbers of the cached values");
 }

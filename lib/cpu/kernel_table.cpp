@@ -34,9 +34,19 @@ struct KernelSet {
 };
 
 constexpr Row<LinearFn> kLinearScalar[] = {
-    {PUNA_FORMAT_F32, linear_f32_scalar},
-    {PUNA_FORMAT_F16, linear_f16_scalar},
-    {PUNA_FORMAT_Q8_0, linear_q8_0_scalar},
+    {PUNA_FORMAT_F32, linear_f32_scalar},         {PUNA_FORMAT_F16, linear_f16_scalar},
+    {PUNA_FORMAT_BF16, linear_bf16_scalar},       {PUNA_FORMAT_Q4_0, linear_q4_0_scalar},
+    {PUNA_FORMAT_Q4_1, linear_q4_1_scalar},       {PUNA_FORMAT_Q5_0, linear_q5_0_scalar},
+    {PUNA_FORMAT_Q5_1, linear_q5_1_scalar},       {PUNA_FORMAT_Q8_0, linear_q8_0_scalar},
+    {PUNA_FORMAT_Q2_K, linear_q2_k_scalar},       {PUNA_FORMAT_Q3_K, linear_q3_k_scalar},
+    {PUNA_FORMAT_Q4_K, linear_q4_k_scalar},       {PUNA_FORMAT_Q5_K, linear_q5_k_scalar},
+    {PUNA_FORMAT_Q6_K, linear_q6_k_scalar},       {PUNA_FORMAT_IQ1_S, linear_iq1_s_scalar},
+    {PUNA_FORMAT_IQ1_M, linear_iq1_m_scalar},     {PUNA_FORMAT_IQ2_XXS, linear_iq2_xxs_scalar},
+    {PUNA_FORMAT_IQ2_XS, linear_iq2_xs_scalar},   {PUNA_FORMAT_IQ2_S, linear_iq2_s_scalar},
+    {PUNA_FORMAT_IQ3_XXS, linear_iq3_xxs_scalar}, {PUNA_FORMAT_IQ3_S, linear_iq3_s_scalar},
+    {PUNA_FORMAT_IQ4_NL, linear_iq4_nl_scalar},   {PUNA_FORMAT_IQ4_XS, linear_iq4_xs_scalar},
+    {PUNA_FORMAT_MXFP4, linear_mxfp4_scalar},     {PUNA_FORMAT_TQ1_0, linear_tq1_0_scalar},
+    {PUNA_FORMAT_TQ2_0, linear_tq2_0_scalar},
 };
 constexpr Row<AttentionFn> kScoresScalar[] = {
     {PUNA_KV_F16, attention_scores_f16_scalar},
@@ -56,11 +66,41 @@ constexpr Row<ActivationFn> kActivationScalar[] = {
     {PUNA_ACTIVATION_GELU_TANH, activation_gelu_tanh_scalar},
 };
 
+#if PUNA_HAVE_KERNELS_AVX2
+constexpr Row<LinearFn> kLinearAvx2[] = {
+    {PUNA_FORMAT_F32, linear_f32_avx2},       {PUNA_FORMAT_F16, linear_f16_avx2},
+    {PUNA_FORMAT_BF16, linear_bf16_avx2},     {PUNA_FORMAT_Q4_0, linear_q4_0_avx2},
+    {PUNA_FORMAT_Q4_1, linear_q4_1_avx2},     {PUNA_FORMAT_Q5_0, linear_q5_0_avx2},
+    {PUNA_FORMAT_Q5_1, linear_q5_1_avx2},     {PUNA_FORMAT_Q8_0, linear_q8_0_avx2},
+    {PUNA_FORMAT_Q2_K, linear_q2_k_avx2},     {PUNA_FORMAT_Q3_K, linear_q3_k_avx2},
+    {PUNA_FORMAT_Q4_K, linear_q4_k_avx2},     {PUNA_FORMAT_Q5_K, linear_q5_k_avx2},
+    {PUNA_FORMAT_Q6_K, linear_q6_k_avx2},     {PUNA_FORMAT_IQ4_NL, linear_iq4_nl_avx2},
+    {PUNA_FORMAT_IQ4_XS, linear_iq4_xs_avx2}, {PUNA_FORMAT_MXFP4, linear_mxfp4_avx2},
+};
+constexpr Row<AttentionFn> kScoresAvx2[] = {
+    {PUNA_KV_F16, attention_scores_f16_avx2},
+    {PUNA_KV_F32, attention_scores_f32_avx2},
+};
+constexpr Row<AttentionFn> kValuesAvx2[] = {
+    {PUNA_KV_F16, attention_values_f16_avx2},
+    {PUNA_KV_F32, attention_values_f32_avx2},
+};
+constexpr Row<NormFn> kNormAvx2[] = {{PUNA_NORM_RMS, norm_rms_avx2}};
+constexpr Row<ActivationFn> kActivationAvx2[] = {
+    {PUNA_ACTIVATION_SILU, activation_silu_avx2},
+};
+#endif
+
 #if PUNA_HAVE_KERNELS_AVX512
 constexpr Row<LinearFn> kLinearAvx512[] = {
-    {PUNA_FORMAT_F32, linear_f32_avx512},
-    {PUNA_FORMAT_F16, linear_f16_avx512},
-    {PUNA_FORMAT_Q8_0, linear_q8_0_avx512},
+    {PUNA_FORMAT_F32, linear_f32_avx512},       {PUNA_FORMAT_F16, linear_f16_avx512},
+    {PUNA_FORMAT_BF16, linear_bf16_avx512},     {PUNA_FORMAT_Q4_0, linear_q4_0_avx512},
+    {PUNA_FORMAT_Q4_1, linear_q4_1_avx512},     {PUNA_FORMAT_Q5_0, linear_q5_0_avx512},
+    {PUNA_FORMAT_Q5_1, linear_q5_1_avx512},     {PUNA_FORMAT_Q8_0, linear_q8_0_avx512},
+    {PUNA_FORMAT_Q2_K, linear_q2_k_avx512},     {PUNA_FORMAT_Q3_K, linear_q3_k_avx512},
+    {PUNA_FORMAT_Q4_K, linear_q4_k_avx512},     {PUNA_FORMAT_Q5_K, linear_q5_k_avx512},
+    {PUNA_FORMAT_Q6_K, linear_q6_k_avx512},     {PUNA_FORMAT_IQ4_NL, linear_iq4_nl_avx512},
+    {PUNA_FORMAT_IQ4_XS, linear_iq4_xs_avx512}, {PUNA_FORMAT_MXFP4, linear_mxfp4_avx512},
 };
 constexpr Row<AttentionFn> kScoresAvx512[] = {
     {PUNA_KV_F16, attention_scores_f16_avx512},
@@ -80,6 +120,10 @@ constexpr Row<ActivationFn> kActivationAvx512[] = {
 constexpr KernelSet kSets[] = {
     {"scalar", 0, kLinearScalar, kScoresScalar, kValuesScalar, softmax_scalar, kNormScalar,
      kActivationScalar},
+#if PUNA_HAVE_KERNELS_AVX2
+    {"avx2", PUNA_KERNEL_SET_AVX2_FEATURES, kLinearAvx2, kScoresAvx2, kValuesAvx2, softmax_avx2,
+     kNormAvx2, kActivationAvx2},
+#endif
 #if PUNA_HAVE_KERNELS_AVX512
     {"avx512", PUNA_KERNEL_SET_AVX512_FEATURES, kLinearAvx512, kScoresAvx512, kValuesAvx512,
      softmax_avx512, kNormAvx512, kActivationAvx512},
@@ -88,6 +132,9 @@ constexpr KernelSet kSets[] = {
 
 constexpr const char* kSetNames[] = {
     "scalar",
+#if PUNA_HAVE_KERNELS_AVX2
+    "avx2",
+#endif
 #if PUNA_HAVE_KERNELS_AVX512
     "avx512",
 #endif

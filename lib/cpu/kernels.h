@@ -32,11 +32,63 @@ using LinearFn = void (*)(const LinearBlock& block);
 
 void linear_f32_scalar(const LinearBlock& block);
 void linear_f16_scalar(const LinearBlock& block);
+void linear_bf16_scalar(const LinearBlock& block);
+void linear_q4_0_scalar(const LinearBlock& block);
+void linear_q4_1_scalar(const LinearBlock& block);
+void linear_q5_0_scalar(const LinearBlock& block);
+void linear_q5_1_scalar(const LinearBlock& block);
 void linear_q8_0_scalar(const LinearBlock& block);
+void linear_q2_k_scalar(const LinearBlock& block);
+void linear_q3_k_scalar(const LinearBlock& block);
+void linear_q4_k_scalar(const LinearBlock& block);
+void linear_q5_k_scalar(const LinearBlock& block);
+void linear_q6_k_scalar(const LinearBlock& block);
+void linear_iq1_s_scalar(const LinearBlock& block);
+void linear_iq1_m_scalar(const LinearBlock& block);
+void linear_iq2_xxs_scalar(const LinearBlock& block);
+void linear_iq2_xs_scalar(const LinearBlock& block);
+void linear_iq2_s_scalar(const LinearBlock& block);
+void linear_iq3_xxs_scalar(const LinearBlock& block);
+void linear_iq3_s_scalar(const LinearBlock& block);
+void linear_iq4_nl_scalar(const LinearBlock& block);
+void linear_iq4_xs_scalar(const LinearBlock& block);
+void linear_mxfp4_scalar(const LinearBlock& block);
+void linear_tq1_0_scalar(const LinearBlock& block);
+void linear_tq2_0_scalar(const LinearBlock& block);
+
+void linear_f32_avx2(const LinearBlock& block);
+void linear_f16_avx2(const LinearBlock& block);
+void linear_bf16_avx2(const LinearBlock& block);
+void linear_q4_0_avx2(const LinearBlock& block);
+void linear_q4_1_avx2(const LinearBlock& block);
+void linear_q5_0_avx2(const LinearBlock& block);
+void linear_q5_1_avx2(const LinearBlock& block);
+void linear_q8_0_avx2(const LinearBlock& block);
+void linear_q2_k_avx2(const LinearBlock& block);
+void linear_q3_k_avx2(const LinearBlock& block);
+void linear_q4_k_avx2(const LinearBlock& block);
+void linear_q5_k_avx2(const LinearBlock& block);
+void linear_q6_k_avx2(const LinearBlock& block);
+void linear_iq4_nl_avx2(const LinearBlock& block);
+void linear_iq4_xs_avx2(const LinearBlock& block);
+void linear_mxfp4_avx2(const LinearBlock& block);
 
 void linear_f32_avx512(const LinearBlock& block);
 void linear_f16_avx512(const LinearBlock& block);
+void linear_bf16_avx512(const LinearBlock& block);
+void linear_q4_0_avx512(const LinearBlock& block);
+void linear_q4_1_avx512(const LinearBlock& block);
+void linear_q5_0_avx512(const LinearBlock& block);
+void linear_q5_1_avx512(const LinearBlock& block);
 void linear_q8_0_avx512(const LinearBlock& block);
+void linear_q2_k_avx512(const LinearBlock& block);
+void linear_q3_k_avx512(const LinearBlock& block);
+void linear_q4_k_avx512(const LinearBlock& block);
+void linear_q5_k_avx512(const LinearBlock& block);
+void linear_q6_k_avx512(const LinearBlock& block);
+void linear_iq4_nl_avx512(const LinearBlock& block);
+void linear_iq4_xs_avx512(const LinearBlock& block);
+void linear_mxfp4_avx512(const LinearBlock& block);
 
 // ---- Attention ----------------------------------------------------------------------------------
 
@@ -73,6 +125,11 @@ void attention_scores_f16_scalar(const AttentionChunk& chunk);
 void attention_values_f32_scalar(const AttentionChunk& chunk);
 void attention_values_f16_scalar(const AttentionChunk& chunk);
 
+void attention_scores_f32_avx2(const AttentionChunk& chunk);
+void attention_scores_f16_avx2(const AttentionChunk& chunk);
+void attention_values_f32_avx2(const AttentionChunk& chunk);
+void attention_values_f16_avx2(const AttentionChunk& chunk);
+
 void attention_scores_f32_avx512(const AttentionChunk& chunk);
 void attention_scores_f16_avx512(const AttentionChunk& chunk);
 void attention_values_f32_avx512(const AttentionChunk& chunk);
@@ -94,6 +151,10 @@ void norm_layer_scalar(const float* x, const float* gain, int64_t n, float epsil
 void activation_silu_scalar(float* gate, const float* up, int64_t n);
 void activation_gelu_scalar(float* gate, const float* up, int64_t n);
 void activation_gelu_tanh_scalar(float* gate, const float* up, int64_t n);
+
+float softmax_avx2(float* x, int32_t n, float* largest);
+void norm_rms_avx2(const float* x, const float* gain, int64_t n, float epsilon, float* out);
+void activation_silu_avx2(float* gate, const float* up, int64_t n);
 
 float softmax_avx512(float* x, int32_t n, float* largest);
 void norm_rms_avx512(const float* x, const float* gain, int64_t n, float epsilon, float* out);

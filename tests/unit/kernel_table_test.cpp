@@ -5,6 +5,7 @@
 #include <string>
 
 #include "base/cpu_features.h"
+#include "format/block_format.h"
 #include "puna/puna_backend.h"
 
 namespace puna::core {
@@ -14,9 +15,12 @@ TEST(KernelTable, AnyProcessorRunsTheScalarSet) {
     const auto table = choose_kernels(0, nullptr);
     ASSERT_TRUE(table.ok());
     EXPECT_STREQ(table->name, "scalar");
-    for (const int32_t format : {PUNA_FORMAT_F32, PUNA_FORMAT_F16, PUNA_FORMAT_Q8_0}) {
-        ASSERT_NE(table->linear_of(format), nullptr);
-        EXPECT_STREQ(table->linear_of(format)->set, "scalar");
+    for (const BlockFormatInfo& info : block_formats()) {
+        const auto* entry = table->linear_of(static_cast<int32_t>(info.format));
+        ASSERT_EQ(entry != nullptr, is_supported(info.format)) << info.name;
+        if (entry) {
+            EXPECT_STREQ(entry->set, "scalar") << info.name;
+        }
     }
 }
 
@@ -62,8 +66,10 @@ TEST(KernelTable, EverySetIsCompleteByInheritance) {
     for (const char* name : kernel_set_names()) {
         const auto table = choose_kernels(~uint64_t{0}, name);
         ASSERT_TRUE(table.ok());
-        for (const int32_t format : {PUNA_FORMAT_F32, PUNA_FORMAT_F16, PUNA_FORMAT_Q8_0}) {
-            EXPECT_NE(table->linear_of(format), nullptr) << name << " format " << format;
+        for (const BlockFormatInfo& info : block_formats()) {
+            EXPECT_EQ(table->linear_of(static_cast<int32_t>(info.format)) != nullptr,
+                      is_supported(info.format))
+                << info.name << " in " << name;
         }
         EXPECT_TRUE(table->has_kv_type(PUNA_KV_F16));
         EXPECT_TRUE(table->has_kv_type(PUNA_KV_F32));
@@ -76,11 +82,53 @@ TEST(KernelTable, EverySetIsCompleteByInheritance) {
     }
 }
 
+// A set brings its own kernels, and takes the others from those that it covers.
 TEST(KernelTable, InheritedEntryKeepsTheNameOfItsSet) {
-    const auto table = choose_kernels(~uint64_t{0}, "avx512");
-    if (!table.ok()) GTEST_SKIP() << "this build has no AVX-512 kernels";
-    EXPECT_STREQ(table->linear[PUNA_FORMAT_Q8_0].set, "avx512");
-    EXPECT_STREQ(table->activation[PUNA_ACTIVATION_GELU].set, "scalar");
+    const auto names = kernel_set_names();
+    ASSERT_STREQ(names[0], "scalar");
+    for (size_t i = 1; i < names.size(); ++i) {
+        const auto table = choose_kernels(~uint64_t{0}, names[i]);
+        const auto lower = choose_kernels(~uint64_t{0}, names[i - 1]);
+        ASSERT_TRUE(table.ok() && lower.ok());
+        if ((lower->features & ~table->features) != 0) continue;  // not its base
+        int32_t n_own = 0;
+        for (int32_t format = 0; format < KernelTable::kFormats; ++format) {
+            const std::string set = table->linear[format].set;
+            EXPECT_EQ(table->linear[format].run == nullptr, set.empty());
+            if (set == table->name) {
+                EXPECT_NE(table->linear[format].run, lower->linear[format].run) << format;
+                ++n_own;
+            } else {
+                EXPECT_EQ(set, lower->linear[format].set) << table->name << " format " << format;
+                EXPECT_EQ(table->linear[format].run, lower->linear[format].run);
+            }
+        }
+        EXPECT_GT(n_own, 0) << table->name;
+        EXPECT_STREQ(table->softmax.set, table->name);
+        EXPECT_STREQ(table->activation[PUNA_ACTIVATION_GELU].set, "scalar");
+    }
+}
+
+// The order of the sets matters: the last that a processor runs is the one it gets.
+TEST(KernelTable, SetsOfX86BuildOnEachOther) {
+    const auto avx512 = choose_kernels(~uint64_t{0}, "avx512");
+    const auto avx2 = choose_kernels(~uint64_t{0}, "avx2");
+    if (!avx2.ok() || !avx512.ok()) GTEST_SKIP() << "this build has no kernels for x86-64";
+    EXPECT_EQ(avx2->features, kCpuAvx | kCpuAvx2 | kCpuFma | kCpuF16c | kCpuBmi2);
+    EXPECT_EQ(avx2->features & ~avx512->features, 0u);
+    for (const int32_t format :
+         {PUNA_FORMAT_F32, PUNA_FORMAT_F16, PUNA_FORMAT_BF16, PUNA_FORMAT_Q4_0, PUNA_FORMAT_Q4_1,
+          PUNA_FORMAT_Q5_0, PUNA_FORMAT_Q5_1, PUNA_FORMAT_Q8_0, PUNA_FORMAT_Q2_K, PUNA_FORMAT_Q3_K,
+          PUNA_FORMAT_Q4_K, PUNA_FORMAT_Q5_K, PUNA_FORMAT_Q6_K, PUNA_FORMAT_IQ4_NL,
+          PUNA_FORMAT_IQ4_XS, PUNA_FORMAT_MXFP4}) {
+        EXPECT_STREQ(avx2->linear[format].set, "avx2") << format;
+    }
+    for (const int32_t type : {PUNA_KV_F16, PUNA_KV_F32}) {
+        EXPECT_STREQ(avx2->attention_scores[type].set, "avx2");
+        EXPECT_STREQ(avx2->attention_values[type].set, "avx2");
+    }
+    EXPECT_STREQ(avx2->norm[PUNA_NORM_RMS].set, "avx2");
+    EXPECT_STREQ(avx2->activation[PUNA_ACTIVATION_SILU].set, "avx2");
 }
 
 TEST(KernelTable, WhatNobodyHasIsNull) {

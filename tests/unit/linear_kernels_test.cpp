@@ -1,135 +1,272 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <limits>
 #include <memory>
+#include <ostream>
 #include <vector>
 
 #include "cpu/kernels.h"
+#include "format/block_format.h"
+#include "format/half.h"
+#include "format/random_blocks.h"
 #include "puna/puna_backend.h"
+#include "support/block_halves.h"
+#include "support/guarded_memory.h"
 #include "support/kernel_tables.h"
 #include "support/random_numbers.h"
-#include "support/tensor_encoding.h"
 
 namespace puna::core {
 namespace {
 
-using test::Encoding;
+// One kernel of one set. What a set inherits is tested with the set that brings it.
+struct Kernel {
+    LinearFn run;
+    const char* set;
+    const BlockFormatInfo* info;
+};
 
-constexpr Encoding kEncodings[] = {Encoding::kF32, Encoding::kF16, Encoding::kQ8_0};
+std::ostream& operator<<(std::ostream& out, const Kernel& kernel) {
+    return out << kernel.info->name << " by " << kernel.set;
+}
 
-std::vector<float> random_floats(size_t n, uint64_t seed) {
+std::vector<Kernel> all_kernels() {
+    std::vector<Kernel> kernels;
+    for (const KernelTable& table : test::runnable_kernel_tables()) {
+        for (const BlockFormatInfo& info : block_formats()) {
+            const auto* entry = table.linear_of(static_cast<int32_t>(info.format));
+            if (entry && std::strcmp(entry->set, table.name) == 0) {
+                kernels.push_back({entry->run, entry->set, &info});
+            }
+        }
+    }
+    return kernels;
+}
+
+// n_in of one to several steps of every kernel, with every kind of tail.
+std::vector<int64_t> widths_of(const BlockFormatInfo& info) {
+    const int64_t length = info.block_length;
+    const int64_t most = length == 1 ? 70 : length == 32 ? 17 : 5;
+    std::vector<int64_t> widths;
+    for (int64_t blocks = 1; blocks <= most; ++blocks) widths.push_back(blocks * length);
+    if (length == 1) widths.insert(widths.end(), {127, 128, 129, 256, 511, 513});
+    widths.push_back(2048 + length);
+    return widths;
+}
+
+std::vector<float> random_floats(int64_t n, uint64_t seed) {
     test::RandomNumbers random(seed);
-    std::vector<float> values(n);
+    std::vector<float> values(static_cast<size_t>(n));
     for (float& value : values) value = static_cast<float>(random.normal());
     return values;
+}
+
+std::vector<uint8_t> random_weights(const BlockFormatInfo& info, int64_t n, float deviation) {
+    std::vector<uint8_t> packed(*block_format_bytes(info.format, static_cast<uint64_t>(n)));
+    RandomBits bits(7);
+    random_blocks(info.format, bits, deviation, packed.data(), n);
+    return packed;
 }
 
 // Weights that begin `offset` bytes after an aligned address and end where their memory ends, so
 // that a sanitizer sees a kernel that reads beyond them.
 struct Weights {
-    Weights(Encoding encoding, int64_t n_out, int64_t n_in, size_t offset) {
-        const auto values = random_floats(static_cast<size_t>(n_out * n_in), 7);
-        const auto bytes = test::encode(encoding, values);
-        stored = test::decode(encoding, bytes);
-        memory.reset(new uint8_t[offset + bytes.size()]);
-        data = memory.get() + offset;
-        std::memcpy(data, bytes.data(), bytes.size());
-        row_bytes = static_cast<int64_t>(bytes.size()) / n_out;
+    Weights(const BlockFormatInfo& info, int64_t n_rows, int64_t n_columns,
+            const std::vector<uint8_t>& packed, size_t offset = 0)
+        : n_out(n_rows),
+          n_in(n_columns),
+          row_bytes(static_cast<int64_t>(packed.size()) / n_rows),
+          stored(static_cast<size_t>(n_rows * n_columns)),
+          memory(new uint8_t[offset + packed.size()]),
+          data(memory.get() + offset) {
+        std::memcpy(data, packed.data(), packed.size());
+        info.dequantize(packed.data(), stored.data(), n_rows * n_columns);
     }
 
+    int64_t n_out;
+    int64_t n_in;
+    int64_t row_bytes;
     std::vector<float> stored;
     std::unique_ptr<uint8_t[]> memory;
     uint8_t* data;
-    int64_t row_bytes;
 };
 
-LinearBlock block_of(const Weights& weights, int64_t n_in, int64_t n_out,
-                     const std::vector<float>& x, int32_t n_rows, std::vector<float>& y) {
+LinearBlock block_of(const Weights& weights, const float* x, int32_t n_rows, float* y) {
     LinearBlock block;
     block.weights = weights.data;
     block.row_bytes = weights.row_bytes;
-    block.n_in = n_in;
-    block.n_out = n_out;
+    block.n_in = weights.n_in;
+    block.n_out = weights.n_out;
     block.n_rows = n_rows;
-    block.x = x.data();
-    block.x_stride = n_in;
-    block.y = y.data();
-    block.y_stride = n_out;
+    block.x = x;
+    block.x_stride = weights.n_in;
+    block.y = y;
+    block.y_stride = weights.n_out;
     return block;
 }
 
 // A float dot product of n terms errs by at most about n / lanes roundings of the sum of
-// magnitudes; 16 lanes are the fewest that a kernel uses.
-void expect_close(const KernelTable& table, Encoding encoding, int64_t n_in, size_t offset) {
-    constexpr int64_t kOut = 3;
+// magnitudes; 16 lanes are the fewest that a kernel uses. A kernel may take a weight apart, into
+// scale * quant and min, so its magnitude is that of the largest in the block.
+void expect_close(const Kernel& kernel, const Weights& weights, const char* what) {
     constexpr int32_t kRows = 5;
-    const Weights weights(encoding, kOut, n_in, offset);
-    const auto x = random_floats(static_cast<size_t>(kRows * n_in), 11);
-    std::vector<float> y(kRows * kOut, NAN);
-    table.linear[static_cast<int32_t>(encoding)].run(block_of(weights, n_in, kOut, x, kRows, y));
+    const int64_t n_in = weights.n_in;
+    const int64_t length = kernel.info->block_length;
+    const auto x = random_floats(kRows * n_in, 11);
+    std::vector<float> y(static_cast<size_t>(kRows * weights.n_out), NAN);
+    kernel.run(block_of(weights, x.data(), kRows, y.data()));
     const double bound =
         (static_cast<double>(n_in) / 16 + 6) * std::numeric_limits<float>::epsilon();
-    for (int64_t r = 0; r < kRows; ++r) {
-        for (int64_t i = 0; i < kOut; ++i) {
-            double expected = 0.0;
-            double magnitude = 0.0;
-            for (int64_t j = 0; j < n_in; ++j) {
-                const double term = static_cast<double>(weights.stored[i * n_in + j]) *
-                                    x[static_cast<size_t>(r * n_in + j)];
-                expected += term;
-                magnitude += std::fabs(term);
+    for (int64_t i = 0; i < weights.n_out; ++i) {
+        const float* w = &weights.stored[static_cast<size_t>(i * n_in)];
+        double expected[kRows] = {};
+        double magnitude[kRows] = {};
+        for (int64_t j = 0; j < n_in; j += length) {
+            double largest = 0.0;
+            for (int64_t l = j; l < j + length; ++l) {
+                // A NaN must not get lost.
+                if (!(std::fabs(w[l]) <= largest)) largest = std::fabs(w[l]);
             }
-            ASSERT_NEAR(y[static_cast<size_t>(r * kOut + i)], expected, bound * magnitude)
-                << table.name << " format " << static_cast<int32_t>(encoding) << " n_in " << n_in
-                << " offset " << offset << " row " << r << " output " << i;
+            for (int32_t r = 0; r < kRows; ++r) {
+                const float* xr = x.data() + r * n_in;
+                for (int64_t l = j; l < j + length; ++l) {
+                    expected[r] += static_cast<double>(w[l]) * xr[l];
+                    magnitude[r] += largest * std::fabs(xr[l]);
+                }
+            }
+        }
+        for (int32_t r = 0; r < kRows; ++r) {
+            if (!(magnitude[r] < 1e37)) continue;  // float does not hold the sum on every way to it
+            ASSERT_NEAR(y[static_cast<size_t>(r * weights.n_out + i)], expected[r],
+                        bound * magnitude[r] + 1e-40)
+                << kernel << ", " << what << ", n_in " << n_in << " row " << r << " output " << i;
         }
     }
 }
 
+TEST(LinearKernels, EveryReadableFormatHasAScalarOne) {
+    const auto table = choose_kernels(0, "scalar");
+    ASSERT_TRUE(table.ok());
+    for (const BlockFormatInfo& info : block_formats()) {
+        EXPECT_EQ(table->linear_of(static_cast<int32_t>(info.format)) != nullptr,
+                  is_supported(info.format))
+            << info.name;
+    }
+}
+
 TEST(LinearKernels, AgreeWithDoubleAtEveryWidthAndAlignment) {
-    for (const KernelTable& table : test::runnable_kernel_tables()) {
-        for (const Encoding encoding : kEncodings) {
-            const auto block = static_cast<int64_t>(test::block_length(encoding));
-            const int64_t step = block;
-            for (int64_t n_in = step; n_in <= 160; n_in += step) {
-                for (const size_t offset : {0u, 1u, 2u, 4u}) {
-                    expect_close(table, encoding, n_in, offset);
-                }
-            }
-            expect_close(table, encoding, 2048 + block, 2);
+    constexpr int64_t kOut = 3;
+    for (const Kernel& kernel : all_kernels()) {
+        size_t offset = 0;
+        for (const int64_t n_in : widths_of(*kernel.info)) {
+            const auto packed = random_weights(*kernel.info, kOut * n_in, 1.0f);
+            offset = (offset + 1) % 4;
+            expect_close(kernel, Weights(*kernel.info, kOut, n_in, packed, offset), "random");
         }
+        const int64_t n_in = 2 * kernel.info->block_length;
+        const auto packed = random_weights(*kernel.info, kOut * n_in, 1.0f);
+        for (const size_t shift : {0u, 1u, 2u, 3u, 4u, 8u, 16u, 32u, 63u}) {
+            expect_close(kernel, Weights(*kernel.info, kOut, n_in, packed, shift), "random");
+        }
+    }
+}
+
+TEST(LinearKernels, AgreeWithDoubleOnSubnormalScales) {
+    for (const Kernel& kernel : all_kernels()) {
+        for (const float deviation : {1e-3f, 1e-5f}) {
+            const int64_t n_in = 3 * kernel.info->block_length;
+            const auto packed = random_weights(*kernel.info, 4 * n_in, deviation);
+            expect_close(kernel, Weights(*kernel.info, 4, n_in, packed), "small");
+        }
+    }
+}
+
+// The largest and the smallest codes everywhere.
+TEST(LinearKernels, AgreeWithDoubleOnExtremeQuants) {
+    for (const Kernel& kernel : all_kernels()) {
+        const BlockFormatInfo& info = *kernel.info;
+        if (info.block_length == 1) continue;
+        for (const int byte : {0x00, 0x7f, 0x80, 0xff}) {
+            constexpr size_t kBlocks = 3;
+            std::vector<uint8_t> packed(kBlocks * info.block_bytes, static_cast<uint8_t>(byte));
+            for (size_t i = 0; i < kBlocks; ++i) {
+                test::make_scales_one(info.format, &packed[i * info.block_bytes]);
+            }
+            const auto n_in = static_cast<int64_t>(kBlocks * info.block_length);
+            expect_close(kernel, Weights(info, 1, n_in, packed), "extreme");
+        }
+    }
+}
+
+// A file may hold any bytes. Rows of one block: infinite and NaN scales spoil only their own.
+TEST(LinearKernels, AgreeWithDoubleOnAnyBytes) {
+    constexpr int64_t kOut = 256;
+    for (const Kernel& kernel : all_kernels()) {
+        const BlockFormatInfo& info = *kernel.info;
+        std::vector<uint8_t> packed(kOut * info.block_bytes);
+        RandomBits(5).fill(packed.data(), packed.size());
+        for (size_t i = 0; i < kOut; ++i) {  // every exponent of MXFP4
+            packed[i * info.block_bytes] = static_cast<uint8_t>(i);
+        }
+        expect_close(kernel, Weights(info, kOut, info.block_length, packed), "any bytes");
     }
 }
 
 // The invariant of batches and threads: a result is the same bits whatever else is computed.
 TEST(LinearKernels, BlocksDoNotChangeBits) {
     constexpr int64_t kOut = 7;
-    constexpr int32_t kRows = 11;
-    for (const KernelTable& table : test::runnable_kernel_tables()) {
-        for (const Encoding encoding : kEncodings) {
-            const LinearFn run = table.linear[static_cast<int32_t>(encoding)].run;
-            for (const int64_t n_in : {32, 96, 288}) {
-                const Weights weights(encoding, kOut, n_in, 2);
-                const auto x = random_floats(static_cast<size_t>(kRows * n_in), 13);
-                std::vector<float> whole(kRows * kOut);
-                run(block_of(weights, n_in, kOut, x, kRows, whole));
-                for (int32_t n_rows = 1; n_rows <= 4; ++n_rows) {
-                    for (int32_t r = 0; r + n_rows <= kRows; r += n_rows) {
-                        for (int64_t i = 0; i < kOut; ++i) {
-                            std::vector<float> part(static_cast<size_t>(n_rows));
-                            LinearBlock block = block_of(weights, n_in, 1, x, n_rows, part);
-                            block.weights = weights.data + i * weights.row_bytes;
-                            block.x += r * n_in;
-                            run(block);
-                            for (int32_t s = 0; s < n_rows; ++s) {
-                                ASSERT_EQ(part[static_cast<size_t>(s)],
-                                          whole[static_cast<size_t>((r + s) * kOut + i)])
-                                    << table.name << " rows " << n_rows << " n_in " << n_in;
-                            }
-                        }
+    constexpr int32_t kRows = 17;
+    for (const Kernel& kernel : all_kernels()) {
+        const int64_t length = kernel.info->block_length;
+        for (const int64_t n_in : {3 * length, length == 256 ? length : 288 + length % 32}) {
+            const Weights weights(*kernel.info, kOut, n_in,
+                                  random_weights(*kernel.info, kOut * n_in, 1.0f), 2);
+            const auto x = random_floats(kRows * n_in, 13);
+            std::vector<float> whole(kRows * kOut);
+            kernel.run(block_of(weights, x.data(), kRows, whole.data()));
+            for (int32_t n_rows = 1; n_rows <= kRows; ++n_rows) {
+                // Every split of the outputs with one row, some split with the others.
+                const int64_t step = n_rows == 1 ? 1 : 1 + n_rows % 4;
+                std::vector<float> parts(kRows * kOut, NAN);
+                for (int32_t r = 0; r < kRows; r += n_rows) {
+                    for (int64_t i = 0; i < kOut; i += step) {
+                        LinearBlock block =
+                            block_of(weights, x.data() + r * n_in, std::min(n_rows, kRows - r),
+                                     parts.data() + r * kOut + i);
+                        block.weights = weights.data + i * weights.row_bytes;
+                        block.n_out = std::min(step, kOut - i);
+                        kernel.run(block);
                     }
+                }
+                ASSERT_EQ(std::memcmp(parts.data(), whole.data(), sizeof(float) * whole.size()), 0)
+                    << kernel << " n_rows " << n_rows << " n_in " << n_in;
+            }
+        }
+    }
+}
+
+TEST(LinearKernels, RowsDoNotSpoilEachOther) {
+    constexpr int64_t kOut = 3;
+    constexpr int32_t kRows = 9;
+    for (const Kernel& kernel : all_kernels()) {
+        const int64_t n_in = 2 * kernel.info->block_length;
+        const Weights weights(*kernel.info, kOut, n_in,
+                              random_weights(*kernel.info, kOut * n_in, 1.0f));
+        auto x = random_floats(kRows * n_in, 19);
+        std::vector<float> clean(kRows * kOut);
+        kernel.run(block_of(weights, x.data(), kRows, clean.data()));
+        for (int32_t spoiled = 0; spoiled < kRows; ++spoiled) {
+            auto with_nan = x;
+            with_nan[static_cast<size_t>(spoiled * n_in)] = NAN;
+            std::vector<float> y(kRows * kOut);
+            kernel.run(block_of(weights, with_nan.data(), kRows, y.data()));
+            for (size_t i = 0; i < y.size(); ++i) {
+                if (static_cast<int32_t>(i) / kOut == spoiled) {
+                    ASSERT_TRUE(std::isnan(y[i])) << kernel << " row " << spoiled;
+                } else {
+                    ASSERT_EQ(y[i], clean[i]) << kernel << " row " << spoiled;
                 }
             }
         }
@@ -137,25 +274,60 @@ TEST(LinearKernels, BlocksDoNotChangeBits) {
 }
 
 TEST(LinearKernels, StridesAreKept) {
-    constexpr int64_t kIn = 64;
     constexpr int64_t kOut = 2;
-    for (const KernelTable& table : test::runnable_kernel_tables()) {
-        for (const Encoding encoding : kEncodings) {
-            const LinearFn run = table.linear[static_cast<int32_t>(encoding)].run;
-            const Weights weights(encoding, kOut, kIn, 0);
-            const auto x = random_floats(2 * (kIn + 5), 17);
-            std::vector<float> y(2 * (kOut + 3), -1.0f);
-            LinearBlock block = block_of(weights, kIn, kOut, x, 2, y);
-            block.x_stride = kIn + 5;
-            block.y_stride = kOut + 3;
-            run(block);
-            std::vector<float> second(kOut);
-            LinearBlock alone = block_of(weights, kIn, kOut, x, 1, second);
-            alone.x = x.data() + kIn + 5;
-            run(alone);
-            EXPECT_EQ(y[kOut + 3], second[0]);
-            EXPECT_EQ(y[kOut + 4], second[1]);
-            for (size_t i : {kOut + 0, kOut + 1, kOut + 2}) EXPECT_EQ(y[i], -1.0f);
+    constexpr int32_t kRows = 6;
+    constexpr int64_t kPad = 5;
+    for (const Kernel& kernel : all_kernels()) {
+        const int64_t n_in = 2 * kernel.info->block_length;
+        // Rows of weights lie apart as well, as the rows of a wider matrix.
+        auto packed = random_weights(*kernel.info, kOut * 2 * n_in, 1.0f);
+        const Weights weights(*kernel.info, kOut, 2 * n_in, packed);
+        const int64_t x_stride = n_in + kPad;
+        const auto x = random_floats((kRows - 1) * x_stride + n_in, 17);
+        std::vector<float> y((kRows - 1) * (kOut + kPad) + kOut, -1.0f);
+        LinearBlock block = block_of(weights, x.data(), kRows, y.data());
+        block.n_in = n_in;
+        block.x_stride = x_stride;
+        block.y_stride = kOut + kPad;
+        kernel.run(block);
+        for (int32_t r = 0; r < kRows; ++r) {
+            float alone[kOut];
+            block.n_rows = 1;
+            block.x = x.data() + r * x_stride;
+            block.y = alone;
+            kernel.run(block);
+            const size_t at = static_cast<size_t>(r * (kOut + kPad));
+            ASSERT_EQ(y[at], alone[0]) << kernel;
+            ASSERT_EQ(y[at + 1], alone[1]) << kernel;
+            for (size_t i = at + kOut; i < std::min(y.size(), at + kOut + kPad); ++i) {
+                ASSERT_EQ(y[i], -1.0f) << kernel;
+            }
+        }
+    }
+}
+
+// Nothing is read but the matrix and the activations, at any width.
+TEST(LinearKernels, EndsOfMemoryAreExact) {
+    constexpr int64_t kOut = 2;
+    constexpr int32_t kRows = 3;
+    for (const Kernel& kernel : all_kernels()) {
+        for (const int64_t n_in : widths_of(*kernel.info)) {
+            const auto packed = random_weights(*kernel.info, kOut * n_in, 1.0f);
+            const Weights weights(*kernel.info, kOut, n_in, packed);
+            const auto x = random_floats(kRows * n_in, 23);
+            std::vector<float> expected(kRows * kOut);
+            kernel.run(block_of(weights, x.data(), kRows, expected.data()));
+            for (const auto place :
+                 {test::GuardedMemory::Place::kEnd, test::GuardedMemory::Place::kStart}) {
+                const test::GuardedMemory w(packed.data(), packed.size(), place);
+                const test::GuardedMemory rows(x.data(), x.size() * sizeof(float), place);
+                std::vector<float> y(kRows * kOut);
+                LinearBlock block =
+                    block_of(weights, reinterpret_cast<const float*>(rows.data()), kRows, y.data());
+                block.weights = w.data();
+                kernel.run(block);
+                ASSERT_EQ(y, expected) << kernel << " n_in " << n_in;
+            }
         }
     }
 }
@@ -164,7 +336,9 @@ TEST(LinearKernels, EveryHalfIsConvertedExactly) {
     std::vector<uint16_t> halves(0x10000);
     for (size_t i = 0; i < halves.size(); ++i) halves[i] = static_cast<uint16_t>(i);
     const float one = 1.0f;
-    for (const KernelTable& table : test::runnable_kernel_tables()) {
+    for (const Kernel& kernel : all_kernels()) {
+        const bool is_bfloat = kernel.info->format == BlockFormat::kBF16;
+        if (!is_bfloat && kernel.info->format != BlockFormat::kF16) continue;
         std::vector<float> y(halves.size());
         LinearBlock block;
         block.weights = halves.data();
@@ -176,13 +350,14 @@ TEST(LinearKernels, EveryHalfIsConvertedExactly) {
         block.x_stride = 1;
         block.y = y.data();
         block.y_stride = block.n_out;
-        table.linear[PUNA_FORMAT_F16].run(block);
+        kernel.run(block);
         for (size_t i = 0; i < halves.size(); ++i) {
-            const float expected = test::from_half(halves[i]);
+            const float expected =
+                is_bfloat ? bfloat16_to_float(halves[i]) : half_to_float(halves[i]);
             if (std::isnan(expected)) {
-                ASSERT_TRUE(std::isnan(y[i])) << table.name << " half " << i;
+                ASSERT_TRUE(std::isnan(y[i])) << kernel << " half " << i;
             } else {
-                ASSERT_EQ(y[i], expected) << table.name << " half " << i;
+                ASSERT_EQ(y[i], expected) << kernel << " half " << i;
             }
         }
     }

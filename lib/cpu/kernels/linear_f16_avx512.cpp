@@ -4,16 +4,13 @@ namespace puna::core {
 namespace {
 
 struct F16 {
-    static constexpr int64_t kBytesPerStep = 2 * kStep;
+    static constexpr int64_t kBytes = 2;
 
-    static void load_step(const uint8_t* row, int64_t j, __m512 w[kVectors]) {
+    static void load(const uint8_t* at, Step& w) {
         for (int v = 0; v < kVectors; ++v) {
-            const uint8_t* at = row + 2 * (j + v * kLanes);
-            w[v] = _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(at)));
+            const uint8_t* vector = at + 2 * kLanes * v;
+            w[v] = _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(vector)));
         }
-    }
-    static __m512 load_tail(const uint8_t* row, int64_t j, __mmask16 lanes) {
-        return _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(lanes, row + 2 * j));
     }
 };
 

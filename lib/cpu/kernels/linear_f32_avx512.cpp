@@ -4,13 +4,10 @@ namespace puna::core {
 namespace {
 
 struct F32 {
-    static constexpr int64_t kBytesPerStep = 4 * kStep;
+    static constexpr int64_t kBytes = 4;
 
-    static void load_step(const uint8_t* row, int64_t j, __m512 w[kVectors]) {
-        for (int v = 0; v < kVectors; ++v) w[v] = _mm512_loadu_ps(row + 4 * (j + v * kLanes));
-    }
-    static __m512 load_tail(const uint8_t* row, int64_t j, __mmask16 lanes) {
-        return _mm512_maskz_loadu_ps(lanes, row + 4 * j);
+    static void load(const uint8_t* at, Step& w) {
+        for (int v = 0; v < kVectors; ++v) w[v] = _mm512_loadu_ps(at + 4 * kLanes * v);
     }
 };
 

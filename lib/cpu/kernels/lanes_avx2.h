@@ -1,0 +1,38 @@
+// Vectors of 8 floats: parts of them, and their sum.
+#pragma once
+
+#include <immintrin.h>
+
+#include <cstdint>
+
+namespace puna::core {
+namespace {
+
+// All ones in the first `left` lanes, zeros in the others.
+inline __m256i first_lanes(int64_t left) {
+    const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    return _mm256_cmpgt_epi32(_mm256_set1_epi32(left < 8 ? static_cast<int32_t>(left) : 8), lane);
+}
+
+// The 8 floats at `at`, or the `left` that are there and zeros.
+inline __m256 load_lanes(const float* at, int64_t left) {
+    return left >= 8 ? _mm256_loadu_ps(at) : _mm256_maskload_ps(at, first_lanes(left));
+}
+
+// Stores no more than `left` of the 8 lanes.
+inline void store_lanes(float* at, int64_t left, __m256 v) {
+    if (left >= 8) {
+        _mm256_storeu_ps(at, v);
+    } else {
+        _mm256_maskstore_ps(at, first_lanes(left), v);
+    }
+}
+
+inline float sum_lanes(__m256 v) {
+    __m128 sum = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
+    sum = _mm_add_ps(sum, _mm_movehl_ps(sum, sum));
+    return _mm_cvtss_f32(_mm_add_ss(sum, _mm_movehdup_ps(sum)));
+}
+
+}  // namespace
+}  // namespace puna::core

@@ -1,0 +1,233 @@
+// The AVX2 linear kernel for float32 activations, written once for all formats.
+//
+// A format is a struct with
+//   static constexpr int64_t kBlock;       // elements, a multiple of kStep
+//   static constexpr int64_t kBlockBytes;
+//   void begin(const uint8_t* block);      // reads the scales of a block
+//   void load(int step, __m256 w[kVectors]) const;
+// load dequantises the elements kStep * step .. kStep * (step + 1) - 1 of the block. A format with
+// a member kElementBytes is one of single elements: its rows may end within a block.
+#pragma once
+
+#include <immintrin.h>
+
+#include <cstdint>
+#include <cstring>
+
+#include "cpu/kernels.h"
+#include "cpu/kernels/lanes_avx2.h"
+
+namespace puna::core {
+namespace {
+
+constexpr int64_t kLanes = 8;
+constexpr int kVectors = 4;
+constexpr int64_t kStep = kVectors * kLanes;
+// Accumulators per result. 16 registers hold those of 4 results and the vectors of a step, and 4
+// results are enough to hide the latency of FMA.
+constexpr int kSums = 2;
+constexpr int32_t kTileRows = 4;  // activation rows that share one pass over a weight row
+// How far ahead of the weights the cache is asked. 2 to 4 KB were best where it was measured (Zen 4, 2
+// busy cores); without it a core got half of the bandwidth, with 1 KB two thirds.
+constexpr int64_t kPrefetchBytes = 2048;
+
+// ---- What loaders are made of -------------------------------------------------------------------
+
+template <class Word>
+inline Word load_word(const uint8_t* at) {
+    Word word;
+    std::memcpy(&word, at, sizeof word);
+    return word;
+}
+inline __m128i load_16(const uint8_t* at) {
+    return _mm_loadu_si128(reinterpret_cast<const __m128i*>(at));
+}
+inline __m256i load_32(const uint8_t* at) {
+    return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(at));
+}
+// The F16 number at `at`, in all lanes.
+inline __m256 load_half(const uint8_t* at) {
+    return _mm256_cvtph_ps(_mm_set1_epi16(load_word<int16_t>(at)));
+}
+
+// 8 bytes in memory, or the lower 8 of a vector.
+inline __m256 signed_floats(__m128i bytes) {
+    return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(bytes));
+}
+inline __m256 unsigned_floats(__m128i bytes) {
+    return _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(bytes));
+}
+inline __m128i upper_half(__m128i bytes) {
+    return _mm_unpackhi_epi64(bytes, bytes);
+}
+
+// w = scale * q for 16 signed bytes.
+inline void scale_bytes(__m128i q, __m256 scale, __m256 w[2]) {
+    w[0] = _mm256_mul_ps(signed_floats(q), scale);
+    w[1] = _mm256_mul_ps(signed_floats(upper_half(q)), scale);
+}
+// w = scale * q + offset for 16 unsigned bytes.
+inline void scale_bytes(__m128i q, __m256 scale, __m256 offset, __m256 w[2]) {
+    w[0] = _mm256_fmadd_ps(unsigned_floats(q), scale, offset);
+    w[1] = _mm256_fmadd_ps(unsigned_floats(upper_half(q)), scale, offset);
+}
+
+// w = scale * q + offset for 16 bytes of two 4-bit numbers: the lower ones go to w[0] and w[1], the
+// upper ones to w[2] and w[3].
+inline void scale_nibbles(const uint8_t* at, __m256 scale, __m256 offset, __m256 w[kVectors]) {
+    const __m256i low_bits = _mm256_set1_epi32(15);
+    for (int v = 0; v < 2; ++v) {
+        const auto* eight = reinterpret_cast<const __m128i*>(at + v * kLanes);
+        const __m256i both = _mm256_cvtepu8_epi32(_mm_loadl_epi64(eight));
+        const __m256 low = _mm256_cvtepi32_ps(_mm256_and_si256(both, low_bits));
+        const __m256 high = _mm256_cvtepi32_ps(_mm256_srli_epi32(both, 4));
+        w[v] = _mm256_fmadd_ps(low, scale, offset);
+        w[v + 2] = _mm256_fmadd_ps(high, scale, offset);
+    }
+}
+
+// The lower and the upper 4 bits of 16 bytes.
+inline __m128i low_nibbles(__m128i bytes) {
+    return _mm_and_si128(bytes, _mm_set1_epi8(15));
+}
+inline __m128i high_nibbles(__m128i bytes) {
+    return low_nibbles(_mm_srli_epi16(bytes, 4));
+}
+
+// ---- The tile -----------------------------------------------------------------------------------
+
+// Asks for what a tile of kOut weight rows reads kPrefetchBytes after `at`, a block of one of them:
+// beyond the end of the row, the row kOut further on.
+template <int32_t kOut>
+inline void prefetch_block(const uint8_t* at, int64_t left, int64_t row_bytes, int64_t n_bytes) {
+    // An address beyond the matrix is fine for a prefetch, but not for pointer arithmetic.
+    auto ahead = reinterpret_cast<uintptr_t>(at) + static_cast<uintptr_t>(kPrefetchBytes);
+    if (left <= kPrefetchBytes) ahead += static_cast<uintptr_t>((kOut - 1) * row_bytes);
+    for (int64_t i = 0; i < n_bytes; i += 64) {
+        _mm_prefetch(reinterpret_cast<const char*>(ahead + static_cast<uintptr_t>(i)), _MM_HINT_T1);
+    }
+}
+
+// kRows activation rows times kOut weight rows.
+template <class Format, int32_t kRows, int32_t kOut>
+struct Tile {
+    __m256 sums[kOut][kRows][kSums];
+
+    void clear() {
+        for (int32_t i = 0; i < kOut; ++i) {
+            for (int32_t r = 0; r < kRows; ++r) {
+                for (int s = 0; s < kSums; ++s) sums[i][r][s] = _mm256_setzero_ps();
+            }
+        }
+    }
+    // One block of each row; weight rows are row_bytes apart.
+    void add(const uint8_t* weights, int64_t row_bytes, const float* x, int64_t x_stride) {
+        Format formats[kOut];
+        for (int32_t i = 0; i < kOut; ++i) formats[i].begin(weights + i * row_bytes);
+        // Unrolled, so that shifts by a multiple of the step are constants: a tenth of the time.
+        constexpr int kSteps = Format::kBlock / kStep;
+        constexpr int kUnrolled = kSteps < 4 ? kSteps : 4;
+        for (int step = 0; step < kSteps; step += kUnrolled) {
+#pragma GCC unroll 4
+            for (int s = 0; s < kUnrolled; ++s) {
+                add_step(formats, step + s, x + (step + s) * kStep, x_stride);
+            }
+        }
+    }
+    [[gnu::always_inline]] inline void add_step(const Format* formats, int step, const float* x,
+                                                int64_t x_stride) {
+        for (int32_t i = 0; i < kOut; ++i) {
+            __m256 w[kVectors];
+            formats[i].load(step, w);
+            for (int32_t r = 0; r < kRows; ++r) {
+                for (int v = 0; v < kVectors; ++v) {
+                    const __m256 xv = _mm256_loadu_ps(x + r * x_stride + v * kLanes);
+                    sums[i][r][v % kSums] = _mm256_fmadd_ps(w[v], xv, sums[i][r][v % kSums]);
+                }
+            }
+        }
+    }
+    // The `left` elements after the last whole block.
+    void add_rest(const uint8_t* weights, int64_t row_bytes, const float* x, int64_t x_stride,
+                  int64_t left) {
+        uint8_t w_rest[kOut][Format::kBlockBytes] = {};
+        float x_rest[kRows][Format::kBlock] = {};
+        for (int32_t i = 0; i < kOut; ++i) {
+            std::memcpy(w_rest[i], weights + i * row_bytes,
+                        static_cast<size_t>(left * Format::kElementBytes));
+        }
+        for (int32_t r = 0; r < kRows; ++r) {
+            std::memcpy(x_rest[r], x + r * x_stride, static_cast<size_t>(left) * sizeof(float));
+        }
+        add(w_rest[0], Format::kBlockBytes, x_rest[0], Format::kBlock);
+    }
+    void store(float* y, int64_t y_stride) const {
+        static_assert(kSums == 2);
+        for (int32_t i = 0; i < kOut; ++i) {
+            for (int32_t r = 0; r < kRows; ++r) {
+                y[r * y_stride + i] = sum_lanes(_mm256_add_ps(sums[i][r][0], sums[i][r][1]));
+            }
+        }
+    }
+};
+
+template <class Format, int32_t kRows, int32_t kOut>
+void multiply_tile(const LinearBlock& block, const uint8_t* weights, const float* x, float* y) {
+    Tile<Format, kRows, kOut> tile;
+    tile.clear();
+    int64_t j = 0;
+    const uint8_t* at = weights;
+    for (; j + Format::kBlock <= block.n_in; j += Format::kBlock, at += Format::kBlockBytes) {
+        for (int32_t i = 0; i < kOut; ++i) {
+            prefetch_block<kOut>(at + i * block.row_bytes, weights + block.row_bytes - at,
+                                 block.row_bytes, Format::kBlockBytes);
+        }
+        tile.add(at, block.row_bytes, x + j, block.x_stride);
+    }
+    if constexpr (requires { Format::kElementBytes; }) {
+        if (j < block.n_in) {
+            tile.add_rest(at, block.row_bytes, x + j, block.x_stride, block.n_in - j);
+        }
+    }
+    tile.store(y, block.y_stride);
+}
+
+// All weight rows, for kRows activation rows; two at a time where the registers allow it.
+template <class Format, int32_t kRows>
+void multiply_rows(const LinearBlock& block, const float* x, float* y) {
+    constexpr int32_t kOut = kRows <= 2 ? 2 : 1;
+    const auto* weights = static_cast<const uint8_t*>(block.weights);
+    int64_t i = 0;
+    for (; i + kOut <= block.n_out; i += kOut) {
+        multiply_tile<Format, kRows, kOut>(block, weights + i * block.row_bytes, x, y + i);
+    }
+    for (; i < block.n_out; ++i) {
+        multiply_tile<Format, kRows, 1>(block, weights + i * block.row_bytes, x, y + i);
+    }
+}
+
+// The activation rows are the outer loop, so that the few in use stay in L1 while the weights pass.
+template <class Format>
+void multiply_block(const LinearBlock& block) {
+    for (int32_t r = 0; r < block.n_rows; r += kTileRows) {
+        const float* x = block.x + r * block.x_stride;
+        float* y = block.y + r * block.y_stride;
+        switch (block.n_rows - r) {
+            case 1:
+                multiply_rows<Format, 1>(block, x, y);
+                break;
+            case 2:
+                multiply_rows<Format, 2>(block, x, y);
+                break;
+            case 3:
+                multiply_rows<Format, 3>(block, x, y);
+                break;
+            default:
+                multiply_rows<Format, kTileRows>(block, x, y);
+                break;
+        }
+    }
+}
+
+}  // namespace
+}  // namespace puna::core
