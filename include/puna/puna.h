@@ -411,7 +411,8 @@ typedef struct puna_model_options {
     { (uint32_t)sizeof(puna_model_options), 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 PUNA_API puna_status PUNA_CALL puna_model_options_init(puna_model_options* options, size_t size);
 
-/* [any thread] Loads a model from its GGUF file or, for a split one, from all its files in order.
+/* [any thread] Loads a model from its GGUF file or, for a split one, from all its files in order; of
+ * files called NAME-00001-of-00003.gguf and so on one path is enough, the others lie beside it.
  * `sources` is an array whose elements lie sources[0].struct_size bytes apart. `n_sources` is 1 to 256. The sources
  * live until the model and all its children are gone; their `release` is called in any case. A mapped file must not be changed or shortened while it is in
  * use. Errors: IO, FORMAT, TRUNCATED, FORMAT_VERSION, MODEL, MODEL_UNSUPPORTED, NO_DEVICE, BACKEND,
@@ -752,6 +753,58 @@ PUNA_API puna_status PUNA_CALL puna_model_estimate(puna_runtime* runtime,
                                                    const puna_context_options* context_options,
                                                    puna_memory_estimate* estimate,
                                                    puna_error* error);
+
+/* ------------------------------------------------------------------------------------------------
+ * Synthetic models
+ * --------------------------------------------------------------------------------------------- */
+
+/* A Llama model with random weights: for measuring the speed of a shape and type on a machine, and
+ * for tests, without a download. Its text means nothing, but its activations have the sizes that
+ * those of a trained model have. */
+typedef struct puna_synthetic_model_options {
+    uint32_t struct_size;
+    int32_t n_embd; /* at least 1, as are the next two */
+    int32_t n_layer;
+    int32_t n_head;
+    int32_t n_head_kv;   /* 0: n_head */
+    int32_t head_dim;    /* even; 0: n_embd / n_head */
+    int32_t n_ff;        /* at least 1 */
+    int32_t n_vocab;     /* 0: as many as `vocabulary` has tokens */
+    int32_t n_ctx_train; /* 0: 2048 */
+    int32_t tied_output; /* 1: the token embedding is the output matrix too */
+    /* 1: every matrix in the format `type`, also where published files of that name mix formats */
+    int32_t pure;
+    uint32_t seed; /* the same options and seed give the same bytes; 0: a random one */
+    /* Split into files of at most so many bytes of tensors, or one tensor; 0: one file. */
+    uint64_t part_bytes;
+    /* A block format ("q8_0") or a mix as GGUF files are published in ("q4_k_m"), in upper or lower
+     * case: Q2_K, Q3_K_S, Q3_K_M, Q3_K_L, Q4_0, Q4_1, Q4_K_S, Q4_K_M, Q5_0, Q5_1, Q5_K_S, Q5_K_M,
+     * Q6_K and Q8_0 have the formats per tensor that llama.cpp's quantize gives them. Matrices whose
+     * rows do not divide into blocks fall back to a format whose blocks they fill, F16 at last. */
+    const char* type;
+    /* Path of a GGUF file whose tokenizer is copied. NULL: a tokenizer of bytes and made-up words,
+     * or none if n_vocab is less than 259. */
+    const char* vocabulary;
+    puna_progress_fn progress;
+    void* progress_user;
+    puna_cancel* cancel;
+    const void* reserved; /* must be NULL */
+} puna_synthetic_model_options;
+#define PUNA_SYNTHETIC_MODEL_OPTIONS_INIT                                                         \
+    {                                                                                             \
+        (uint32_t)sizeof(puna_synthetic_model_options), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, \
+            0, 0, 0, 0                                                                            \
+    }
+PUNA_API puna_status PUNA_CALL
+puna_synthetic_model_options_init(puna_synthetic_model_options* options, size_t size);
+
+/* [any thread] Writes such a model to `path`; parts are called NAME-00001-of-00003.gguf and so on. A
+ * file of that name is replaced when all bytes are written, and stays as it was after a failure.
+ * `n_files` (may be NULL) receives their number. Errors: IO, CANCELLED, CALLBACK_STOPPED; of the
+ * vocabulary: FORMAT, TRUNCATED, FORMAT_VERSION, MODEL. */
+PUNA_API puna_status PUNA_CALL
+puna_synthetic_model_write(const puna_synthetic_model_options* options, const char* path,
+                           size_t path_size, int32_t* n_files, puna_error* error);
 
 /* ------------------------------------------------------------------------------------------------
  * Sequence

@@ -385,6 +385,38 @@ struct ModelOptions : puna_model_options {
     std::function<bool(float fraction)> on_progress;
 };
 
+/// puna_synthetic_model_options with its defaults; `on_progress` returns false to stop.
+struct SyntheticModelOptions : puna_synthetic_model_options {
+    SyntheticModelOptions() : puna_synthetic_model_options PUNA_SYNTHETIC_MODEL_OPTIONS_INIT {}
+    std::function<bool(float fraction)> on_progress;
+};
+
+/// puna_synthetic_model_write; returns the number of files written.
+inline Result<std::int32_t> try_write_synthetic_model(const SyntheticModelOptions& options,
+                                                      std::string_view path) {
+    detail::Callback<std::function<bool(float)>> progress(options.on_progress);
+    puna_synthetic_model_options raw = options;
+    if (options.on_progress) {
+        raw.progress_user = &progress;
+        raw.progress = [](float fraction, void* user) -> std::int32_t {
+            return !(*static_cast<decltype(progress)*>(user))(fraction);
+        };
+    }
+    auto result = detail::value_of(std::int32_t{0}, [&](std::int32_t* n_files, puna_error* error) {
+        return puna_synthetic_model_write(&raw, path.data(), path.size(), n_files, error);
+    });
+#if PUNA_HPP_EXCEPTIONS
+    progress.rethrow();
+#endif
+    return result;
+}
+#if PUNA_HPP_EXCEPTIONS
+inline std::int32_t write_synthetic_model(const SyntheticModelOptions& options,
+                                          std::string_view path) {
+    return detail::unwrap(try_write_synthetic_model(options, path));
+}
+#endif
+
 struct ContextOptions : puna_context_options {
     ContextOptions() : puna_context_options PUNA_CONTEXT_OPTIONS_INIT {}
 };

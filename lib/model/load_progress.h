@@ -1,4 +1,5 @@
-// LoadProgress: tells the host how far a load is, and learns from it whether to stop.
+// LoadProgress: tells the host how far a load (or the writing of a file) is, and learns from it
+// whether to stop.
 #pragma once
 
 #include <cstdint>
@@ -13,9 +14,11 @@ class LoadProgress {
   public:
     LoadProgress() = default;  // nobody listens
     // Either function may be null. `interrupted` is asked far more often than `progress` is told.
+    // `work` names it in messages.
     LoadProgress(puna_progress_fn progress, void* progress_user, puna_interrupted_fn interrupted,
-                 void* interrupted_user)
-        : progress_(progress),
+                 void* interrupted_user, const char* work = "the load")
+        : work_(work),
+          progress_(progress),
           progress_user_(progress_user),
           interrupted_(interrupted),
           interrupted_user_(interrupted_user) {}
@@ -34,6 +37,7 @@ class LoadProgress {
   private:
     static constexpr int kMarks = 32;
 
+    const char* work_ = "the load";
     puna_progress_fn progress_ = nullptr;
     void* progress_user_ = nullptr;
     puna_interrupted_fn interrupted_ = nullptr;

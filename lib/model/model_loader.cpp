@@ -3,21 +3,30 @@
 #include <algorithm>
 #include <cinttypes>
 #include <cmath>
+#include <optional>
 #include <string_view>
 
 #include "format/block_format.h"
 #include "format/gguf_reader.h"
+#include "format/split_name.h"
 #include "model/tensor_table.h"
 
 namespace puna::core {
 
 namespace {
 
+constexpr uint32_t kMaxParts = 256;  // as many as sources can be given
+
 class ModelLoader {
   public:
-    ModelLoader(LoadedModel* model, const LoadOptions& options, Allocator& allocator,
-                LoadProgress& progress)
-        : model_(*model), options_(options), allocator_(allocator), progress_(progress) {}
+    // `split`: what the name of the only file says, if it is that of a part.
+    ModelLoader(LoadedModel* model, const std::optional<SplitName>& split,
+                const LoadOptions& options, Allocator& allocator, LoadProgress& progress)
+        : model_(*model),
+          split_(split),
+          options_(options),
+          allocator_(allocator),
+          progress_(progress) {}
 
     Status run() {
         PUNA_TRY(progress_.report(0));
@@ -31,6 +40,8 @@ class ModelLoader {
 
   private:
     Status read_headers();
+    Status read_header(const Source& source);
+    Status find_other_parts();
     bool has_tensors() const;
     Status check_parts() const;
     Status check_part(size_t index, uint64_t n_tensors) const;
@@ -43,6 +54,7 @@ class ModelLoader {
     Status convert_vector(const WeightView& view, BlockFormat format, puna_tensor* tensor);
 
     LoadedModel& model_;
+    const std::optional<SplitName>& split_;
     const LoadOptions& options_;
     Allocator& allocator_;
     LoadProgress& progress_;
@@ -50,15 +62,42 @@ class ModelLoader {
 };
 
 Status ModelLoader::read_headers() {
-    const bool first_only = options_.contents == ModelContents::kVocabulary;
-    const size_t n_headers = first_only ? 1 : model_.sources.size();
-    for (size_t i = 0; i < n_headers; ++i) {
-        const Source& source = *model_.sources[i];
-        const auto bytes = source.byte_source();
-        PUNA_TRY_ASSIGN(GgufHeader header, read_gguf(*bytes, source.name().c_str()));
-        model_.headers.push_back(std::move(header));
+    PUNA_TRY(read_header(*model_.sources.front()));
+    if (split_) PUNA_TRY(find_other_parts());
+    if (options_.contents == ModelContents::kVocabulary) return {};
+    while (model_.headers.size() < model_.sources.size()) {
+        PUNA_TRY(read_header(*model_.sources[model_.headers.size()]));
     }
     return {};
+}
+
+Status ModelLoader::read_header(const Source& source) {
+    const auto bytes = source.byte_source();
+    PUNA_TRY_ASSIGN(GgufHeader header, read_gguf(*bytes, source.name().c_str()));
+    model_.headers.push_back(std::move(header));
+    return {};
+}
+
+// One part of a split model was given by its path: the others lie beside it.
+Status ModelLoader::find_other_parts() {
+    PUNA_TRY_ASSIGN(const uint32_t count, model_.headers.front().get_u32_or("split.count", 0));
+    // The name alone proves nothing, and load limits the number of sources.
+    if (count != split_->count || count < 2 || count > kMaxParts) return {};
+    std::vector<std::string> paths;
+    std::vector<puna_source> descriptors;
+    for (uint32_t part = 1; part <= count; ++part) {
+        if (part != split_->number) paths.push_back(split_->path_of_part(part));
+    }
+    for (const std::string& path : paths) {
+        descriptors.push_back(PUNA_SOURCE_INIT);
+        descriptors.back().path = path.c_str();
+    }
+    PUNA_TRY_ASSIGN(auto sources, open_sources(descriptors, options_.disable_mmap));
+    sources.insert(sources.begin() + (split_->number - 1), model_.sources.front());
+    model_.sources = std::move(sources);
+    if (split_->number == 1) return {};
+    model_.headers.clear();
+    return read_header(*model_.sources.front());
 }
 
 bool ModelLoader::has_tensors() const {
@@ -82,8 +121,10 @@ Status ModelLoader::check_part(size_t index, uint64_t n_tensors) const {
     if (n_parts == 0 && n_given == 1) return {};  // as some tools mark a file that is whole
     if (n_parts != n_given) {
         return header.key_error(PUNA_ERROR_MODEL, "split.count",
-                                "the model has %" PRIu32 " parts, %zu were given", n_parts,
-                                n_given);
+                                "the model has %" PRIu32
+                                " parts, %zu were given: give all, or the "
+                                "path of one that is called NAME-00001-of-%05" PRIu32 ".gguf",
+                                n_parts, n_given, n_parts);
     }
     PUNA_TRY_ASSIGN(const uint32_t number, header.get_u32_or("split.no", 0));
     if (number != index) {
@@ -268,7 +309,12 @@ Result<std::unique_ptr<LoadedModel>> load_model(std::span<const puna_source> des
     if (sources.empty()) return make_status(PUNA_ERROR_ARGUMENT, "no source was given");
     auto model = std::make_unique<LoadedModel>();
     model->sources = std::move(sources);
-    PUNA_TRY(ModelLoader(model.get(), options, allocator, progress).run());
+    std::optional<SplitName> split;
+    const puna_source& first = descriptors.front();
+    if (descriptors.size() == 1 && first.path != nullptr && first.offset == 0) {
+        split = parse_split_name(first.path);
+    }
+    PUNA_TRY(ModelLoader(model.get(), split, options, allocator, progress).run());
     return model;
 }
 
