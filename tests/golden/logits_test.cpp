@@ -109,7 +109,10 @@ TEST_P(LogitsTest, AreTheSameRowByRowThroughAGeneration) {
     EXPECT_LT(kl_divergence(reference, logits, n_vocab).relative_error, 1e-5);
 }
 
-INSTANTIATE_TEST_SUITE_P(Formats, LogitsTest, testing::Values("f16", "q8_0"),
+INSTANTIATE_TEST_SUITE_P(Formats, LogitsTest,
+                         testing::Values("f16", "bf16", "q4_0", "q4_1", "q5_0", "q5_1", "q8_0",
+                                         "q2_k", "q3_k", "q4_k", "q5_k", "q6_k", "iq3_s", "iq4_nl",
+                                         "iq4_xs", "mxfp4", "tq1_0", "tq2_0"),
                          [](const auto& test) { return std::string(test.param); });
 
 }  // namespace

@@ -7,8 +7,8 @@
 #include <stdexcept>
 #include <vector>
 
+#include "format/block_format.h"
 #include "support/little_endian.h"
-#include "support/tensor_encoding.h"
 
 namespace puna::test {
 namespace {
@@ -39,7 +39,7 @@ class Cursor {
 
 struct Tensor {
     std::vector<uint64_t> shape;
-    Encoding encoding;
+    core::BlockFormat format;
     uint64_t offset;
 };
 
@@ -117,7 +117,7 @@ Contents read_contents(std::span<const uint8_t> file) {
         Tensor& tensor = contents.tensors[cursor.text()];
         tensor.shape.resize(cursor.number<uint32_t>());
         for (uint64_t& length : tensor.shape) length = cursor.number<uint64_t>();
-        tensor.encoding = static_cast<Encoding>(cursor.number<uint32_t>());
+        tensor.format = static_cast<core::BlockFormat>(cursor.number<uint32_t>());
         tensor.offset = cursor.number<uint64_t>();
     }
     const auto found = contents.numbers.find("general.alignment");
@@ -179,7 +179,14 @@ class ModelBuilder {
         for (const uint64_t length : found.shape) n_values *= static_cast<size_t>(length);
         Cursor cursor(contents_.data);
         cursor.bytes(found.offset);
-        return decode(found.encoding, cursor.bytes(encoded_size(found.encoding, n_values)));
+        const auto n_bytes = core::block_format_bytes(found.format, n_values);
+        if (!n_bytes) throw std::runtime_error(name + ": no whole blocks");
+        std::vector<float> numbers(n_values);
+        const core::Status status =
+            core::dequantize_row(found.format, cursor.bytes(*n_bytes).data(), numbers.data(),
+                                 static_cast<int64_t>(n_values));
+        if (!status.ok()) throw std::runtime_error(name + ": " + status.text());
+        return numbers;
     }
     ReferenceLinear linear(const std::string& name) const {
         const std::vector<uint64_t>& shape = tensor(name + ".weight").shape;

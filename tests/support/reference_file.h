@@ -9,8 +9,8 @@
 
 namespace puna::test {
 
-// A GGUF file of the family "llama" as the reference computes with it. Knows the encodings of
-// tensor_encoding.h. Checks that no read goes past the end and trusts the file otherwise; throws
+// A GGUF file of the family "llama" as the reference computes with it, its weights as lib/format
+// dequantises them. Checks that no read goes past the end and trusts the file otherwise; throws
 // std::runtime_error when something is missing.
 ReferenceModel read_reference(std::span<const uint8_t> file);
 ReferenceModel read_reference(const ModelFile& file);

@@ -1,0 +1,110 @@
+// Models in every block format and every published mix against the double precision reference,
+// whose weights are dequantised by lib/format; block_format_test compares that with the gguf package.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <map>
+#include <string>
+
+#include "format/block_format.h"
+#include "puna/puna.hpp"
+#include "support/engine_fixture.h"
+#include "support/temp_folder.h"
+
+namespace puna::test {
+namespace {
+
+using core::test::TempFolder;
+
+struct Shape {
+    int32_t n_embd, n_head, n_head_kv, head_dim, n_ff, n_vocab;
+    bool is_tied;
+};
+// Rows of whole blocks in every format, and rows that make mixes fall back for some matrices.
+constexpr Shape kInBlocks = {256, 4, 1, 64, 512, 301, false};
+constexpr Shape kFallingBack = {288, 9, 3, 32, 256, 300, true};
+constexpr Shape kOddWidths = {100, 5, 5, 20, 77, 270, false};
+
+// The mixes that are no format's name; Q2_K, Q4_0, Q5_0, Q6_K and Q8_0 are both.
+const std::vector<std::string> kMixes = {"Q3_K_S", "Q3_K_M", "Q3_K_L", "Q4_K_S",
+                                         "Q4_K_M", "Q5_K_S", "Q5_K_M"};
+
+std::vector<std::string> all_types() {
+    std::vector<std::string> types = kMixes;
+    for (const core::BlockFormatInfo& info : core::block_formats()) {
+        if (core::is_supported(info.format)) types.push_back(info.name);
+    }
+    return types;
+}
+
+class FormatsTest : public testing::TestWithParam<std::string> {
+  protected:
+    std::string write(const Shape& shape, bool pure) const {
+        SyntheticModelOptions options;
+        options.n_embd = shape.n_embd;
+        options.n_layer = 2;
+        options.n_head = shape.n_head;
+        options.n_head_kv = shape.n_head_kv;
+        options.head_dim = shape.head_dim;
+        options.n_ff = shape.n_ff;
+        options.n_vocab = shape.n_vocab;
+        options.tied_output = shape.is_tied;
+        options.seed = 11;
+        options.pure = pure;
+        options.type = GetParam().c_str();
+        std::string path = folder_.path("m.gguf");
+        write_synthetic_model(options, path);
+        return path;
+    }
+
+    // Activations are 32-bit floats in every set, so all come as near as the scalar one.
+    void expect_reference_logits(const std::string& path) const {
+        constexpr double kBound = 1e-9;
+        Engine scalar(path, "scalar");
+        const std::vector<Token> prompt = random_tokens(scalar.n_vocab(), 13, 9);
+        const auto expected = reference_logits(scalar.reference(), prompt);
+        for (const std::string& kernels : machine_kernels()) {
+            const Engine engine(path, kernels);
+            std::vector<float> first;
+            for (const int32_t n_batch : {1, 5, 512}) {
+                SCOPED_TRACE(testing::Message() << kernels << ", batch " << n_batch);
+                Context context = engine.context({.n_batch = n_batch});
+                Sequence sequence = context.sequence();
+                const auto logits = logits_of(sequence, prompt, engine.n_vocab());
+                const auto n_vocab = static_cast<size_t>(engine.n_vocab());
+                EXPECT_LE(kl_divergence(expected, logits, n_vocab).kl_mean, kBound);
+                if (first.empty()) first = logits;
+                EXPECT_EQ(logits, first);  // the same bits in any batch
+            }
+        }
+    }
+
+    TempFolder folder_;
+};
+
+TEST_P(FormatsTest, LogitsAreThoseOfTheReference) {
+    expect_reference_logits(write(kInBlocks, false));
+    expect_reference_logits(write(kFallingBack, false));
+    expect_reference_logits(write(kOddWidths, false));
+}
+
+TEST_P(FormatsTest, WhatRunsCanBeRead) {
+    const bool is_mix = std::find(kMixes.begin(), kMixes.end(), GetParam()) != kMixes.end();
+    const Engine engine(write(kInBlocks, !is_mix));
+    std::map<std::string, std::string> kernels;
+    for (int32_t i = 0; i < engine.model().n_formats(); ++i) {
+        const puna_format_info info = engine.model().format(i);
+        kernels[info.format] = info.kernels;
+    }
+    EXPECT_EQ(kernels.size() > 1, is_mix);
+    for (const auto& [format, set] : kernels) {
+        const auto sets = machine_kernels();
+        EXPECT_NE(std::find(sets.begin(), sets.end(), set), sets.end()) << format << " " << set;
+    }
+}
+
+INSTANTIATE_TEST_SUITE_P(Types, FormatsTest, testing::ValuesIn(all_types()),
+                         [](const auto& test) { return test.param; });
+
+}  // namespace
+}  // namespace puna::test
