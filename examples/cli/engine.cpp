@@ -1,63 +1,51 @@
 #include "engine.h"
 
-#include <chrono>
-#include <cstdio>
 #include <stdexcept>
+
+#include "progress_bar.h"
 
 namespace cli {
 namespace {
 
-// A line on standard error, if that is a terminal and the load takes long enough to be noticed.
-class ProgressBar {
-  public:
-    ~ProgressBar() {
-        if (shown_percent_ >= 0) std::fputs("\r\033[K", stderr);
-    }
-    void show(float fraction) {
-        const auto percent = static_cast<int>(fraction * 100);
-        if (!is_terminal_ || percent == shown_percent_ || Clock::now() - start_ < kPatience) return;
-        shown_percent_ = percent;
-        constexpr int kWidth = 40;
-        const int filled = percent * kWidth / 100;
-        std::fprintf(stderr, "\rloading [%.*s%*s] %3d %%", filled,
-                     "########################################", kWidth - filled, "", percent);
-    }
+puna::Model load(const puna::Runtime& runtime, const std::string& path, puna::ModelOptions options,
+                 const Interrupt& interrupt) {
+    ProgressBar bar("loading");
+    options.cancel = interrupt.cancel().handle();
+    options.on_progress = [&bar](float fraction) {
+        bar.show(fraction);
+        return true;
+    };
+    return puna::Model(runtime, model_source(path), options);
+}
 
-  private:
-    using Clock = std::chrono::steady_clock;
-    static constexpr std::chrono::milliseconds kPatience{300};
+}  // namespace
 
-    bool is_terminal_ = is_terminal(stderr);
-    int shown_percent_ = -1;
-    Clock::time_point start_ = Clock::now();
-};
+puna::Runtime make_runtime(const EngineOptions& options) {
+    puna::RuntimeOptions runtime_options;
+    runtime_options.n_threads = options.n_threads;
+    if (!options.kernels.empty()) runtime_options.kernels = options.kernels.c_str();
+    return puna::Runtime(runtime_options);
+}
 
-puna::Model load(const std::string& path, const puna::RuntimeOptions& runtime_options,
-                 puna::ModelOptions options, const Interrupt& interrupt) {
+puna::Source model_source(const std::string& path) {
     if (path == "demo" || path.starts_with("hf:")) {
         throw std::runtime_error(path +
                                  ": models by name are not in this version: give the path "
                                  "of a GGUF file" +
                                  (path == "demo" ? " (./demo for a file of that name)" : ""));
     }
-    ProgressBar bar;
-    options.cancel = interrupt.cancel().handle();
-    options.on_progress = [&bar](float fraction) {
-        bar.show(fraction);
-        return true;
-    };
-    return puna::Model(puna::Runtime(runtime_options), puna::Source(path), options);
+    return puna::Source(path);
 }
 
-}  // namespace
+puna::ModelOptions model_options(const EngineOptions& options) {
+    puna::ModelOptions result;
+    result.n_gpu_layers = options.n_gpu_layers;
+    return result;
+}
 
-puna::Model load_model(const EngineOptions& options, const Interrupt& interrupt) {
-    puna::RuntimeOptions runtime_options;
-    runtime_options.n_threads = options.n_threads;
-    if (!options.kernels.empty()) runtime_options.kernels = options.kernels.c_str();
-    puna::ModelOptions model_options;
-    model_options.n_gpu_layers = options.n_gpu_layers;
-    puna::Model model = load(options.model, runtime_options, model_options, interrupt);
+puna::Model load_model(const puna::Runtime& runtime, const EngineOptions& options,
+                       const Interrupt& interrupt) {
+    puna::Model model = load(runtime, options.model, model_options(options), interrupt);
     if (model.info().has_weights == 0) {
         throw std::runtime_error(options.model +
                                  ": a vocabulary without weights: good for 'puna tokenize' and "
@@ -66,12 +54,16 @@ puna::Model load_model(const EngineOptions& options, const Interrupt& interrupt)
     return model;
 }
 
+puna::Model load_model(const EngineOptions& options, const Interrupt& interrupt) {
+    return load_model(make_runtime(options), options, interrupt);
+}
+
 puna::Model load_vocabulary(const std::string& path, const Interrupt& interrupt) {
     puna::RuntimeOptions runtime_options;
     runtime_options.n_threads = 1;
-    puna::ModelOptions model_options;
-    model_options.vocab_only = 1;
-    return load(path, runtime_options, model_options, interrupt);
+    puna::ModelOptions options;
+    options.vocab_only = 1;
+    return load(puna::Runtime(runtime_options), path, options, interrupt);
 }
 
 puna::ContextOptions context_options(const EngineOptions& options, int32_t n_ctx) {

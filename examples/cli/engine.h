@@ -6,7 +6,13 @@
 
 namespace cli {
 
+puna::Runtime make_runtime(const EngineOptions& options);
+puna::Source model_source(const std::string& path);
+puna::ModelOptions model_options(const EngineOptions& options);
+
 // Loads a model as the options say; on a terminal with a progress bar. Ctrl-C stops it.
+puna::Model load_model(const puna::Runtime& runtime, const EngineOptions& options,
+                       const Interrupt& interrupt);
 puna::Model load_model(const EngineOptions& options, const Interrupt& interrupt);
 
 // Only the tokenizer of a model: quick, and vocabulary-only files will do.

@@ -42,6 +42,12 @@ std::string read_file(const std::string& path, const Interrupt& interrupt) {
     return read_all(file.get(), path, interrupt);
 }
 
+uint64_t file_size(const std::string& path) {
+    std::error_code error;
+    const auto size = std::filesystem::file_size(native(path), error);
+    return error ? 0 : size;
+}
+
 OutputFile::OutputFile(std::string path) : path_(std::move(path)) {
     if (path_ == "-") return;
     std::error_code ignored;

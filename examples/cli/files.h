@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <cstdio>
 #include <memory>
 #include <string>
@@ -16,6 +17,9 @@ using File = std::unique_ptr<std::FILE, CloseFile>;
 
 // All bytes of a file; "-" is standard input. Throws std::runtime_error or Interrupted.
 std::string read_file(const std::string& path, const Interrupt& interrupt);
+
+// In bytes; 0 when it cannot be told.
+uint64_t file_size(const std::string& path);
 
 // A file that appears under its name when it is complete and not before; what was there is replaced
 // then. "-" is standard output; that and devices are written as the bytes come.

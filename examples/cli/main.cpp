@@ -21,6 +21,10 @@ constexpr Command kCommands[] = {
     {"tokenize", tokenize_command, "text from standard input to token ids"},
     {"detokenize", detokenize_command, "token ids from standard input to text"},
     {"logits", logits_command, "write the logits that follow each of a list of tokens"},
+    {"perplexity", perplexity_command, "measure how well a model predicts a text"},
+    {"inspect", inspect_command, "show what is in a model file and the memory it takes"},
+    {"bench", bench_command, "measure speed"},
+    {"make-model", make_model_command, "write a model with random weights, for speed work"},
 };
 
 std::string help() {
