@@ -5,7 +5,8 @@ set -eu
 
 build="g++ cmake ninja-build pkg-config python3 libgtest-dev libbenchmark-dev"
 build="$build nlohmann-json3-dev libcli11-dev"
-ci="git clang-14 clang-format-14 libclang-rt-14-dev mingw-w64"
+ci="git clang-14 clang-format-14 libclang-rt-14-dev mingw-w64 wine64"
+ci="$ci g++-aarch64-linux-gnu qemu-user"
 
 case "${1:-}" in
     "") packages=$build ;;

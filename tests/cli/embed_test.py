@@ -1,13 +1,12 @@
 """The examples of examples/embed/."""
 
-import subprocess
 import unittest
 
-from program import BIN, big_model, small_model
+from program import big_model, command, run_program, small_model
 
 
 def run(name, *arguments):
-    return subprocess.run([BIN / name, *map(str, arguments)], capture_output=True, timeout=120)
+    return run_program(command(name), *arguments)
 
 
 class Embed(unittest.TestCase):
@@ -29,7 +28,7 @@ class Embed(unittest.TestCase):
         lines = result.stdout.split(b"\n")
         for name in (b"Lily: ", b"Tom: ", b"The dog: "):
             self.assertTrue(any(line.startswith(name) for line in lines), name)
-        self.assertRegex(result.stdout, rb"\n\d+ frames\n$")
+        self.assertRegex(result.stdout, rb"\n\d+ frames\r?\n$")
 
     def test_errors(self):
         for name in ("embed_stream_c", "embed_stream_cpp", "embed_game_loop_cpp"):

@@ -1,6 +1,7 @@
 """The programs under test, and models for them.
 
-They lie in PUNA_PROGRAM_DIR, by default where the preset release puts them.
+They lie in PUNA_PROGRAM_DIR, by default where the preset release puts them. Programs for another
+system run under PUNA_EMULATOR, a command line, and have the ending PUNA_PROGRAM_SUFFIX.
 """
 
 import atexit
@@ -8,6 +9,7 @@ import functools
 import json
 import os
 import pathlib
+import shlex
 import shutil
 import subprocess
 import tempfile
@@ -15,17 +17,25 @@ import tempfile
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BIN = pathlib.Path(os.environ.get("PUNA_PROGRAM_DIR") or ROOT / "build/release/bin")
 SHARED = pathlib.Path(os.environ.get("PUNA_SHARED_DIR") or ROOT / "../shared").resolve()
-PUNA = BIN / "puna"
+EMULATOR = shlex.split(os.environ.get("PUNA_EMULATOR", ""))
+SUFFIX = os.environ.get("PUNA_PROGRAM_SUFFIX", "")
+WINDOWS = SUFFIX == ".exe"
+PUNA = BIN / f"puna{SUFFIX}"
 EOS = 2  # of the random models
 
 FOLDER = pathlib.Path(tempfile.mkdtemp(prefix="puna-cli-"))
 atexit.register(shutil.rmtree, FOLDER, ignore_errors=True)
 
 
+def command(name):
+    """How a program of BIN is called."""
+    return [*EMULATOR, BIN / (name + SUFFIX)]
+
+
 @functools.lru_cache(None)
 def random_model(*options):
     path = FOLDER / ("model" + "".join(options) + ".gguf")
-    subprocess.run([BIN / "puna-random-model", path, *options], check=True)
+    subprocess.run([*command("puna-random-model"), path, *options], check=True)
     return path
 
 
@@ -49,9 +59,13 @@ def big_model():
     return random_model("--n-layer", "24", "--n-ctx-train", "16384")
 
 
-def puna(*arguments, stdin=b"", **options):
-    return subprocess.run([PUNA, *map(str_or_bytes, arguments)], input=stdin, capture_output=True,
+def run_program(words, *arguments, stdin=b"", **options):
+    return subprocess.run([*words, *map(str_or_bytes, arguments)], input=stdin, capture_output=True,
                           timeout=120, **options)
+
+
+def puna(*arguments, **options):
+    return run_program(command("puna"), *arguments, **options)
 
 
 def str_or_bytes(argument):

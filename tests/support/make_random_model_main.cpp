@@ -120,6 +120,7 @@ int main(int argc, char** argv) {
     options.shape.n_vocab = 2048;
 
     CLI::App app(kDescription, "puna-random-model");
+    app.allow_windows_style_options(false);  // "/tmp/model.gguf" is a path
     app.footer(kExamples);
     add_options(app, options);
     try {

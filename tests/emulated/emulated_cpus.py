@@ -1,0 +1,72 @@
+#!/usr/bin/env python3
+"""The program that was built for every x86-64 processor, on processors that lack instructions.
+
+  emulated_cpus.py QEMU-CPU SET...   QEMU-CPU as `qemu-x86_64 -cpu` takes it; the kernel sets that
+                                     such a processor runs, the best one last
+
+QEMU stops a program at the first instruction that its processor does not know, so a program that
+tells the whole story there used none of them. The story is the one of the processor at hand.
+"""
+
+import json
+import shutil
+import sys
+import unittest
+
+import program  # of tests/cli
+
+KNOWN_SETS = ("scalar", "avx2", "avx512", "amx")
+NOT_BUILT = "this build has no kernel set"
+NOT_RUN = "this processor does not run the kernel set"
+
+QEMU = shutil.which("qemu-x86_64")
+CPU, *RUNNING_SETS = sys.argv[1:]
+
+
+def story_case():
+    """A model, a prompt and the text that must follow; None where nothing tells beforehand."""
+    golden = program.SHARED / "golden/stories260K.json"
+    model = program.SHARED / "models/stories260K.gguf"
+    if golden.is_file() and model.is_file():
+        case = json.loads(golden.read_text("utf-8"))["cases"][0]
+        return model, case["prompt"], len(case["greedy_ids"]), case["text"].encode()
+    return program.small_model(), "a story about", 40, None
+
+
+def on_cpu(name, *arguments):
+    return program.run_program([QEMU, "-cpu", CPU, program.BIN / name], *arguments)
+
+
+class EmulatedCpu(unittest.TestCase):
+    def setUp(self):
+        model, prompt, n_tokens, text = story_case()
+        self.story = ("run", model, "-p", prompt, "-n", n_tokens, "--temperature", "0",
+                      "--threads", "2", "--kernels")
+        self.text = text or program.output(*self.story, "scalar")
+        self.assertTrue(self.text)
+        self.built = [name for name in KNOWN_SETS
+                      if NOT_BUILT not in program.puna(*self.story, name).stderr.decode()]
+
+    def test_each_kernel_set_tells_the_story_or_is_refused(self):
+        self.assertIn("scalar", self.built)
+        for name in self.built:
+            with self.subTest(name):
+                result = on_cpu("puna", *self.story, name)
+                if name in RUNNING_SETS:
+                    self.assertEqual((result.returncode, result.stdout), (0, self.text), result)
+                else:
+                    program.check_failure(self, result, 1, NOT_RUN, name)
+
+    def test_the_best_set_that_runs_is_chosen(self):
+        best = [name for name in RUNNING_SETS if name in self.built][-1]
+        result = on_cpu("puna-chosen-kernels")
+        self.assertEqual((result.returncode, result.stdout), (0, best.encode() + b"\n"), result)
+        result = on_cpu("puna", *self.story[:-1])  # without --kernels
+        self.assertEqual((result.returncode, result.stdout), (0, self.text), result)
+
+
+if __name__ == "__main__":
+    if not QEMU:
+        print("left out: there is no qemu-x86_64, the emulator of processors")
+        sys.exit(77)
+    unittest.main(argv=sys.argv[:1])
