@@ -12,7 +12,9 @@ constexpr int64_t kPanelBytes = 128 * 1024;
 }  // namespace
 
 void multiply(const Matrix& matrix, Range outputs, const Rows& x, const Rows& y) {
-    const int64_t panel = std::max<int64_t>(1, kPanelBytes / matrix.row_bytes);
+    // A single row passes once: kernels prepare their activations once per call.
+    const int64_t panel = x.n > 1 ? std::max<int64_t>(1, kPanelBytes / matrix.row_bytes)
+                                  : outputs.end - outputs.begin;
     for (int64_t begin = outputs.begin; begin < outputs.end; begin += panel) {
         LinearBlock block;
         block.weights = matrix.data + begin * matrix.row_bytes;
