@@ -5,9 +5,9 @@
 #include <random>
 #include <span>
 #include <stdexcept>
-#include <string_view>
 
 #include "engine.h"
+#include "memory_traffic.h"
 
 namespace cli {
 namespace {
@@ -49,24 +49,6 @@ std::vector<puna::Token> random_tokens(size_t n, int32_t n_vocab) {
     return tokens;
 }
 
-// All weights, but one row of the token embedding, unless that is the output matrix too.
-double weight_bytes_per_token(const puna::Model& model) {
-    double total = 0, embedding = 0, embedding_row = 0;
-    bool is_tied = true;
-    for (int32_t i = 0; i < model.n_tensors(); ++i) {
-        const puna_tensor_info tensor = model.tensor(i);
-        if (tensor.device < 0) continue;
-        const auto n_bytes = static_cast<double>(tensor.size_bytes);
-        const std::string_view name = tensor.name;
-        total += n_bytes;
-        if (name == "output.weight") is_tied = false;
-        if (name != "token_embd.weight") continue;
-        embedding = n_bytes;
-        embedding_row = n_bytes / static_cast<double>(tensor.shape[1]);
-    }
-    return is_tied ? total + embedding_row : total - embedding + embedding_row;
-}
-
 }  // namespace
 
 double SpeedTest::median() const {
@@ -103,16 +85,14 @@ void SpeedTests::add_tests(const puna::Model& model) {
         tests_.push_back({name, false, 0, plan_.n_prompt, 0});
     }
     if (plan_.n_generate == 0) return;
-    const puna_context_info info = context_.info();
-    const double cell_bytes = static_cast<double>(info.kv_bytes) / info.n_cells;
-    const double weight_bytes = weight_bytes_per_token(model);
+    const MemoryTraffic traffic(model, context_);
     for (const int32_t depth : plan_.depths) {
         // The first token reads depth + 1 cells, its own among them, the last n_generate - 1 more.
         const double mean_cells = depth + (plan_.n_generate + 1) / 2.0;
         const std::string name =
             "tg" + std::to_string(plan_.n_generate) + "@" + std::to_string(depth);
         tests_.push_back(
-            {name, true, depth, plan_.n_generate, weight_bytes + mean_cells * cell_bytes});
+            {name, true, depth, plan_.n_generate, traffic.bytes_per_token(mean_cells)});
     }
 }
 
