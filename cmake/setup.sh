@@ -4,7 +4,7 @@
 set -eu
 
 build="g++ cmake ninja-build pkg-config python3 libgtest-dev libbenchmark-dev"
-build="$build nlohmann-json3-dev libcli11-dev"
+build="$build nlohmann-json3-dev libcli11-dev libcurl4-openssl-dev libssl-dev"
 ci="git clang-14 clang-format-14 libclang-rt-14-dev mingw-w64 wine64"
 ci="$ci g++-aarch64-linux-gnu qemu-user"
 
@@ -22,7 +22,7 @@ if ! command -v apt-get > /dev/null || ! command -v dpkg-query > /dev/null; then
     cat >&2 << END
 setup.sh installs with apt, which this machine does not have. Install with its package manager:
   a C++20 compiler (GCC 12, clang 14 or newer), CMake 3.25 or newer, Ninja, pkg-config, Python 3,
-  GoogleTest, Google Benchmark, nlohmann-json 3, CLI11 2
+  GoogleTest, Google Benchmark, nlohmann-json 3, CLI11 2, libcurl 7.66 and OpenSSL 1.1 or newer
   Debian's names: $packages
 END
     exit 1

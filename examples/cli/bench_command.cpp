@@ -153,8 +153,7 @@ void run_tests(SpeedTests& speed, const BenchOptions& options, const puna::Cance
     }
 }
 
-Report measure(const BenchOptions& options) {
-    const Interrupt interrupt;
+Report measure(const BenchOptions& options, const Interrupt& interrupt) {
     const auto start = Clock::now();
     const auto elapsed = [start] {
         return std::chrono::duration<double>(Clock::now() - start).count();
@@ -272,7 +271,9 @@ std::string tests_text(const Report& report) {
 int bench_command(const Arguments& arguments) {
     BenchOptions options;
     if (!parse(options, arguments)) return kDone;
-    const Report report = measure(options);
+    const Interrupt interrupt;
+    find_model(options.engine, interrupt);
+    const Report report = measure(options, interrupt);
     if (report.read_buffer_bytes < size_t{1} << 31) {
         std::fprintf(stderr,
                      "puna: memory is short: the read bandwidth was measured on %s, not 2 GiB\n",

@@ -2,6 +2,7 @@
 
 #include <stdexcept>
 
+#include "model_name.h"
 #include "progress_bar.h"
 
 namespace cli {
@@ -15,7 +16,7 @@ puna::Model load(const puna::Runtime& runtime, const std::string& path, puna::Mo
         bar.show(fraction);
         return true;
     };
-    return puna::Model(runtime, model_source(path), options);
+    return puna::Model(runtime, path, options);
 }
 
 }  // namespace
@@ -27,14 +28,8 @@ puna::Runtime make_runtime(const EngineOptions& options) {
     return puna::Runtime(runtime_options);
 }
 
-puna::Source model_source(const std::string& path) {
-    if (path == "demo" || path.starts_with("hf:")) {
-        throw std::runtime_error(path +
-                                 ": models by name are not in this version: give the path "
-                                 "of a GGUF file" +
-                                 (path == "demo" ? " (./demo for a file of that name)" : ""));
-    }
-    return puna::Source(path);
+void find_model(EngineOptions& options, const Interrupt& interrupt) {
+    options.path = model_path(options.model, interrupt);
 }
 
 puna::ModelOptions model_options(const EngineOptions& options) {
@@ -45,9 +40,9 @@ puna::ModelOptions model_options(const EngineOptions& options) {
 
 puna::Model load_model(const puna::Runtime& runtime, const EngineOptions& options,
                        const Interrupt& interrupt) {
-    puna::Model model = load(runtime, options.model, model_options(options), interrupt);
+    puna::Model model = load(runtime, options.path, model_options(options), interrupt);
     if (model.info().has_weights == 0) {
-        throw std::runtime_error(options.model +
+        throw std::runtime_error(options.path +
                                  ": a vocabulary without weights: good for 'puna tokenize' and "
                                  "'puna detokenize' only");
     }

@@ -7,8 +7,10 @@
 namespace cli {
 
 puna::Runtime make_runtime(const EngineOptions& options);
-puna::Source model_source(const std::string& path);
 puna::ModelOptions model_options(const EngineOptions& options);
+
+// To be called first: sets the path of the model that is named. A download may be part of it.
+void find_model(EngineOptions& options, const Interrupt& interrupt);
 
 // Loads a model as the options say; on a terminal with a progress bar. Ctrl-C stops it.
 puna::Model load_model(const puna::Runtime& runtime, const EngineOptions& options,

@@ -3,7 +3,6 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
-#include <filesystem>
 #include <random>
 #include <stdexcept>
 
@@ -11,10 +10,6 @@
 
 namespace cli {
 namespace {
-
-std::filesystem::path native(const std::string& utf8) {
-    return std::u8string(utf8.begin(), utf8.end());
-}
 
 std::string read_all(std::FILE* file, const std::string& name, const Interrupt& interrupt) {
     std::string text;
@@ -35,6 +30,15 @@ std::string read_all(std::FILE* file, const std::string& name, const Interrupt& 
 
 }  // namespace
 
+std::filesystem::path native_path(const std::string& utf8) {
+    return std::u8string(utf8.begin(), utf8.end());
+}
+
+std::string utf8_path(const std::filesystem::path& path) {
+    const std::u8string text = path.generic_u8string();
+    return {text.begin(), text.end()};
+}
+
 std::string read_file(const std::string& path, const Interrupt& interrupt) {
     if (path == "-") return read_all(stdin, "standard input", interrupt);
     const File file(open_file(path, "rb"));
@@ -44,14 +48,14 @@ std::string read_file(const std::string& path, const Interrupt& interrupt) {
 
 uint64_t file_size(const std::string& path) {
     std::error_code error;
-    const auto size = std::filesystem::file_size(native(path), error);
+    const auto size = std::filesystem::file_size(native_path(path), error);
     return error ? 0 : size;
 }
 
 OutputFile::OutputFile(std::string path) : path_(std::move(path)) {
     if (path_ == "-") return;
     std::error_code ignored;
-    const auto status = std::filesystem::symlink_status(native(path_), ignored);
+    const auto status = std::filesystem::symlink_status(native_path(path_), ignored);
     if (!std::filesystem::exists(status) || std::filesystem::is_regular_file(status)) {
         temporary_ = path_ + ".part-" + std::to_string(std::random_device()());
     }
@@ -68,7 +72,7 @@ OutputFile::~OutputFile() {
     file_.reset();
     if (temporary_.empty()) return;
     std::error_code ignored;
-    std::filesystem::remove(native(temporary_), ignored);
+    std::filesystem::remove(native_path(temporary_), ignored);
 }
 
 void OutputFile::write(std::string_view bytes) {
@@ -82,7 +86,7 @@ void OutputFile::finish() {
     if (file_ && std::fclose(file_.release()) != 0) fail("cannot be written");
     if (temporary_.empty()) return;
     std::error_code error;
-    std::filesystem::rename(native(temporary_), native(path_), error);
+    std::filesystem::rename(native_path(temporary_), native_path(path_), error);
     if (error) throw std::runtime_error(path_ + ": cannot be replaced: " + error.message());
     temporary_.clear();
 }

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <cstdio>
+#include <filesystem>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -14,6 +15,10 @@ struct CloseFile {
     void operator()(std::FILE* file) const { std::fclose(file); }
 };
 using File = std::unique_ptr<std::FILE, CloseFile>;
+
+// Paths are UTF-8 in the program; the system may have them otherwise.
+std::filesystem::path native_path(const std::string& utf8);
+std::string utf8_path(const std::filesystem::path& path);
 
 // All bytes of a file; "-" is standard input. Throws std::runtime_error or Interrupted.
 std::string read_file(const std::string& path, const Interrupt& interrupt);

@@ -1,6 +1,7 @@
 #include <vector>
 
 #include "commands.h"
+#include "engine.h"
 #include "errors.h"
 #include "inspection.h"
 #include "readable.h"
@@ -235,6 +236,7 @@ int inspect_command(const Arguments& arguments) {
     InspectOptions options;
     if (!parse(options, arguments)) return kDone;
     const Interrupt interrupt;
+    find_model(options.engine, interrupt);
     const Inspection inspection = inspect(options.engine, options.n_ctx, interrupt);
     write_output(options.json ? json_line(as_json(inspection, options.engine.model))
                               : as_text(inspection, options));

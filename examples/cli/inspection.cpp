@@ -147,9 +147,8 @@ void estimate(const EngineOptions& engine, int32_t n_ctx, Inspection& result) {
         n_ctx = fits ? trained.get<int32_t>() : 0;
     }
     result.n_ctx = n_ctx;
-    const auto memory =
-        puna::Model::try_estimate(make_runtime(engine), model_source(engine.model),
-                                  model_options(engine), context_options(engine, n_ctx));
+    const auto memory = puna::Model::try_estimate(
+        make_runtime(engine), engine.path, model_options(engine), context_options(engine, n_ctx));
     if (memory.ok()) {
         result.memory = *memory;
     } else {
@@ -160,12 +159,12 @@ void estimate(const EngineOptions& engine, int32_t n_ctx, Inspection& result) {
 }  // namespace
 
 Inspection inspect(const EngineOptions& engine, int32_t n_ctx, const Interrupt& interrupt) {
-    const puna::Model model = load_vocabulary(engine.model, interrupt);
+    const puna::Model model = load_vocabulary(engine.path, interrupt);
     Inspection result;
-    result.gguf_version = gguf_version(engine.model);
+    result.gguf_version = gguf_version(engine.path);
     result.info = model.info();
     read_metadata(model, result);
-    read_tensors(engine.model, model, result);
+    read_tensors(engine.path, model, result);
     if (!result.tensors.empty()) estimate(engine, n_ctx, result);
     return result;
 }

@@ -94,6 +94,7 @@ int logits_command(const Arguments& arguments) {
     if (!line.parse(arguments)) return kDone;
 
     const Interrupt interrupt;
+    find_model(options, interrupt);
     const auto tokens = read_tokens(token_text, interrupt);
     const puna::Model model = load_model(options, interrupt);
     OutputFile out(out_path);

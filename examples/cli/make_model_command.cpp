@@ -6,6 +6,7 @@
 #include "command_line.h"
 #include "commands.h"
 #include "errors.h"
+#include "model_name.h"
 #include "progress_bar.h"
 #include "terminal.h"
 
@@ -152,7 +153,8 @@ int make_model_command(const Arguments& arguments) {
               "q5_k_m, q6_k, q8_0")
         ->required();
     line.app().add_flag("--pure", pure, "All matrices in the format TYPE, the output too");
-    line.text("--vocab", vocabulary, "FILE", "Copy the tokenizer of this GGUF file");
+    line.text("--vocab", vocabulary, "MODEL",
+              "Copy the tokenizer of this model, named as MODEL is\nelsewhere");
     line.number("--seed", options.seed, 1, std::numeric_limits<uint32_t>::max(),
                 "The same seed gives the same file");
     line.text("--split-size", split_size, "SIZE",
@@ -166,6 +168,7 @@ int make_model_command(const Arguments& arguments) {
     const Interrupt interrupt;
     options.cancel = interrupt.cancel().handle();
     if (!vocabulary.empty()) {
+        vocabulary = model_path(vocabulary, interrupt);
         options.vocabulary = vocabulary.c_str();
         if (shape.find("n_vocab=") == shape.npos) options.n_vocab = 0;  // the file decides
     }

@@ -90,7 +90,10 @@ SamplingOptions::SamplingOptions() {
 }
 
 void add_model(CommandLine& line, std::string& model) {
-    line.text("MODEL", model, "", "The model: path of a GGUF file")->required();
+    line.text("MODEL", model, "",
+              "The model: path of a GGUF file; hf:OWNER/REPO/FILE or\nhf:OWNER/REPO:Q4_K_M, taken "
+              "from Hugging Face")
+        ->required();
 }
 
 void add_engine_options(CommandLine& line, EngineOptions& options) {

@@ -11,7 +11,8 @@ namespace cli {
 
 // How a model is loaded and evaluated.
 struct EngineOptions {
-    std::string model;
+    std::string model;  // as it was named
+    std::string path;   // of its file; find_model() sets it
     std::string kernels;
     int32_t n_threads = 0;
     int32_t n_batch = 512;

@@ -238,6 +238,7 @@ int perplexity_command(const Arguments& arguments) {
     PerplexityOptions options;
     if (!parse(options, arguments)) return kDone;
     const Interrupt interrupt;
+    find_model(options.engine, interrupt);
     const puna::Model model = load_model(options.engine, interrupt);
     Measurement measurement(model, options, interrupt);
 

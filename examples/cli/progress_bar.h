@@ -1,6 +1,7 @@
 #pragma once
 
 #include <chrono>
+#include <string>
 
 #include "status_line.h"
 
@@ -11,7 +12,8 @@ class ProgressBar {
   public:
     explicit ProgressBar(const char* work) : work_(work) {}
 
-    void show(float fraction);
+    // `detail` is put behind the percent sign, and the bar is shorter for it.
+    void show(float fraction, const std::string& detail = "");
 
   private:
     using Clock = std::chrono::steady_clock;

@@ -9,6 +9,7 @@
 #include "errors.h"
 #include "files.h"
 #include "printer.h"
+#include "roofline.h"
 
 namespace cli {
 namespace {
@@ -25,6 +26,7 @@ struct RunOptions {
     bool has_prompt = false;
     bool json = false;
     bool stream = false;
+    bool roofline = false;
 };
 
 constexpr const char* kDescription =
@@ -64,6 +66,13 @@ bool parse(RunOptions& options, const Arguments& arguments) {
     line.number("--logprobs", options.sampling.generation.n_logprobs, 0, 64,
                 "With --json: the log probabilities of each token\nand of the N likeliest ones")
         ->needs(json);
+
+    line.app()
+        .add_flag(
+            "--roofline", options.roofline,
+            "Measure at the end how fast this machine reads memory,\nand say how near to that "
+            "the text came")
+        ->excludes(json);
 
     add_engine_options(line, options.engine);
     line.number("--ctx", options.n_ctx, 0,
@@ -161,6 +170,7 @@ int run_command(const Arguments& arguments) {
     RunOptions options;
     if (!parse(options, arguments)) return kDone;
     const Interrupt interrupt;
+    find_model(options.engine, interrupt);
 
     Timings timings;
     auto start = Clock::now();
@@ -179,6 +189,10 @@ int run_command(const Arguments& arguments) {
         sequence.generate(tokens, generation_options(options.sampling, interrupt));
     const auto printer = make_printer(options, model, prompt);
     print_generation(generation, *printer, timings);
+    if (options.roofline && timings.info.finish != PUNA_FINISH_CANCELLED) {
+        const std::string text = roofline_text(model, context, timings, interrupt.cancel());
+        std::fprintf(stderr, "%s\n", text.c_str());
+    }
     return timings.info.finish == PUNA_FINISH_CANCELLED ? kInterrupted : kDone;
 }
 

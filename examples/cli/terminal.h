@@ -22,6 +22,8 @@ void write_output(std::string_view bytes);
 
 // As std::fopen.
 std::FILE* open_file(const std::string& path, const char* mode);
+// What was written to it outlasts a loss of power. False, with errno: it does not.
+bool flush_to_disk(std::FILE* file);
 
 // While it lives, the first Ctrl-C triggers `cancel`; the second ends the program.
 class Interrupt {

@@ -49,6 +49,10 @@ std::FILE* open_file(const std::string& path, const char* mode) {
     return std::fopen(path.c_str(), mode);
 }
 
+bool flush_to_disk(std::FILE* file) {
+    return std::fflush(file) == 0 && ::fsync(::fileno(file)) == 0;
+}
+
 Interrupt::Interrupt() {
     on_interrupt = cancel_.handle();
     struct sigaction action {};

@@ -83,6 +83,10 @@ std::FILE* open_file(const std::string& path, const char* mode) {
     return _wfopen(wide(path).c_str(), wide(mode).c_str());
 }
 
+bool flush_to_disk(std::FILE* file) {
+    return std::fflush(file) == 0 && _commit(_fileno(file)) == 0;
+}
+
 Interrupt::Interrupt() {
     on_interrupt = cancel_.handle();
     SetConsoleCtrlHandler(handle_control, TRUE);

@@ -3,12 +3,13 @@
 import json
 import os
 import pty
+import re
 import shutil
 import subprocess
 import unittest
 
-from program import (EOS, FOLDER, WINDOWS, check_failure, command, document, ending_model, output,
-                     puna, random_model, small_model)
+from program import (BIN, EMULATOR, EOS, FOLDER, PUNA, WINDOWS, check_failure, command, document,
+                     ending_model, output, puna, random_model, run_program, small_model)
 
 PROMPT = ("-p", "a story about")
 GREEDY = ("--temperature", "0")
@@ -99,9 +100,33 @@ class Prompts(unittest.TestCase):
         path.write_bytes(b"not a model")
         check_failure(self, puna("run", path, "-p", "x"), 1, str(path))
 
-    def test_names_of_later_versions(self):
-        for name in ("demo", "hf:owner/repo/file.gguf"):
-            check_failure(self, puna("run", name, "-p", "x"), 1, name, "path")
+    @unittest.skipIf(EMULATOR, "it would measure the emulator, for half a minute")
+    def test_share_of_the_read_bandwidth(self):
+        model = small_model()
+        result = puna("run", model, *PROMPT, "-n", "20", "--roofline")
+        self.assertEqual(result.returncode, 0, result)
+        told = re.search(r"^([\d.]+) kB read for each token: ([\d.]+) GB/s, (\d+) % of the ([\d.]+) "
+                         r"GB/s at which this machine reads memory", result.stderr.decode(), re.M)
+        self.assertTrue(told, result.stderr)
+        n_kb, rate, percent, machine = map(float, told.groups())
+        # All but the metadata; more than half of the rest of so small a file are its weights.
+        self.assertTrue(0.5 < 1e3 * n_kb / model.stat().st_size < 1.2, told.group())
+        self.assertAlmostEqual(percent, 100 * rate / machine, delta=1 + 10 / machine)
+        check_failure(self, puna("run", model, *PROMPT, "--roofline", "--json"), 2, "--json")
+
+    @unittest.skipIf(WINDOWS, "there the library lies beside the program")
+    def test_demo_is_the_model_that_is_installed(self):
+        (FOLDER / "installed/bin").mkdir(parents=True)
+        program = [*EMULATOR, shutil.copy(PUNA, FOLDER / "installed/bin")]
+        environment = {**os.environ, "LD_LIBRARY_PATH": str(BIN.parent / "lib")}
+        arguments = (program, "run", "demo", *PROMPT, "-n", "3", *GREEDY)
+        model = FOLDER / "installed/share/puna/demo.gguf"
+        check_failure(self, run_program(*arguments, env=environment), 1, "demo", str(model),
+                      "./demo")
+        model.parent.mkdir(parents=True)
+        shutil.copy(small_model(), model)
+        self.assertEqual(run_program(*arguments, env=environment).stdout,
+                         run(*PROMPT, "-n", "3", *GREEDY))
 
     def test_model_without_tokenizer(self):
         model = random_model("--n-layer", "1", "--n-embd", "64", "--no-tokenizer")
