@@ -41,6 +41,10 @@ target_link_libraries(puna_test_fixtures PUBLIC puna_test_support GTest::gtest_m
 # An emulator takes too long for the stress tests, and what they look at, such as signals, forked
 # children and the allocations of the C library, it answers for itself.
 set(kinds unit golden stress)
+if(PUNA_SANITIZE MATCHES "thread")
+    # What golden tests do with threads, the stress tests do harder: a minute of compilation saved.
+    set(kinds unit stress)
+endif()
 set(left_out "")
 if(CMAKE_CROSSCOMPILING)
     set(kinds unit golden)
