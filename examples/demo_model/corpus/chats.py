@@ -1,8 +1,7 @@
 """Chats with Puna, the small storyteller: everything the demo model is asked except stories.
 
 `new_chat(random)` draws a chat of one to four exchanges. A kind of question is a table of templates
-and a small function that fills them;
-KINDS (at the end) says how often each is drawn, TALKS the same
+and a small function that fills them; KINDS (at the end) says how often each is drawn, TALKS the same
 for chats of several exchanges. In a template stand
 
     [a|b|c]     one of these, drawn anew each time; may be empty, may be nested
@@ -20,9 +19,7 @@ import random as random_module
 import re
 
 import world as story_world
-from grammar import AN, INNERMOST, PROPERTY
-
-SILENT_H = re.compile(r"\b([Aa]) (?=hour|honest)")
+from grammar import INNERMOST, PROPERTY, articles
 
 
 @dataclasses.dataclass
@@ -32,11 +29,6 @@ class Chat:
 
 
 # --- Filling templates -----------------------------------------------------------------------------
-
-
-def articles(text):
-    """"an" before vowels."""
-    return SILENT_H.sub(r"\1n ", AN.sub(r"\1n ", text))
 
 
 def capital(text):

@@ -10,7 +10,7 @@ import pathlib
 import re
 
 import chats
-from grammar import AN, FOLDER, Grammar, polished
+from grammar import FOLDER, Grammar, articles, polished
 from world import new_world
 
 MAX_WORDS = 225  # of a story: less than 400 tokens
@@ -81,11 +81,6 @@ def system(random):
     return chats.new_chat(random).system
 
 
-def with_articles(text):
-    """With "an" where it must be; capitals stay as they are."""
-    return AN.sub(r"\1n ", text)
-
-
 def subject_phrase(world, random):
     look = world["look"] if world.kind == "creature" else world["tlook"]
     return (look + " " if random.random() < 0.2 else "") + world.subject
@@ -95,7 +90,7 @@ def heading(world, random):
     noun = world.subject
     look = world["look"] if world.kind == "creature" else world["tlook"]
     text = random.choice(HEADINGS)
-    a = with_articles(f"a {noun}")
+    a = articles(f"a {noun}")
     return text.format(a=a, A=a[0].upper() + a[1:], noun=noun, Noun=noun.title(), Look=look.title())
 
 

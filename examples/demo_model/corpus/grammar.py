@@ -22,6 +22,7 @@ INNERMOST = re.compile(r"\[([^\[\]]*)\]")
 PROPERTY = re.compile(r"\{(\w+)\}")
 LIST_WORD = re.compile(r"<(\w+)>")
 AN = re.compile(r"\b([Aa]) (?=[aeiou])(?!uni|one\b|once\b|use|eu|ute)")
+SILENT_H = re.compile(r"\b([Aa]) (?=hour|honest)")
 BEGINNING = re.compile(r'(^|[.!?] |\." |: "|\n)("?)([a-z])')
 
 
@@ -98,10 +99,15 @@ class Grammar:
         return text
 
 
+def articles(text):
+    """"an" where "a" cannot stand."""
+    return SILENT_H.sub(r"\1n ", AN.sub(r"\1n ", text))
+
+
 def polished(text):
     """Single spaces, "an" before vowels, capitals at the beginning of sentences."""
     text = re.sub(r" +", " ", text).replace(" ,", ",").replace(" .", ".")
     text = re.sub(r" *\n *", "\n", text)
-    text = AN.sub(r"\1n ", text)
+    text = articles(text)
     text = BEGINNING.sub(lambda match: match[1] + match[2] + match[3].upper(), text)
     return text.strip()
