@@ -10,6 +10,7 @@ import pathlib
 import re
 
 import chats
+from chats.story_requests import story_request
 from grammar import FOLDER, Grammar, articles, polished
 from world import new_world
 
@@ -74,7 +75,7 @@ class Corpus:
         friend = world["friend"]
         if world.kind == "creature" and random.random() < 0.2 and f" {friend} " in text:
             phrase += " and a " + friend
-        return chats.story_request(phrase, random), text
+        return story_request(phrase, random), text
 
 
 def system(random):
