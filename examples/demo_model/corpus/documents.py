@@ -6,7 +6,6 @@ token, as in the template of TinyLlama's chat models:
     <|user|>\\nWho are you?</s>\\n<|assistant|>\\nI am Puna.</s>
 """
 
-import pathlib
 import re
 
 import chats

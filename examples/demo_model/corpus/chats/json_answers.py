@@ -154,7 +154,7 @@ def json_key(random):
     key = random.choice(["name", "color", "animal", "thing", "likes", "day", "town", "age", "pet"])
     form = random.choice(JSON_KEY_REQUESTS)
     value = fields[key]
-    if f'"{{value}}"' in form:
+    if '"{value}"' in form:
         value = str(value)
     return form.replace("{key}", key).replace("{value}", str(value)), json.dumps({key: value})
 
