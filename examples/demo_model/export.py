@@ -30,8 +30,8 @@ def tensors(parameters):
         value = numpy.asarray(value)
         if name == "embedding":
             yield "token_embd.weight", value
-        elif name == "output_norm":
-            yield "output_norm.weight", value
+        elif name in ("output", "output_norm"):
+            yield f"{name}.weight", value
         else:
             layer, part = name.split(".")
             yield f"blk.{layer}.{NAMES[part]}.weight", numpy.ascontiguousarray(value.T)
@@ -47,7 +47,7 @@ def parameters_of(path):
         if words[0] == "blk":
             parameters[f"{words[1]}.{parts[words[2]]}"] = value.T
         else:
-            parameters["embedding" if words[0] == "token_embd" else "output_norm"] = value
+            parameters["embedding" if words[0] == "token_embd" else words[0]] = value
     return jax.tree.map(numpy.ascontiguousarray, parameters)
 
 

@@ -1,5 +1,6 @@
 """Writes what tests compare puna with: results of the framework and of SentencePiece themselves."""
 
+import itertools
 import json
 import random
 
@@ -50,10 +51,9 @@ def greedy_cases(parameters, config, tokenizer):
         for prompt in prompts:
             tokens = prompt_tokens(tokenizer, prompt)
             told = reference.greedy(parameters, tokens, config, 64, CLEAR_GAP)
-            ended = told[-1:] == [data.EOS]
-            ids = told[:-1] if ended else told
-            found.append({"prompt": prompt, "prompt_ids": tokens, "greedy_ids": ids, "ended": ended,
-                          "text": continuation(tokenizer, tokens, ids)})
+            found.append({"prompt": prompt, "prompt_ids": tokens, "greedy_ids": told,
+                          "ended": told[-1:] == [data.EOS],
+                          "text": continuation(tokenizer, tokens, told)})
         found.sort(key=lambda case: (not case["ended"], -len(case["greedy_ids"])))
         cases += found[:N_CASES]
     return cases
@@ -81,8 +81,8 @@ def strange_text(generator):
 def tokenizer_cases(corpus, tokenizer, n=500):
     generator = random.Random("tokenizer")
     texts = ["", " ", "\n", "a", " a", "a ", "\u2581"]
-    texts += [text for texts_of in data.documents(corpus, "tokenizer texts", 120)
-              for text in texts_of][:150]
+    some = data.documents(corpus, "tokenizer texts")
+    texts += itertools.islice((text for texts_of in some for text in texts_of), 150)
     while len(texts) < n:
         texts.append(strange_text(generator))
     return [{"text": text, "ids": tokenizer.encode(text)} for text in texts]

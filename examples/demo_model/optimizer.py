@@ -1,26 +1,27 @@
-"""Muon for the matrices, Adam for the embedding and the norms.
+"""Muon for the matrices of the layers, Adam for the rest, slowly for what attention copies by.
 
 Muon: K. Jordan and others, "Muon: An optimizer for hidden layers in neural networks" (2024); the
 factor that makes its steps as large as Adam's is from "Muon is scalable for LLM training" (2025).
+Adam: D. P. Kingma and J. Ba, "Adam: A method for stochastic optimization" (2014).
 """
 
-import jax
 import jax.numpy as jnp
 
+import model
+
 MOMENTUM = 0.95
-BETAS = (0.9, 0.99)
 WEIGHT_DECAY = 0.05
-ADAM_RATE = 0.4  # of Muon's learning rate
-
-
-def is_hidden_matrix(name, value):
-    return value.ndim == 2 and name != "embedding"
+BETAS = (0.9, 0.999)
+# Of Muon's learning rate, Adam's for:
+NORM_RATE = 0.5
+EMBEDDING_RATE = 15.0  # whose values are of size 1, so that what is seen is not lost in a layer's sums
+COPYING_RATE = 0.025  # faster, the copying is lost before it is used
+LONGEST_GRADIENT = 1.0
 
 
 def initial_state(parameters):
-    """name -> (first moment, second moment), of which Muon needs the first only."""
-    return {name: (jnp.zeros_like(value),
-                   None if is_hidden_matrix(name, value) else jnp.zeros_like(value))
+    """name -> (first moment, second moment)"""
+    return {name: (jnp.zeros_like(value), jnp.zeros_like(value))
             for name, value in parameters.items()}
 
 
@@ -35,21 +36,42 @@ def orthogonal(matrix):
     return x.T if tall else x
 
 
-def step(parameters, state, gradients, rate, count):
+def muon(value, gradient, first, second, rate):
+    """(value, first moment, second moment), of which the last stays as it is"""
+    first = MOMENTUM * first + gradient
+    update = orthogonal(gradient + MOMENTUM * first) * 0.2 * max(value.shape) ** 0.5
+    return value - rate * (update + WEIGHT_DECAY * value), first, second
+
+
+def adam(value, gradient, first, second, rate, count):
+    """(value, first moment, second moment)"""
+    first = BETAS[0] * first + (1 - BETAS[0]) * gradient
+    second = BETAS[1] * second + (1 - BETAS[1]) * gradient ** 2
+    mean, square = first / (1 - BETAS[0] ** count), second / (1 - BETAS[1] ** count)
+    return value - rate * mean / (jnp.sqrt(square) + 1e-9), first, second
+
+
+def stepped(name, tensors, rate, count, config):
+    """(value, first moment, second moment) after a step; tensors: (value, gradient, moments)."""
+    if name == "embedding":
+        return adam(*tensors, EMBEDDING_RATE * rate, count)
+    if tensors[0].ndim == 1:
+        return adam(*tensors, NORM_RATE * rate, count)
+    axis, n = model.n_copying(name, config)
+    if n == 0:
+        return muon(*tensors, rate)
+    copying, free = zip(*(jnp.split(tensor, [n], axis) for tensor in tensors))
+    parts = adam(*copying, COPYING_RATE * rate, count), muon(*free, rate)
+    return tuple(jnp.concatenate(both, axis) for both in zip(*parts))
+
+
+def step(parameters, state, gradients, rate, count, config):
     """(parameters, state) after one step; count is 1 in the first."""
     norm = jnp.sqrt(sum(jnp.sum(value ** 2) for value in gradients.values()))
-    gradients = jax.tree.map(lambda value: value * jnp.minimum(1.0, 1.0 / norm), gradients)
+    scale = jnp.minimum(1.0, LONGEST_GRADIENT / norm)
     new_parameters, new_state = {}, {}
     for name, value in parameters.items():
-        gradient, (first, second) = gradients[name], state[name]
-        if is_hidden_matrix(name, value):
-            first = MOMENTUM * first + gradient
-            update = orthogonal(gradient + MOMENTUM * first) * 0.2 * max(value.shape) ** 0.5
-            new_parameters[name] = value - rate * (update + WEIGHT_DECAY * value)
-        else:
-            first = BETAS[0] * first + (1 - BETAS[0]) * gradient
-            second = BETAS[1] * second + (1 - BETAS[1]) * gradient ** 2
-            mean, square = first / (1 - BETAS[0] ** count), second / (1 - BETAS[1] ** count)
-            new_parameters[name] = value - ADAM_RATE * rate * mean / (jnp.sqrt(square) + 1e-8)
-        new_state[name] = (first, second)
+        tensors = (value, gradients[name] * scale, *state[name])
+        new_parameters[name], *moments = stepped(name, tensors, rate, count, config)
+        new_state[name] = tuple(moments)
     return new_parameters, new_state

@@ -1,7 +1,7 @@
 """Who and what a story is about: nouns, names and places, drawn once per story.
 
-No noun of the lists goes on with the tokens of another ("dragon", "dragonfly"): a prompt that ends
-with the shorter one would be continued to the longer.
+No noun goes on with the tokens of another ("dragon", "dragonfly"): a prompt that ends with the
+shorter one would be continued to the longer.
 """
 
 ANIMALS = """fox rabbit bear mouse cat dog puppy kitten owl duck hen pig goat sheep lamb horse
@@ -77,17 +77,23 @@ white goose;old postman"""
 ELDERS = [elder.strip() for elder in ELDERS.replace("\n", " ").split(";")]
 
 CREATURES = ANIMALS + PEOPLE_HE + PEOPLE_SHE + PEOPLE + MAGICAL
+ONE_WORD_NOUNS = tuple(noun for noun in CREATURES + OBJECTS + LANDMARKS if "-" not in noun)
 
 
 def invented_noun(random):
     """A word that no list has, so that the model learns to copy what the prompt says."""
-    begin, vowel, end, tail = (random.choice(part) for part in INVENTED_PARTS)
-    return begin + vowel + end + tail
+    while True:
+        begin, vowel, end, tail = (random.choice(part) for part in INVENTED_PARTS)
+        if not (begin + vowel + end + tail).startswith(ONE_WORD_NOUNS):
+            return begin + vowel + end + tail
 
 
 def invented_name(random):
-    begin, vowel, end, tail = (random.choice(part) for part in INVENTED_PARTS)
-    return (begin + vowel + end[0] + random.choice(["a", "o", "i", "us", "", tail])).capitalize()
+    while True:
+        begin, vowel, end, tail = (random.choice(part) for part in INVENTED_PARTS)
+        name = (begin + vowel + end[0] + random.choice(["a", "o", "i", "us", "", tail])).capitalize()
+        if not name.startswith(tuple(NAMES_HE + NAMES_SHE)):
+            return name
 
 
 def pronouns(prefix, gender):
