@@ -1,19 +1,17 @@
-# Tells a story on the terminal, with the trained model of the shared test material if it is there
-# and with a model of random weights, which babbles, if not.
+# Tells a story on the terminal with the model that ships with puna, measures it against the memory
+# of the machine, and says what to type next.
 
-if(DEFINED ENV{PUNA_SHARED_DIR})
-    set(shared "$ENV{PUNA_SHARED_DIR}")
-else()
-    set(shared "${SOURCE_DIR}/../shared")
-endif()
-cmake_path(ABSOLUTE_PATH shared NORMALIZE)
-set(model "${shared}/models/stories260K.gguf")
-
-if(NOT EXISTS "${model}")
-    message("No ${model}: using random weights, expect no sense.")
-    set(model "${BINARY_DIR}/demo-random.gguf")
-    execute_process(COMMAND "${RANDOM_MODEL}" "${model}" COMMAND_ERROR_IS_FATAL ANY)
-endif()
 execute_process(
-    COMMAND "${PUNA}" run "${model}" -p "Once upon a time" -n 200 --temperature 0.8 --seed 7
+    COMMAND "${PUNA}" run demo -p "Once upon a time there was a lighthouse" --temperature 0.8
+        --seed 1 --roofline
     COMMAND_ERROR_IS_FATAL ANY)
+
+cmake_path(RELATIVE_PATH PUNA BASE_DIRECTORY "${SOURCE_DIR}" OUTPUT_VARIABLE puna)
+message("
+Next, another story, by your own beginning:
+  ${puna} run demo -p \"Once upon a time there was a dragon\"
+or a question:
+  ${puna} run demo -p $'<|user|>\\nWho are you?</s>\\n<|assistant|>\\n'
+or a real model, 1.17 GB from Hugging Face:
+  ${puna} run hf:TheBloke/TinyLlama-1.1B-Chat-v1.0-GGUF/tinyllama-1.1b-chat-v1.0.Q8_0.gguf \\
+    -p $'<|user|>\\nWhy is the sky blue?</s>\\n<|assistant|>\\n'")

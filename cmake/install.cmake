@@ -34,4 +34,5 @@ install(FILES "${PROJECT_BINARY_DIR}/puna.pc" DESTINATION "${CMAKE_INSTALL_LIBDI
 install(FILES LICENSE DESTINATION "${CMAKE_INSTALL_DOCDIR}")
 if(TARGET puna_cli)
     install(TARGETS puna_cli)
+    install(FILES examples/demo_model/demo.gguf DESTINATION "${CMAKE_INSTALL_DATADIR}/puna")
 endif()

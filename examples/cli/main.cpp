@@ -38,8 +38,8 @@ std::string help() {
     }
     return text +
            "\n'puna COMMAND --help' explains a command; 'puna --version' shows the version.\n"
-           "MODEL is the path of a GGUF file or hf:OWNER/REPO/FILE of Hugging Face.\n"
-           "\nExample:\n  puna run tinyllama.gguf -p \"Once upon a time\" -n 100\n";
+           "MODEL is the path of a GGUF file, hf:OWNER/REPO/FILE of Hugging Face, or demo.\n"
+           "\nExample:\n  puna run demo -p \"Once upon a time there was a dragon\"\n";
 }
 
 int dispatch(Arguments arguments) {

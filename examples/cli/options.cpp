@@ -92,7 +92,7 @@ SamplingOptions::SamplingOptions() {
 void add_model(CommandLine& line, std::string& model) {
     line.text("MODEL", model, "",
               "The model: path of a GGUF file; hf:OWNER/REPO/FILE or\nhf:OWNER/REPO:Q4_K_M, taken "
-              "from Hugging Face")
+              "from Hugging Face; demo")
         ->required();
 }
 

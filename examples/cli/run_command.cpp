@@ -39,6 +39,7 @@ constexpr const char* kFooter =
     "for\n--no-special. Nothing else in it is interpreted, \"\\n\" is a backslash and an n. "
     "Ctrl-C ends the\ntext, a second one the program.\n"
     "\nExamples:\n"
+    "  puna run demo -p \"Once upon a time\"\n"
     "  puna run tinyllama.gguf -p \"Once upon a time\" -n 100\n"
     "  puna run tinyllama.gguf -f question.txt --temperature 0 --stop \"Question:\"\n"
     "  puna run tinyllama.gguf -p \"1, 2, 3,\" -n 8 --json --logprobs 3\n";

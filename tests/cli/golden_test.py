@@ -1,4 +1,5 @@
-"""A trained model, published vocabularies and reference logits, from the shared test material."""
+"""Trained models, published vocabularies and reference logits: what the demo model's training framework
+computed, and the shared test material."""
 
 import array
 import json
@@ -6,10 +7,12 @@ import math
 import sys
 import unittest
 
-from program import FOLDER, SHARED, document, output
+from program import DEMO, FOLDER, GOLDEN, ROOT, SHARED, document, output
 
 VOCABULARY = SHARED / "vocab/ggml-vocab-llama-spm.gguf"
 SEPARATOR = "\n__ggml_vocab_test__\n"
+F32 = ("--kv-type-k", "f32", "--kv-type-v", "f32")
+HAS_SHARED = (SHARED / "golden").is_dir()
 
 
 def kl_divergence(reference, row):
@@ -18,18 +21,66 @@ def kl_divergence(reference, row):
     return sum(math.exp(a - p) * ((a - p) - (b - q)) for a, b in zip(reference, row))
 
 
+def read_floats(path):
+    numbers = array.array("f", path.read_bytes())
+    if sys.byteorder == "big":
+        numbers.byteswap()
+    return numbers
+
+
 class Golden(unittest.TestCase):
-    def test_stories(self):
-        cases = json.loads((SHARED / "golden/stories260K.json").read_text("utf-8"))["cases"]
-        f32 = ("--kv-type-k", "f32", "--kv-type-v", "f32")
+    def check_stories(self, model, golden):
+        cases = json.loads(golden.read_text("utf-8"))["cases"]
+        self.assertGreaterEqual(len(cases), 4)
         for options in ((), ("--kernels", "scalar"), ("--threads", "1"), ("--threads", "2"),
-                        ("--batch", "1"), ("--batch", "3"), f32):
+                        ("--batch", "1"), ("--batch", "3"), F32):
             for case in cases:
                 with self.subTest(prompt=case["prompt"], options=options):
-                    text = output("run", SHARED / "models/stories260K.gguf", "-p", case["prompt"],
-                                  "-n", len(case["greedy_ids"]), "--temperature", "0", *options)
-                    self.assertEqual(text.decode(), case["text"])
+                    reply = document("run", model, "-p", case["prompt"], "-n",
+                                     len(case["greedy_ids"]), "--temperature", "0", "--json",
+                                     *options)
+                    choice = reply["choices"][0]
+                    self.assertEqual(choice["text"], case["text"])
+                    self.assertEqual(choice["finish_reason"],
+                                     "stop" if case.get("ended") else "length")
 
+    def check_logits(self, model, tokens, n_vocab, reference, bound):
+        out = FOLDER / "golden.f32"
+        output("logits", model, "--tokens", ",".join(map(str, tokens)), "--out", out, "--kernels",
+               "scalar", "--batch", "5", *F32)
+        expected, actual = read_floats(reference), read_floats(out)
+        self.assertEqual(len(actual), len(expected))
+        rows = range(0, len(actual), n_vocab)
+        mean = sum(kl_divergence(expected[i:i + n_vocab], actual[i:i + n_vocab])
+                   for i in rows) / len(rows)
+        self.assertLess(mean, bound, model)
+
+    def test_stories_of_the_demo_model(self):
+        self.check_stories(DEMO.with_name("demo-f16.gguf"), GOLDEN / "demo.json")
+
+    def test_logits_of_the_demo_model(self):
+        golden = json.loads((GOLDEN / "demo.json").read_text())
+        for name in ("demo-f16", "demo"):
+            self.check_logits(DEMO.with_name(f"{name}.gguf"), golden["tokens"], golden["vocab"],
+                              GOLDEN / f"{name}.logits.f32", 1e-9)
+
+    def test_held_out_perplexity_of_the_demo_model(self):
+        golden = json.loads((GOLDEN / "demo.json").read_text())["held_out"]
+        found = {}
+        for name, expected in golden.items():
+            reply = document("perplexity", DEMO.with_name(f"{name}.gguf"), "--json", *F32,
+                             "-f", ROOT / "examples/demo_model/held_out.txt")
+            self.assertEqual(reply["n_tokens"], expected["n_tokens"])
+            self.assertAlmostEqual(reply["perplexity"], expected["perplexity"],
+                                   delta=1e-4 * expected["perplexity"])
+            found[name] = reply["perplexity"]
+        self.assertLess(abs(found["demo"] / found["demo-f16"] - 1), 0.01)
+
+    @unittest.skipUnless(HAS_SHARED, "the shared test material is not there")
+    def test_stories(self):
+        self.check_stories(SHARED / "models/stories260K.gguf", SHARED / "golden/stories260K.json")
+
+    @unittest.skipUnless(HAS_SHARED, "the shared test material is not there")
     def test_token_ids_and_back(self):
         texts = VOCABULARY.with_suffix(".gguf.inp").read_bytes().decode().split(SEPARATOR)
         lines = VOCABULARY.with_suffix(".gguf.out").read_text().split("\n")
@@ -41,25 +92,13 @@ class Golden(unittest.TestCase):
                 self.assertEqual(json.loads(reply)["tokens"], list(map(int, line.split())))
                 self.assertEqual(document("detokenize", VOCABULARY, stdin=reply)["text"], text)
 
+    @unittest.skipUnless(HAS_SHARED, "the shared test material is not there")
     def test_logits(self):
         golden = json.loads((SHARED / "golden/tiny.json").read_text())
-        n_vocab = golden["vocab"]
-        out = FOLDER / "tiny.f32"
-        for name, bound in (("tiny-f16", 1e-6), ("tiny-q8_0", 1e-6)):
-            output("logits", SHARED / f"models/{name}.gguf", "--tokens",
-                   ",".join(map(str, golden["tokens"])), "--out", out, "--kernels", "scalar",
-                   "--batch", "5", "--kv-type-k", "f32", "--kv-type-v", "f32")
-            reference = (SHARED / f"golden/{name}.logits.f32").read_bytes()
-            expected, actual = array.array("f", reference), array.array("f", out.read_bytes())
-            self.assertEqual(len(actual), len(expected))
-            rows = range(0, len(actual), n_vocab)
-            mean = sum(kl_divergence(expected[i:i + n_vocab], actual[i:i + n_vocab])
-                       for i in rows) / len(rows)
-            self.assertLess(mean, bound, name)
+        for name in ("tiny-f16", "tiny-q8_0"):
+            self.check_logits(SHARED / f"models/{name}.gguf", golden["tokens"], golden["vocab"],
+                              SHARED / f"golden/{name}.logits.f32", 1e-6)
 
 
 if __name__ == "__main__":
-    if not (SHARED / "golden").is_dir():
-        print(f"left out: there is no test material in {SHARED}; see PUNA_SHARED_DIR")
-        sys.exit(77)
     unittest.main()

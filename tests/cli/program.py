@@ -17,6 +17,8 @@ import tempfile
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BIN = pathlib.Path(os.environ.get("PUNA_PROGRAM_DIR") or ROOT / "build/release/bin")
 SHARED = pathlib.Path(os.environ.get("PUNA_SHARED_DIR") or ROOT / "../shared").resolve()
+DEMO = ROOT / "examples/demo_model/demo.gguf"  # the model that `demo` names
+GOLDEN = ROOT / "tests/golden/data"
 EMULATOR = shlex.split(os.environ.get("PUNA_EMULATOR", ""))
 SUFFIX = os.environ.get("PUNA_PROGRAM_SUFFIX", "")
 WINDOWS = SUFFIX == ".exe"

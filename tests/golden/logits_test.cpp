@@ -1,4 +1,5 @@
-// Logits of the golden models against those of the double precision reference.
+// Logits of the golden models against those of the double precision reference, and of the demo
+// model against those of the framework that trained it.
 #include <gtest/gtest.h>
 
 #include <cstring>
@@ -16,6 +17,8 @@ constexpr double kScalarBound = 1e-6;
 // The noise of a mean over 32 rows; see "Accuracy" in docs/architecture.md.
 constexpr double kNoise = 1.3;
 constexpr double kBf16Noise = 3;
+// Of the demo model, whose framework computes in float32, for vector kernels.
+constexpr double kDemoBound = 1e-5;
 
 struct Golden {
     std::vector<Token> tokens;
@@ -23,21 +26,47 @@ struct Golden {
     double bound;                // of the mean KL divergence, for vector kernels
 };
 
-double kl_of(const nlohmann::json& models, const std::string& format) {
-    return models.at("tiny-" + format + ".gguf").at("llama_cpp").at("kld_mean");
+struct GoldenFiles {
+    std::string model;
+    std::string list;
+    std::string logits;
+};
+
+// All empty: not there. The formats "demo-f16" and "demo" are files of the demo model.
+GoldenFiles golden_files(const std::string& format) {
+    GoldenFiles files;
+    if (format.starts_with("demo")) {
+        files = {project_file("examples/demo_model/" + format + ".gguf"),
+                 project_file("tests/golden/data/demo.json"),
+                 project_file("tests/golden/data/" + format + ".logits.f32")};
+    } else {
+        files = {shared_file("models/tiny-" + format + ".gguf"), shared_file("golden/tiny.json"),
+                 shared_file("golden/tiny-" + format + ".logits.f32")};
+    }
+    const bool is_there = !files.model.empty() && !files.list.empty() && !files.logits.empty();
+    return is_there ? files : GoldenFiles();
+}
+
+// Of the mean KL divergence, for vector kernels.
+double bound_of(const nlohmann::json& list, const std::string& format, const std::string& kernels) {
+    if (format.starts_with("demo")) return kDemoBound;
+    const auto kl_of = [&list](const std::string& name) -> double {
+        return list.at("models").at("tiny-" + name + ".gguf").at("llama_cpp").at("kld_mean");
+    };
+    const bool as_bf16 = kernels == "amx" && (format == "f16" || format == "f32");
+    return as_bf16 ? kBf16Noise * kl_of("bf16") : kNoise * kl_of(format);
 }
 
 Golden load_golden(const std::string& format, const std::string& kernels) {
-    std::ifstream list(shared_file("golden/tiny.json"));
+    const GoldenFiles files = golden_files(format);
+    std::ifstream list(files.list);
     const auto json = nlohmann::json::parse(list);
     Golden golden;
     golden.tokens = json.at("tokens").get<std::vector<Token>>();
-    const nlohmann::json& models = json.at("models");
-    const bool as_bf16 = kernels == "amx" && (format == "f16" || format == "f32");
-    golden.bound = as_bf16 ? kBf16Noise * kl_of(models, "bf16") : kNoise * kl_of(models, format);
+    golden.bound = bound_of(json, format, kernels);
     const size_t n_logits = golden.tokens.size() * json.at("vocab").get<size_t>();
     std::vector<float> values(n_logits);
-    std::ifstream file(shared_file("golden/tiny-" + format + ".logits.f32"), std::ios::binary);
+    std::ifstream file(files.logits, std::ios::binary);
     file.read(reinterpret_cast<char*>(values.data()),
               static_cast<std::streamsize>(n_logits * sizeof(float)));
     if (!file) throw std::runtime_error("the golden logits are cut short");
@@ -49,9 +78,8 @@ class LogitsTest : public testing::TestWithParam<const char*> {
   protected:
     void SetUp() override {
         const std::string format = GetParam();
-        path_ = shared_file("models/tiny-" + format + ".gguf");
-        if (path_.empty() || shared_file("golden/tiny.json").empty() ||
-            shared_file("golden/tiny-" + format + ".logits.f32").empty()) {
+        path_ = golden_files(format).model;
+        if (path_.empty()) {
             GTEST_SKIP() << "tiny-" << format
                          << ".gguf and its golden logits are not there: set PUNA_SHARED_DIR";
         }
@@ -110,10 +138,14 @@ TEST_P(LogitsTest, AreTheSameRowByRowThroughAGeneration) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Formats, LogitsTest,
-                         testing::Values("f16", "bf16", "q4_0", "q4_1", "q5_0", "q5_1", "q8_0",
-                                         "q2_k", "q3_k", "q4_k", "q5_k", "q6_k", "iq3_s", "iq4_nl",
-                                         "iq4_xs", "mxfp4", "tq1_0", "tq2_0"),
-                         [](const auto& test) { return std::string(test.param); });
+                         testing::Values("demo-f16", "demo", "f16", "bf16", "q4_0", "q4_1", "q5_0",
+                                         "q5_1", "q8_0", "q2_k", "q3_k", "q4_k", "q5_k", "q6_k",
+                                         "iq3_s", "iq4_nl", "iq4_xs", "mxfp4", "tq1_0", "tq2_0"),
+                         [](const auto& test) {
+                             std::string name = test.param;
+                             std::replace(name.begin(), name.end(), '-', '_');
+                             return name;
+                         });
 
 }  // namespace
 }  // namespace puna::test

@@ -7,6 +7,9 @@ run("${CMAKE_COMMAND}" --install "${BUILD_DIR}" --prefix "${WORK_DIR}/first" --c
 file(RENAME "${WORK_DIR}/first" "${WORK_DIR}/prefix") # nothing may remember where it was put
 set(prefix "${WORK_DIR}/prefix")
 
+# The program finds the model that is installed with it.
+run("${prefix}/bin/puna" run demo -p "Once upon a time" -n 8)
+
 # find_package: C and C++, shared and static.
 run("${CMAKE_COMMAND}" -S "${CONSUMER}" -B "${WORK_DIR}/build" -G "${GENERATOR}"
     "-DCMAKE_PREFIX_PATH=${prefix}" "-DCMAKE_C_COMPILER=${CC}" "-DCMAKE_CXX_COMPILER=${CXX}"

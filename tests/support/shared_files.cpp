@@ -12,4 +12,8 @@ std::string shared_file(std::string_view name) {
     return std::ifstream(path).good() ? path : std::string();
 }
 
+std::string project_file(std::string_view name) {
+    return std::string(PUNA_SOURCE_DIR "/").append(name);
+}
+
 }  // namespace puna::test

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <iterator>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <sstream>
 #include <string>
 #include <string_view>
@@ -432,54 +433,58 @@ TEST(SpmTokenizer, ParsesThePromptFormatOfAModel) {
     }
 }
 
-// The strings and number lists under a key of a JSON file of the known form.
-std::vector<std::string> json_strings(const std::string& json, const std::string& key) {
-    std::vector<std::string> texts;
-    const std::vector<std::string> parts = split(json, "\"" + key + "\": \"");
-    for (size_t part = 1; part < parts.size(); ++part) {
-        std::string& text = texts.emplace_back();
-        for (size_t i = 0; parts[part][i] != '"'; ++i) {
-            char c = parts[part][i];
-            if (c == '\\') {
-                c = parts[part][++i];
-                if (c == 'n') c = '\n';
-            }
-            text += c;
-        }
-    }
-    return texts;
+nlohmann::json read_json(const std::string& path) {
+    return nlohmann::json::parse(test::read_file(path));
 }
 
-std::vector<Ids> json_ids(std::string json, const std::string& key) {
-    std::vector<Ids> lists;
-    for (char& c : json) c = c == ',' ? ' ' : c;
-    const std::vector<std::string> parts = split(json, "\"" + key + "\": [");
-    for (size_t part = 1; part < parts.size(); ++part) lists.push_back(parse_ids(parts[part]));
-    return lists;
-}
+struct GoldenPrompts {
+    std::string model;
+    std::string golden;
+};
 
-TEST(SpmTokenizer, TokenizesThePromptsOfTheGoldenFile) {
-    const std::string model = test::shared_file("models/stories260K.gguf");
-    const std::string golden = test::shared_file("golden/stories260K.json");
+class SpmTokenizerPrompts : public testing::TestWithParam<GoldenPrompts> {};
+
+TEST_P(SpmTokenizerPrompts, AreThoseOfTheGoldenFile) {
+    const auto& [model, golden] = GetParam();
     if (model.empty() || golden.empty()) {
         GTEST_SKIP() << "no shared test material (PUNA_SHARED_DIR)";
     }
     const Vocabulary vocabulary = load_vocabulary(model);
-    const std::string json = test::read_file(golden);
-    const auto prompts = json_strings(json, "prompt");
-    const auto prompt_ids = json_ids(json, "prompt_ids");
-    const auto greedy_ids = json_ids(json, "greedy_ids");
-    const auto texts = json_strings(json, "text");
-    ASSERT_GE(prompts.size(), 4u);
-    ASSERT_EQ(prompt_ids.size(), prompts.size());
-    ASSERT_EQ(greedy_ids.size(), prompts.size());
-    ASSERT_EQ(texts.size(), prompts.size());
-    for (size_t i = 0; i < prompts.size(); ++i) {
-        EXPECT_EQ(tokenize(vocabulary, prompts[i], kAdd), prompt_ids[i]) << prompts[i];
+    const auto cases = read_json(golden).at("cases");
+    ASSERT_GE(cases.size(), 4u);
+    for (const auto& item : cases) {
+        const std::string prompt = item.at("prompt");
+        Ids ids = tokenize(vocabulary, prompt, kAddParse);
+        EXPECT_EQ(ids, item.at("prompt_ids").get<Ids>()) << prompt;
         std::string text;
-        ASSERT_TRUE(
-            detokenize(vocabulary, greedy_ids[i], {.strip_space_prefix = false}, text).ok());
-        EXPECT_EQ(text, texts[i]);
+        const Ids greedy = item.at("greedy_ids");
+        ASSERT_TRUE(detokenize(vocabulary, greedy, {.strip_space_prefix = false}, text).ok());
+        EXPECT_EQ(text, item.at("text").get<std::string>());
+    }
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Models, SpmTokenizerPrompts,
+    testing::Values(GoldenPrompts{test::project_file("examples/demo_model/demo-f16.gguf"),
+                                  test::project_file("tests/golden/data/demo.json")},
+                    GoldenPrompts{test::shared_file("models/stories260K.gguf"),
+                                  test::shared_file("golden/stories260K.json")}),
+    [](const auto& test) { return std::string(test.index == 0 ? "demo" : "stories260K"); });
+
+// Prose, chats, and texts of strange spaces, scripts and markup, with the ids that SentencePiece
+// itself gives them.
+TEST(SpmTokenizer, GivesTheIdsOfSentencePiece) {
+    const Vocabulary vocabulary =
+        load_vocabulary(test::project_file("examples/demo_model/demo.gguf"));
+    const auto cases = read_json(test::project_file("tests/unit/data/sentencepiece_ids.json"));
+    ASSERT_GE(cases.size(), 500u);
+    for (const auto& item : cases) {
+        const std::string text = item.at("text");
+        const Ids ids = tokenize(vocabulary, text);
+        EXPECT_EQ(ids, item.at("ids").get<Ids>()) << text;
+        // A space mark in a text comes back as a space.
+        if (text.find("\u2581") != text.npos) continue;
+        EXPECT_EQ(detokenize_raw(vocabulary, ids), text);
     }
 }
 

@@ -597,6 +597,27 @@ std::vector<Tokens> integer_lists(const std::string& json, const std::string& ke
     return lists;
 }
 
+std::vector<float> read_floats(const std::string& path) {
+    const std::string data = read_text(path);
+    return decode(Encoding::kF32, {reinterpret_cast<const uint8_t*>(data.data()), data.size()});
+}
+
+TEST(ReferenceForward, AgreesWithTheFrameworkThatTrainedTheDemoModel) {
+    const std::string golden = project_file("tests/golden/data/");
+    const Tokens tokens = integer_lists(read_text(golden + "demo.json"), "tokens").at(0);
+    ASSERT_GE(tokens.size(), 16u);
+    for (const std::string name : {"demo-f16", "demo"}) {
+        const ReferenceModel model =
+            load_reference(project_file("examples/demo_model/" + name + ".gguf"));
+        const LogitDifference difference =
+            kl_divergence(reference_logits(model, tokens),
+                          read_floats(golden + name + ".logits.f32"), model.n_vocab());
+        // The framework computes in float32.
+        EXPECT_LT(difference.relative_error, 1e-5) << name;
+        EXPECT_LT(difference.kl_max, 1e-9) << name;
+    }
+}
+
 TEST(ReferenceForward, AgreesWithTheSharedLogits) {
     const std::string json = shared_file("golden/tiny.json");
     if (json.empty()) GTEST_SKIP() << "no shared test material: set PUNA_SHARED_DIR";
@@ -604,9 +625,7 @@ TEST(ReferenceForward, AgreesWithTheSharedLogits) {
     ASSERT_EQ(tokens.size(), 32u);
     for (const std::string name : {"tiny-f16", "tiny-bf16", "tiny-q8_0", "tiny-q4_0"}) {
         const ReferenceModel model = load_reference(shared_file("models/" + name + ".gguf"));
-        const std::string golden = read_text(shared_file("golden/" + name + ".logits.f32"));
-        const auto* bytes = reinterpret_cast<const uint8_t*>(golden.data());
-        const std::vector<float> logits = decode(Encoding::kF32, {bytes, golden.size()});
+        const auto logits = read_floats(shared_file("golden/" + name + ".logits.f32"));
         const LogitDifference difference =
             kl_divergence(reference_logits(model, tokens), logits, model.n_vocab());
         // What rounding the golden figures to floats costs.
