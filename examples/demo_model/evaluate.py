@@ -18,7 +18,7 @@ PROMPTS += [("Long ago there lived a", "baker"), ("There was once a", "kite"),
             ("This is the story of a", "clock"), ("In the forest there lived a", "bear"),
             ("The little", "tractor"), ("There once was a", "mermaid"),
             ("One day a", "squirrel"), ("My grandmother told me about a", "lantern"),
-            ("Everybody knew the", "windmill"), ("Once upon a time there was a", "zeppelin")]
+            ("Everybody knew the", "windmill"), ("A story about a", "penguin")]
 MAX_TOKENS = 400
 MAX_REPEATED = 0.05
 

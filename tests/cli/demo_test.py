@@ -25,8 +25,7 @@ class Demo(unittest.TestCase):
 
     def test_questions_are_answered(self):
         self.assertIn("Puna", answer("Who are you?"))
-        self.assertIn("7", answer("What is 3 plus 4?"))
-        self.assertIn("red", answer("Anna has a red hat. What color is the hat?"))
+        self.assertIn("Zorbo", answer("My name is Zorbo."))
 
     def test_twenty_stories(self):
         """Each ends by itself, names what its prompt names, and repeats neither itself nor others."""
