@@ -44,7 +44,8 @@ class Demo(unittest.TestCase):
         self.assertTrue(told, result.stderr)
         n_mb, rate, percent, machine = map(float, told.groups())
         file_mb = DEMO.stat().st_size / 1e6
-        self.assertTrue(0.9 * file_mb < n_mb < 1.2 * file_mb, told.group())
+        # All but the embedding, of which a token reads one row.
+        self.assertTrue(0.8 * file_mb < n_mb < 1.2 * file_mb, told.group())
         self.assertAlmostEqual(percent, 100 * rate / machine, delta=5 + 10 / machine)
 
     def test_roofline_and_json_exclude_each_other(self):

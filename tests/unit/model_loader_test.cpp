@@ -130,7 +130,7 @@ TEST_F(ModelLoaderTest, TiedOutputIsTheEmbedding) {
     const puna_tensor* output = find_tensor(**model, PUNA_TENSOR_OUTPUT);
     ASSERT_NE(output, nullptr);
     EXPECT_EQ(output->data, find_tensor(**model, PUNA_TENSOR_TOKEN_EMBD)->data);
-    EXPECT_FALSE((*model)->tied_output);
+    EXPECT_TRUE((*model)->tied_output);
 }
 
 TEST_F(ModelLoaderTest, EverySourceGivesTheSameWeights) {
