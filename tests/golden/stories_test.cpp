@@ -136,15 +136,9 @@ TEST_P(StoriesTest, AreTheSameWithAnyWorkersAndBatch) {
         for (const int32_t n_threads : {1, 2}) {
             const Engine engine(model_path(), kernels, n_threads);
             for (const int32_t n_batch : GetParam().batches) {
-                for (const int32_t kv_type : {PUNA_KV_F16, PUNA_KV_F32}) {
-                    SCOPED_TRACE(testing::Message()
-                                 << kernels << ", " << n_threads << " threads, batch " << n_batch
-                                 << ", kv " << kv_type);
-                    tell_together(
-                        engine,
-                        {.n_ctx = 256, .n_cells = 2048, .n_batch = n_batch, .kv_type = kv_type},
-                        {});
-                }
+                SCOPED_TRACE(testing::Message()
+                             << kernels << ", " << n_threads << " threads, batch " << n_batch);
+                tell_together(engine, {.n_ctx = 256, .n_cells = 2048, .n_batch = n_batch}, {});
             }
         }
     }

@@ -351,7 +351,7 @@ TEST(ThreadPool, WithoutThreadsItFailsAndLeavesNone) {
         if (setrlimit(RLIMIT_AS, &limit) != 0) return false;
         const Result<Pool> pool = ThreadPool::create(64);
         return !pool.ok() && pool.status().code() == PUNA_ERROR_THREAD &&
-               count_own_threads() == before;
+               settled_thread_count() == before;
     });
     EXPECT_EQ(status, 0);
 }
