@@ -26,6 +26,8 @@ struct KernelSet {
     const char* name;
     uint64_t features;
     std::span<const Row<LinearFn>> linear;               // by PUNA_FORMAT_*
+    std::span<const Row<PanelFn>> panel;                 // by PUNA_FORMAT_*
+    RowPacking packing;                                  // for all in `panel`
     std::span<const Row<AttentionFn>> attention_scores;  // by PUNA_KV_*
     std::span<const Row<AttentionFn>> attention_values;  // by PUNA_KV_*
     SoftmaxFn softmax;
@@ -102,6 +104,16 @@ constexpr Row<LinearFn> kLinearAvx512[] = {
     {PUNA_FORMAT_Q6_K, linear_q6_k_avx512},     {PUNA_FORMAT_IQ4_NL, linear_iq4_nl_avx512},
     {PUNA_FORMAT_IQ4_XS, linear_iq4_xs_avx512}, {PUNA_FORMAT_MXFP4, linear_mxfp4_avx512},
 };
+constexpr Row<PanelFn> kPanelAvx512[] = {
+    {PUNA_FORMAT_Q4_0, panel_q4_0_avx512},     {PUNA_FORMAT_Q4_1, panel_q4_1_avx512},
+    {PUNA_FORMAT_Q5_0, panel_q5_0_avx512},     {PUNA_FORMAT_Q5_1, panel_q5_1_avx512},
+    {PUNA_FORMAT_Q8_0, panel_q8_0_avx512},     {PUNA_FORMAT_Q2_K, panel_q2_k_avx512},
+    {PUNA_FORMAT_Q3_K, panel_q3_k_avx512},     {PUNA_FORMAT_Q4_K, panel_q4_k_avx512},
+    {PUNA_FORMAT_Q5_K, panel_q5_k_avx512},     {PUNA_FORMAT_Q6_K, panel_q6_k_avx512},
+    {PUNA_FORMAT_IQ4_NL, panel_iq4_nl_avx512}, {PUNA_FORMAT_IQ4_XS, panel_iq4_xs_avx512},
+    {PUNA_FORMAT_MXFP4, panel_mxfp4_avx512},
+};
+constexpr RowPacking kPackingAvx512 = {16, pack_rows_avx512, packed_bytes_avx512};
 constexpr Row<AttentionFn> kScoresAvx512[] = {
     {PUNA_KV_F16, attention_scores_f16_avx512},
     {PUNA_KV_F32, attention_scores_f32_avx512},
@@ -118,15 +130,31 @@ constexpr Row<ActivationFn> kActivationAvx512[] = {
 
 // The lowest first. A set inherits from those before it that its own features cover.
 constexpr KernelSet kSets[] = {
-    {"scalar", 0, kLinearScalar, kScoresScalar, kValuesScalar, softmax_scalar, kNormScalar,
+    {"scalar",
+     0,
+     kLinearScalar,
+     {},
+     {},
+     kScoresScalar,
+     kValuesScalar,
+     softmax_scalar,
+     kNormScalar,
      kActivationScalar},
 #if PUNA_HAVE_KERNELS_AVX2
-    {"avx2", PUNA_KERNEL_SET_AVX2_FEATURES, kLinearAvx2, kScoresAvx2, kValuesAvx2, softmax_avx2,
-     kNormAvx2, kActivationAvx2},
+    {"avx2",
+     PUNA_KERNEL_SET_AVX2_FEATURES,
+     kLinearAvx2,
+     {},
+     {},
+     kScoresAvx2,
+     kValuesAvx2,
+     softmax_avx2,
+     kNormAvx2,
+     kActivationAvx2},
 #endif
 #if PUNA_HAVE_KERNELS_AVX512
-    {"avx512", PUNA_KERNEL_SET_AVX512_FEATURES, kLinearAvx512, kScoresAvx512, kValuesAvx512,
-     softmax_avx512, kNormAvx512, kActivationAvx512},
+    {"avx512", PUNA_KERNEL_SET_AVX512_FEATURES, kLinearAvx512, kPanelAvx512, kPackingAvx512,
+     kScoresAvx512, kValuesAvx512, softmax_avx512, kNormAvx512, kActivationAvx512},
 #endif
 };
 
@@ -148,6 +176,11 @@ void overlay(KernelEntry<Fn>* entries, std::span<const Row<Fn>> rows, const char
 
 void overlay(KernelTable& table, const KernelSet& set) {
     overlay(table.linear, set.linear, set.name);
+    if (set.packing.group > 0) {
+        for (KernelEntry<PanelFn>& entry : table.panel) entry = {};
+        table.packing = set.packing;
+        overlay(table.panel, set.panel, set.name);
+    }
     overlay(table.attention_scores, set.attention_scores, set.name);
     overlay(table.attention_values, set.attention_values, set.name);
     overlay(table.norm, set.norm, set.name);

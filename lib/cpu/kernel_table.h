@@ -17,6 +17,13 @@ struct KernelEntry {
     const char* set = "";
 };
 
+// How a set packs activations for its panel kernels.
+struct RowPacking {
+    int32_t group = 0;  // rows; 0: the set has no panel kernels
+    PackRowsFn pack = nullptr;
+    PackedBytesFn bytes = nullptr;
+};
+
 struct KernelTable {
     static constexpr int32_t kFormats = 40;  // above every PUNA_FORMAT_*
     static constexpr int32_t kKvTypes = 5;   // above every PUNA_KV_*
@@ -26,6 +33,8 @@ struct KernelTable {
     const char* name = "";
     uint64_t features = 0;  // what the processor must have
     KernelEntry<LinearFn> linear[kFormats];
+    KernelEntry<PanelFn> panel[kFormats];  // all of the set that brings `packing`
+    RowPacking packing;
     KernelEntry<AttentionFn> attention_scores[kKvTypes];
     KernelEntry<AttentionFn> attention_values[kKvTypes];
     KernelEntry<SoftmaxFn> softmax;
@@ -36,6 +45,11 @@ struct KernelTable {
     const KernelEntry<LinearFn>* linear_of(int32_t format) const {
         if (format < 0 || format >= kFormats || !linear[format].run) return nullptr;
         return &linear[format];
+    }
+    // Null unless many rows have a kernel of their own for the format. Any number may be asked.
+    const KernelEntry<PanelFn>* panel_of(int32_t format) const {
+        if (format < 0 || format >= kFormats || !panel[format].run) return nullptr;
+        return &panel[format];
     }
     // True when the cache may hold elements of this type. Any number may be asked.
     bool has_kv_type(int32_t type) const {

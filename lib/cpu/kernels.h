@@ -90,6 +90,47 @@ void linear_iq4_nl_avx512(const LinearBlock& block);
 void linear_iq4_xs_avx512(const LinearBlock& block);
 void linear_mxfp4_avx512(const LinearBlock& block);
 
+// ---- Linear layers for many rows ----------------------------------------------------------------
+
+// The same product where weight rows are unpacked once for many activation rows. The activations are
+// packed first, into what the panel kernels of the set take: that may round them. What a row becomes,
+// and its results, do not depend on the rows beside it.
+struct PanelBlock {
+    const void* weights;  // [n_out] rows of row_bytes; not aligned
+    int64_t row_bytes;
+    int64_t n_in;
+    int64_t n_out;
+    int32_t n_rows;
+    const void* x;  // [n_rows][n_in], packed
+    float* y;       // [n_rows][n_out], rows y_stride floats apart
+    int64_t y_stride;
+};
+using PanelFn = void (*)(const PanelBlock& block);
+
+// Packs up to a group of rows of x, x_stride floats apart; n_in is a multiple of 32. The packed rows
+// of a batch are its groups one after the other, from an address that is a multiple of 64.
+using PackRowsFn = void (*)(const float* x, int64_t x_stride, int64_t n_in, int32_t n_rows,
+                            void* group);
+// The size of n_rows packed rows, all groups but the last being whole.
+using PackedBytesFn = int64_t (*)(int64_t n_in, int64_t n_rows);
+
+void pack_rows_avx512(const float* x, int64_t x_stride, int64_t n_in, int32_t n_rows, void* group);
+int64_t packed_bytes_avx512(int64_t n_in, int64_t n_rows);
+
+void panel_q4_0_avx512(const PanelBlock& block);
+void panel_q4_1_avx512(const PanelBlock& block);
+void panel_q5_0_avx512(const PanelBlock& block);
+void panel_q5_1_avx512(const PanelBlock& block);
+void panel_q8_0_avx512(const PanelBlock& block);
+void panel_q2_k_avx512(const PanelBlock& block);
+void panel_q3_k_avx512(const PanelBlock& block);
+void panel_q4_k_avx512(const PanelBlock& block);
+void panel_q5_k_avx512(const PanelBlock& block);
+void panel_q6_k_avx512(const PanelBlock& block);
+void panel_iq4_nl_avx512(const PanelBlock& block);
+void panel_iq4_xs_avx512(const PanelBlock& block);
+void panel_mxfp4_avx512(const PanelBlock& block);
+
 // ---- Attention ----------------------------------------------------------------------------------
 
 enum : int32_t {

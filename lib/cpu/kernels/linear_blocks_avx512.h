@@ -1,22 +1,19 @@
-// The AVX-512 linear kernel for quantised weights and float32 activations, written once for all
-// formats.
+// The AVX-512 linear kernel for quantised weights, written once for all formats.
 //
-// It goes through a row in chunks of 256 elements, in 16 groups of 16 that each have one scale. The
-// 16 bytes of a group lie in a quarter of a vector, so that four groups, a quad, are dequantised by
-// shifts alone: byte b of the lanes gives the elements b, b + 4, b + 8 and b + 12 of each group.
-// Quants are multiplied without their scales, which come in once per quad. Activations are brought
-// into the same order once per call.
+// It goes through a row in chunks of 256 elements, in 16 groups of 16 that each have one scale. Weights
+// stay bytes: an element is scale * (quant - kOffset) + minimum, with quants from 0 to 255, and VNNI adds
+// four products of such a byte with a signed one. Activations are rounded to 16 bits in groups of 16
+// with a scale of their own, 2^-16 of the largest of the group at most, and multiplied as two signed
+// bytes each, so that sums of products are exact until they meet their scales.
 //
 // A format is a struct with
 //   static constexpr int64_t kBlock, kBlockBytes;  // elements of a block, a divisor of kChunk
-//   static constexpr int group_of(int quad, int quarter);
-//   static constexpr int scale_of(int group);      // its lane in `scales`
-//   static constexpr bool kHasMinimums;
-//   static constexpr int minimum_of(int group);    // its lane in `minimums`, if there are any
-//   __m512 scales, minimums;                       // an element is scale * quant + minimum
+//   static constexpr int kOffset;
+//   static constexpr bool kHasMinimums;            // then kOffset is 0
+//   __m512 scales, minimums;                       // lane g: of group g
 //   void open(const uint8_t* at);
-//   template <int kQuad> void load(Step& q) const;
-// `open` prepares the chunk at `at`; `load` gives the quants of a quad, q[b] having those of byte b.
+//   template <int kQuad> __m512i quants() const;
+// `open` prepares the chunk at `at`; `quants` gives the elements 64 kQuad .. 64 kQuad + 63 in order.
 #pragma once
 
 #include <cstdint>
@@ -27,10 +24,11 @@
 namespace puna::core {
 namespace {
 
-// ---- The order of a chunk -----------------------------------------------------------------------
+// ---- Activations --------------------------------------------------------------------------------
 
 constexpr int64_t kChunk = 256;
-constexpr int kQuads = 4;
+constexpr int kGroups = 16;  // of 16 elements in a chunk
+constexpr int kQuads = 4;    // of 4 groups, a vector of bytes
 
 struct Lanes {
     alignas(64) int32_t values[kLanes];
@@ -44,89 +42,110 @@ constexpr Lanes make_lanes(ValueOf value_of) {
     return lanes;
 }
 
-// v[i] quarter L becomes v[L] quarter i.
-inline void transpose_quarters(__m512 (&v)[4]) {
-    const __m512 a = _mm512_shuffle_f32x4(v[0], v[1], 0x44);
-    const __m512 b = _mm512_shuffle_f32x4(v[2], v[3], 0x44);
-    const __m512 c = _mm512_shuffle_f32x4(v[0], v[1], 0xee);
-    const __m512 d = _mm512_shuffle_f32x4(v[2], v[3], 0xee);
-    v[0] = _mm512_shuffle_f32x4(a, b, 0x88);
-    v[1] = _mm512_shuffle_f32x4(a, b, 0xdd);
-    v[2] = _mm512_shuffle_f32x4(c, d, 0x88);
-    v[3] = _mm512_shuffle_f32x4(c, d, 0xdd);
+// Lane 4 j + i of the result: the largest of the lanes 4 j .. 4 j + 3 of v[i].
+inline __m512i largest_of_fours(const __m512i* v) {
+    const __m512i a =
+        _mm512_max_epu32(_mm512_unpacklo_epi32(v[0], v[1]), _mm512_unpackhi_epi32(v[0], v[1]));
+    const __m512i b =
+        _mm512_max_epu32(_mm512_unpacklo_epi32(v[2], v[3]), _mm512_unpackhi_epi32(v[2], v[3]));
+    return _mm512_max_epu32(_mm512_unpacklo_epi64(a, b), _mm512_unpackhi_epi64(a, b));
+}
+// Lane 4 j + i of the result: the sum of the lanes 4 j .. 4 j + 3 of v[i].
+inline __m512i sum_of_fours(const __m512i* v) {
+    const __m512i a =
+        _mm512_add_epi32(_mm512_unpacklo_epi32(v[0], v[1]), _mm512_unpackhi_epi32(v[0], v[1]));
+    const __m512i b =
+        _mm512_add_epi32(_mm512_unpacklo_epi32(v[2], v[3]), _mm512_unpackhi_epi32(v[2], v[3]));
+    return _mm512_add_epi32(_mm512_unpacklo_epi64(a, b), _mm512_unpackhi_epi64(a, b));
+}
+// Lane i of the result: the largest lane of v[i].
+inline __m512i largest_lanes(const __m512i (&v)[kGroups]) {
+    __m512i fours[4];  // lane 4 j + i of fours[k]: of v[4 k + i], in its quarter j
+    for (int k = 0; k < 4; ++k) fours[k] = largest_of_fours(v + 4 * k);
+    const __m512i a = _mm512_max_epu32(_mm512_shuffle_i32x4(fours[0], fours[1], 0x44),
+                                       _mm512_shuffle_i32x4(fours[0], fours[1], 0xee));
+    const __m512i b = _mm512_max_epu32(_mm512_shuffle_i32x4(fours[2], fours[3], 0x44),
+                                       _mm512_shuffle_i32x4(fours[2], fours[3], 0xee));
+    return _mm512_max_epu32(_mm512_shuffle_i32x4(a, b, 0x88), _mm512_shuffle_i32x4(a, b, 0xdd));
 }
 
-// The lanes 4 a + i of v[L] become the lanes 4 L + a of v[i].
-inline void transpose_quad(__m512 (&v)[4]) {
-    constexpr Lanes kTransposed = make_lanes([](int lane) { return lane % 4 * 4 + lane / 4; });
-    const __m512d a = _mm512_castps_pd(_mm512_unpacklo_ps(v[0], v[1]));
-    const __m512d b = _mm512_castps_pd(_mm512_unpacklo_ps(v[2], v[3]));
-    const __m512d c = _mm512_castps_pd(_mm512_unpackhi_ps(v[0], v[1]));
-    const __m512d d = _mm512_castps_pd(_mm512_unpackhi_ps(v[2], v[3]));
-    v[0] = _mm512_permutexvar_ps(kTransposed, _mm512_castpd_ps(_mm512_unpacklo_pd(a, b)));
-    v[1] = _mm512_permutexvar_ps(kTransposed, _mm512_castpd_ps(_mm512_unpackhi_pd(a, b)));
-    v[2] = _mm512_permutexvar_ps(kTransposed, _mm512_castpd_ps(_mm512_unpacklo_pd(c, d)));
-    v[3] = _mm512_permutexvar_ps(kTransposed, _mm512_castpd_ps(_mm512_unpackhi_pd(c, d)));
-}
+// A chunk of activations: x = scale * (256 * high + low).
+struct alignas(64) ChunkOfX {
+    // The largest magnitude whose high byte is still one after rounding.
+    static constexpr float kLargest = 127 * 256 + 127;
+    // Groups that hold nothing above it count as zeros: the inverse of their scale would overflow.
+    static constexpr float kLeast = 0x1p-100f;
 
-// A chunk of activations, in the order of a format's quants.
-struct ChunkOfX {
-    __m512 quads[kQuads][4];
-    __m512 sums;  // lane 4 i + L: of the group in quarter L of quad i
+    int8_t high[kChunk];
+    int8_t low[kChunk];
+    __m512 scales;  // lane g: of group g
+    __m512 sums;    // lane g: of the activations of group g, as rounded
 
-    // The first n elements, and zeros beyond.
-    template <class Format>
+    // The first n elements, a multiple of 16, and zeros beyond. Infinity and NaN become NaN.
     void load(const float* x, int64_t n) {
-        __m512 quad_sums[kQuads];
-        for (int i = 0; i < kQuads; ++i) {
-            for (int quarter = 0; quarter < 4; ++quarter) {
-                const int64_t at = kLanes * Format::group_of(i, quarter);
-                quads[i][quarter] = at < n ? _mm512_loadu_ps(x + at) : _mm512_setzero_ps();
-            }
-            transpose_quad(quads[i]);
-            quad_sums[i] = add_four(quads[i]);
+        __m512 values[kGroups];
+        __m512i magnitudes[kGroups];
+        for (int g = 0; g < kGroups; ++g) {
+            values[g] = g * kLanes < n ? _mm512_loadu_ps(x + g * kLanes) : _mm512_setzero_ps();
+            magnitudes[g] =
+                _mm512_and_si512(_mm512_castps_si512(values[g]), _mm512_set1_epi32(0x7fffffff));
         }
-        // Lane 4 L + a of a quad has a part of the sum of quarter L.
-        transpose_quad(quad_sums);
-        sums = add_four(quad_sums);
+        // As integers, magnitudes are ordered like floats, and NaN is the largest.
+        const __m512 largest = _mm512_castsi512_ps(largest_lanes(magnitudes));
+        const __mmask16 is_zero = _mm512_cmp_ps_mask(largest, _mm512_set1_ps(kLeast), _CMP_LT_OQ);
+        scales = _mm512_mul_ps(largest, _mm512_set1_ps(1.0f / kLargest));
+        const __m512 factors = _mm512_mask_mov_ps(_mm512_div_ps(_mm512_set1_ps(kLargest), largest),
+                                                  is_zero, _mm512_setzero_ps());
+        for (int g = 0; g < kGroups; ++g) {
+            const __m512 factor = _mm512_permutexvar_ps(_mm512_set1_epi32(g), factors);
+            const __m512i rounded = _mm512_cvtps_epi32(_mm512_mul_ps(values[g], factor));
+            const __m512i top =
+                _mm512_srai_epi32(_mm512_add_epi32(rounded, _mm512_set1_epi32(128)), 8);
+            store(high + g * kLanes, _mm512_cvtepi32_epi8(top));
+            store(low + g * kLanes, _mm512_cvtepi32_epi8(rounded));
+        }
+        __m512i fours[kQuads];
+        for (int i = 0; i < kQuads; ++i) fours[i] = multiply(_mm512_set1_epi8(1), i);
+        constexpr Lanes kInOrder = make_lanes([](int g) { return g % 4 * 4 + g / 4; });
+        const __m512i totals = _mm512_permutexvar_epi32(kInOrder, sum_of_fours(fours));
+        sums = _mm512_mul_ps(_mm512_cvtepi32_ps(totals), scales);
+    }
+
+    // Lane 4 i + j: the products of bytes 4 j .. 4 j + 3 of group i of a quad, exact. At most
+    // 4 * 255 * 2^15, so they fit.
+    __m512i multiply(__m512i quants, int quad) const {
+        const __m512i tops = _mm512_dpbusd_epi32(_mm512_setzero_si512(), quants,
+                                                 _mm512_load_si512(high + quad * 64));
+        return _mm512_dpbusd_epi32(_mm512_slli_epi32(tops, 8), quants,
+                                   _mm512_load_si512(low + quad * 64));
     }
 
   private:
-    static __m512 add_four(const __m512 (&v)[4]) {
-        return _mm512_add_ps(_mm512_add_ps(v[0], v[1]), _mm512_add_ps(v[2], v[3]));
+    static void store(int8_t* at, __m128i bytes) {
+        _mm_store_si128(reinterpret_cast<__m128i*>(at), bytes);
     }
 };
 
 // ---- Sums ---------------------------------------------------------------------------------------
 
-// Columns that pass together, in chunks: their activations are on the stack, 26 KB for each row. So
+// Columns that pass together, in chunks: their activations are on the stack, 15 KB for each row. So
 // the weights of most models stream row by row.
 constexpr int64_t kPanel = 24;
 
-// The sums of products of one quad of weights with each of kRows rows of activations.
+// Adds one quad of each of kOuts weight rows with each of kRows rows of activations; scales[o][r] are
+// those of the weights times those of the activations.
 template <int kQuad, class Format, int32_t kOuts, int32_t kRows>
 [[gnu::always_inline]] inline void add_quad(const Format (&w)[kOuts],
                                             const ChunkOfX* const (&x)[kRows],
+                                            const __m512 (&scales)[kOuts][kRows],
                                             __m512 (&sums)[kOuts][kRows]) {
-    constexpr Lanes kScales =
-        make_lanes([](int lane) { return Format::scale_of(Format::group_of(kQuad, lane / 4)); });
-    Step q[kOuts];
-    for (int32_t o = 0; o < kOuts; ++o) w[o].template load<kQuad>(q[o]);
-    __m512 parts[kOuts][kRows];
-    for (int b = 0; b < 4; ++b) {
-        for (int32_t r = 0; r < kRows; ++r) {
-            __m512 xv = x[r]->quads[kQuad][b];
-            if constexpr (kOuts > 1) stay_in_register(xv);
-            for (int32_t o = 0; o < kOuts; ++o) {
-                parts[o][r] =
-                    b == 0 ? _mm512_mul_ps(q[o][b], xv) : _mm512_fmadd_ps(q[o][b], xv, parts[o][r]);
-            }
-        }
-    }
+    constexpr Lanes kScales = make_lanes([](int lane) { return 4 * kQuad + lane / 4; });
     for (int32_t o = 0; o < kOuts; ++o) {
-        const __m512 scales = _mm512_permutexvar_ps(kScales, w[o].scales);
+        const __m512i quants = w[o].template quants<kQuad>();
         for (int32_t r = 0; r < kRows; ++r) {
-            sums[o][r] = _mm512_fmadd_ps(scales, parts[o][r], sums[o][r]);
+            const __m512 products = _mm512_cvtepi32_ps(x[r]->multiply(quants, kQuad));
+            sums[o][r] =
+                _mm512_fmadd_ps(_mm512_permutexvar_ps(kScales, scales[o][r]), products, sums[o][r]);
         }
     }
 }
@@ -136,21 +155,24 @@ template <class Format, int32_t kOuts, int32_t kRows>
                                                        const ChunkOfX* const (&x)[kRows],
                                                        __m512 (&sums)[kOuts][kRows]) {
     Format w[kOuts];
-    for (int32_t o = 0; o < kOuts; ++o) w[o].open(at + o * out_bytes);
-    add_quad<0>(w, x, sums);
-    add_quad<1>(w, x, sums);
-    add_quad<2>(w, x, sums);
-    add_quad<3>(w, x, sums);
-    if constexpr (Format::kHasMinimums) {
-        constexpr Lanes kMinimums = make_lanes(
-            [](int lane) { return Format::minimum_of(Format::group_of(lane / 4, lane % 4)); });
-        for (int32_t o = 0; o < kOuts; ++o) {
-            const __m512 minimums = _mm512_permutexvar_ps(kMinimums, w[o].minimums);
-            for (int32_t r = 0; r < kRows; ++r) {
-                sums[o][r] = _mm512_fmadd_ps(minimums, x[r]->sums, sums[o][r]);
-            }
+    __m512 scales[kOuts][kRows];
+    for (int32_t o = 0; o < kOuts; ++o) {
+        w[o].open(at + o * out_bytes);
+        __m512 minimums;
+        if constexpr (Format::kHasMinimums) {
+            minimums = w[o].minimums;
+        } else {
+            minimums = _mm512_mul_ps(w[o].scales, _mm512_set1_ps(-Format::kOffset));
+        }
+        for (int32_t r = 0; r < kRows; ++r) {
+            scales[o][r] = _mm512_mul_ps(w[o].scales, x[r]->scales);
+            sums[o][r] = _mm512_fmadd_ps(minimums, x[r]->sums, sums[o][r]);
         }
     }
+    add_quad<0>(w, x, scales, sums);
+    add_quad<1>(w, x, scales, sums);
+    add_quad<2>(w, x, scales, sums);
+    add_quad<3>(w, x, scales, sums);
 }
 
 // Some chunks of columns of a matrix.
@@ -235,8 +257,7 @@ void multiply_panels(const LinearBlock& block, const float* x, float* y) {
         const int64_t n = left < kPanel * kChunk ? left : kPanel * kChunk;
         for (int32_t r = 0; r < kRows; ++r) {
             for (int64_t j = 0; j < n; j += kChunk) {
-                chunks[r][j / kChunk].template load<Format>(x + r * block.x_stride + begin + j,
-                                                            n - j);
+                chunks[r][j / kChunk].load(x + r * block.x_stride + begin + j, n - j);
             }
         }
         const Panel<Format> panel(begin, n);
@@ -292,20 +313,14 @@ inline __m128i load_16(const uint8_t* at) {
 inline __m256i load_32(const uint8_t* at) {
     return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(at));
 }
+// Two pieces of 32 bytes.
+inline __m512i load_pair(const uint8_t* first, const uint8_t* second) {
+    return _mm512_inserti64x4(_mm512_castsi256_si512(load_32(first)), load_32(second), 1);
+}
 
 // The F16 at `at`, in all lanes.
 inline __m512 splat_half(const uint8_t* at) {
     return _mm512_cvtph_ps(_mm256_set1_epi16(static_cast<int16_t>(load_u16(at))));
-}
-
-// Four times 16 bytes, kStride apart.
-template <int64_t kStride>
-__m512i load_pieces(const uint8_t* at) {
-    const __m256i low =
-        _mm256_inserti128_si256(_mm256_castsi128_si256(load_16(at)), load_16(at + kStride), 1);
-    const __m256i high = _mm256_inserti128_si256(_mm256_castsi128_si256(load_16(at + 2 * kStride)),
-                                                 load_16(at + 3 * kStride), 1);
-    return _mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1);
 }
 
 // Each bit from `a` where the mask has it, else from `b`.
@@ -313,110 +328,79 @@ inline __m512i choose_bits(__m512i mask, __m512i a, __m512i b) {
     return _mm512_ternarylogic_epi32(mask, a, b, 0xca);
 }
 
-// Byte b of all lanes, shifted right by kShift, picks q[b] from a table. A permutation looks at the
-// low four bits of an index.
-template <int kShift>
-void look_up(__m512i bytes, __m512 table, Step& q) {
-    q[0] = _mm512_permutexvar_ps(_mm512_srli_epi32(bytes, kShift), table);
-    q[1] = _mm512_permutexvar_ps(_mm512_srli_epi32(bytes, kShift + 8), table);
-    q[2] = _mm512_permutexvar_ps(_mm512_srli_epi32(bytes, kShift + 16), table);
-    q[3] = _mm512_permutexvar_ps(_mm512_srli_epi32(bytes, kShift + 24), table);
-}
-// The same with a table of 32: the low five bits.
-inline void look_up(__m512i bytes, __m512 low, __m512 high, Step& q) {
-    q[0] = _mm512_permutex2var_ps(low, bytes, high);
-    q[1] = _mm512_permutex2var_ps(low, _mm512_srli_epi32(bytes, 8), high);
-    q[2] = _mm512_permutex2var_ps(low, _mm512_srli_epi32(bytes, 16), high);
-    q[3] = _mm512_permutex2var_ps(low, _mm512_srli_epi32(bytes, 24), high);
+// Lanes 2 i and 2 i + 1 become lane kFirst + i, for i from 0 to 7: a block of 32 is two groups.
+template <int kFirst>
+__m512 twice(__m512 v) {
+    constexpr Lanes kTwice = make_lanes([](int lane) { return kFirst + lane / 2; });
+    return _mm512_permutexvar_ps(kTwice, v);
 }
 
-inline __m512 count_from(float first) {
-    return _mm512_add_ps(_mm512_setr_ps(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15),
-                         _mm512_set1_ps(first));
+// The F16 numbers kAt bytes after the beginning of eight blocks, each in the lanes of the two groups of
+// its block. A vector is loaded for as many blocks as it reaches, without going beyond the last one.
+template <int64_t kBlockBytes, int64_t kAt, int64_t kBlock = 0>
+__m256i pick_halves(const uint8_t* blocks, __m256i before) {
+    constexpr int64_t kPerLoad = (64 - 2 - kAt) / kBlockBytes + 1;
+    constexpr int64_t kEnd = kBlock + kPerLoad < 8 ? kBlock + kPerLoad : 8;
+    constexpr int64_t kStart =
+        kBlock * kBlockBytes + 64 <= 8 * kBlockBytes ? kBlock * kBlockBytes : 8 * kBlockBytes - 64;
+    struct Words {
+        alignas(64) int16_t values[32] = {};
+    };
+    constexpr Words kWords = [] {
+        Words words;
+        for (int64_t g = 2 * kBlock; g < 2 * kEnd; ++g) {
+            words.values[g] = static_cast<int16_t>((g / 2 * kBlockBytes + kAt - kStart) / 2);
+        }
+        return words;
+    }();
+    constexpr auto kMask = static_cast<__mmask32>((1u << (2 * kEnd)) - (1u << (2 * kBlock)));
+    const __m512i picked = _mm512_mask_permutexvar_epi16(_mm512_castsi256_si512(before), kMask,
+                                                         _mm512_load_si512(kWords.values),
+                                                         _mm512_loadu_si512(blocks + kStart));
+    if constexpr (kEnd < 8) {
+        return pick_halves<kBlockBytes, kAt, kEnd>(blocks, _mm512_castsi512_si256(picked));
+    }
+    return _mm512_castsi512_si256(picked);
 }
-inline __m512 iq4_values() {
-    return _mm512_setr_ps(-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113);
+template <int64_t kBlockBytes, int64_t kAt>
+__m512 load_halves(const uint8_t* blocks) {
+    return _mm512_cvtph_ps(pick_halves<kBlockBytes, kAt>(blocks, _mm256_setzero_si256()));
 }
 
-// Signed bytes are converted to float at the top of a lane, where that takes no sign extension:
-// kByteScale undoes it.
-constexpr float kByteScale = 0x1p-24f;
-inline void load_signed_bytes(__m512i bytes, Step& q) {
-    const __m512i second = _mm512_set4_epi32(0x0dffffff, 0x09ffffff, 0x05ffffff, 0x01ffffff);
-    const __m512i third = _mm512_set4_epi32(0x0effffff, 0x0affffff, 0x06ffffff, 0x02ffffff);
-    const __m512i top = _mm512_set1_epi32(static_cast<int32_t>(0xff000000));
-    q[0] = _mm512_cvtepi32_ps(_mm512_slli_epi32(bytes, 24));
-    q[1] = _mm512_cvtepi32_ps(_mm512_shuffle_epi8(bytes, second));
-    q[2] = _mm512_cvtepi32_ps(_mm512_shuffle_epi8(bytes, third));
-    q[3] = _mm512_cvtepi32_ps(_mm512_and_si512(bytes, top));
+// Nibbles of blocks of 32 in 16 bytes: low ones are the elements 0 .. 15, high ones 16 .. 31. Those of
+// two blocks in order; bits 4 .. 7 of the bytes hold anything.
+inline __m512i spread_nibbles(const uint8_t* first, const uint8_t* second) {
+    constexpr Lanes kShifts = make_lanes([](int lane) { return lane / 4 % 2 * 4; });
+    const __m512i twice = _mm512_mask_broadcast_i32x4(_mm512_broadcast_i32x4(load_16(first)),
+                                                      0xff00, load_16(second));
+    return _mm512_srlv_epi32(twice, kShifts);
+}
+inline __m512i low_nibbles(__m512i bytes) {
+    return _mm512_and_si512(bytes, _mm512_set1_epi8(0x0f));
+}
+// Q5_0 and Q5_1 keep the fifth bit of element j in bit j of four bytes.
+inline __m512i join_fifth(__m512i nibbles, const uint8_t* first, const uint8_t* second) {
+    const __mmask64 bits = load_u32(first) | static_cast<uint64_t>(load_u32(second)) << 32;
+    return _mm512_mask_add_epi8(nibbles, bits, nibbles, _mm512_set1_epi8(0x10));
+}
+// 32 bytes, shifted right by kLow in the first and by kHigh in the second half.
+template <int kLow, int kHigh>
+__m512i spread_bits(const uint8_t* at) {
+    constexpr Lanes kShifts = make_lanes([](int lane) { return lane < 8 ? kLow : kHigh; });
+    return _mm512_srlv_epi32(_mm512_broadcast_i64x4(load_32(at)), kShifts);
+}
+// The same, but rotated, so that negative numbers shift left.
+template <int kLow, int kHigh>
+__m512i rotate_bits(const uint8_t* at) {
+    constexpr Lanes kShifts = make_lanes([](int lane) { return (lane < 8 ? kLow : kHigh) & 31; });
+    return _mm512_rorv_epi32(_mm512_broadcast_i64x4(load_32(at)), kShifts);
 }
 
-// The orders of groups. Blocks of 32 in 16 bytes: low nibbles are the elements 0 .. 15, high ones
-// 16 .. 31; two blocks of pieces make a quad of low and one of high nibbles.
-struct NibblesOf16 {
-    static constexpr int group_of(int quad, int quarter) {
-        return quad / 2 * 8 + quarter * 2 + quad % 2;
-    }
-};
-// Blocks of 64 in 32 bytes.
-struct NibblesOf32 {
-    static constexpr int group_of(int quad, int quarter) {
-        return quad / 2 * 8 + quarter / 2 * 4 + quad % 2 * 2 + quarter % 2;
-    }
-};
-// Two halves of 128 elements in 32 bytes each, two bits of an element.
-struct PairsOf32 {
-    static constexpr int group_of(int quad, int quarter) {
-        return quarter / 2 * 8 + quad * 2 + quarter % 2;
-    }
-};
-struct Bytes {
-    static constexpr int group_of(int quad, int quarter) { return quad * 4 + quarter; }
-};
-
-// Four bytes from the beginning of each of eight blocks.
-template <int64_t kBlockBytes>
-void gather(const uint8_t* blocks, __m128i (&first_bytes)[8]) {
-    for (int i = 0; i < 8; ++i) {
-        const uint32_t bytes = load_u32(blocks + i * kBlockBytes);
-        first_bytes[i] = _mm_cvtsi32_si128(static_cast<int32_t>(bytes));
-    }
-}
-template <int64_t kBlockBytes>
-__m256i gather_u32(const uint8_t* blocks) {
-    __m128i v[8];
-    gather<kBlockBytes>(blocks, v);
-    const __m128i a = _mm_unpacklo_epi32(v[0], v[1]);
-    const __m128i b = _mm_unpacklo_epi32(v[2], v[3]);
-    const __m128i c = _mm_unpacklo_epi32(v[4], v[5]);
-    const __m128i d = _mm_unpacklo_epi32(v[6], v[7]);
-    return _mm256_set_m128i(_mm_unpacklo_epi64(c, d), _mm_unpacklo_epi64(a, b));
-}
-// The F16 numbers at the beginning of eight blocks.
-template <int64_t kBlockBytes>
-__m512 gather_halves(const uint8_t* blocks) {
-    __m128i v[8];
-    gather<kBlockBytes>(blocks, v);
-    const __m128i a = _mm_unpacklo_epi16(v[0], v[1]);
-    const __m128i b = _mm_unpacklo_epi16(v[2], v[3]);
-    const __m128i c = _mm_unpacklo_epi16(v[4], v[5]);
-    const __m128i d = _mm_unpacklo_epi16(v[6], v[7]);
-    const __m128i halves = _mm_unpacklo_epi64(_mm_unpacklo_epi32(a, b), _mm_unpacklo_epi32(c, d));
-    return _mm512_castps256_ps512(_mm256_cvtph_ps(halves));
-}
-
-// Q5_0 and Q5_1: the nibbles of a quad and the fifth bits, of which a block keeps bit j for its
-// element j; those of the first block are at `fifth`.
-template <int kQuad, int64_t kBlockBytes>
-__m512i join_fifth(__m512i pieces, const uint8_t* fifth) {
-    uint64_t bits = 0;
-    for (int i = 0; i < 4; ++i) {
-        const uint8_t* at = fifth + (kQuad / 2 * 4 + i) * kBlockBytes + kQuad % 2 * 2;
-        bits |= static_cast<uint64_t>(load_u16(at)) << (16 * i);
-    }
-    const __m512i nibbles = kQuad % 2 == 0 ? pieces : _mm512_srli_epi32(pieces, 4);
-    const __m512i low = _mm512_and_si512(nibbles, _mm512_set1_epi8(0x0f));
-    return _mm512_mask_add_epi8(low, bits, low, _mm512_set1_epi8(0x10));
+// The values of IQ4_NL and IQ4_XS plus 128, by nibble; bit 7 of the bytes must be clear.
+inline __m512i look_up_iq4(__m512i nibbles) {
+    const __m128i values =
+        _mm_setr_epi8(1, 24, 45, 63, 79, 93, 106, 118, -127, -115, -103, -90, -75, -59, -39, -15);
+    return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(values), nibbles);
 }
 
 // Q4_K and Q5_K: an F16 scale and an F16 that is subtracted, and eight pairs of 6 bits that multiply

@@ -1,26 +1,28 @@
 #include "cpu/kernels/linear_blocks_avx512.h"
+#include "cpu/kernels/linear_panel_avx512.h"
 
 namespace puna::core {
 namespace {
 
 // An F16 scale, then 32 nibbles in 16 bytes, as indices of values.
-struct IQ4_NL : NibblesOf16 {
+struct IQ4_NL {
     static constexpr int64_t kBlock = 32;
     static constexpr int64_t kBlockBytes = 18;
+    static constexpr bool kWideScales = true;
+    static constexpr int kOffset = 128;
     static constexpr bool kHasMinimums = false;
-    static constexpr int scale_of(int group) { return group / 2; }
 
-    __m512i pieces[2];
+    const uint8_t* blocks;
     __m512 scales;
 
     void open(const uint8_t* at) {
-        pieces[0] = load_pieces<kBlockBytes>(at + 2);
-        pieces[1] = load_pieces<kBlockBytes>(at + 2 + 4 * kBlockBytes);
-        scales = gather_halves<kBlockBytes>(at);
+        blocks = at;
+        scales = load_halves<kBlockBytes, 0>(at);
     }
     template <int kQuad>
-    void load(Step& q) const {
-        look_up<kQuad % 2 * 4>(pieces[kQuad / 2], iq4_values(), q);
+    __m512i quants() const {
+        const uint8_t* two = blocks + 2 * kQuad * kBlockBytes;
+        return look_up_iq4(low_nibbles(spread_nibbles(two + 2, two + kBlockBytes + 2)));
     }
 };
 
@@ -28,6 +30,9 @@ struct IQ4_NL : NibblesOf16 {
 
 void linear_iq4_nl_avx512(const LinearBlock& block) {
     multiply_blocks<IQ4_NL>(block);
+}
+void panel_iq4_nl_avx512(const PanelBlock& block) {
+    multiply_panels_of_rows<IQ4_NL>(block);
 }
 
 }  // namespace puna::core

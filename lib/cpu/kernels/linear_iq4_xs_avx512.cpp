@@ -1,17 +1,19 @@
 #include "cpu/kernels/linear_blocks_avx512.h"
+#include "cpu/kernels/linear_panel_avx512.h"
 
 namespace puna::core {
 namespace {
 
 // An F16 scale, 8 scales of 6 bits, less 32, of which 16 bits hold the high pairs and 4 bytes the low
 // nibbles; then 256 nibbles in pieces of 16 bytes, as indices of values.
-struct IQ4_XS : NibblesOf16 {
+struct IQ4_XS {
     static constexpr int64_t kBlock = 256;
     static constexpr int64_t kBlockBytes = 136;
+    static constexpr bool kWideScales = true;
+    static constexpr int kOffset = 128;
     static constexpr bool kHasMinimums = false;
-    static constexpr int scale_of(int group) { return group / 2; }
 
-    __m512i pieces[2];
+    const uint8_t* block;
     __m512 scales;
 
     static __m512 load_scales(const uint8_t* at) {
@@ -27,13 +29,13 @@ struct IQ4_XS : NibblesOf16 {
             _mm256_cvtepi32_ps(_mm256_sub_epi32(six, _mm256_set1_epi32(32))));
     }
     void open(const uint8_t* at) {
-        pieces[0] = _mm512_loadu_si512(at + 8);
-        pieces[1] = _mm512_loadu_si512(at + 72);
-        scales = _mm512_mul_ps(splat_half(at), load_scales(at + 2));
+        block = at;
+        scales = _mm512_mul_ps(splat_half(at), twice<0>(load_scales(at + 2)));
     }
     template <int kQuad>
-    void load(Step& q) const {
-        look_up<kQuad % 2 * 4>(pieces[kQuad / 2], iq4_values(), q);
+    __m512i quants() const {
+        const uint8_t* two = block + 8 + 32 * kQuad;
+        return look_up_iq4(low_nibbles(spread_nibbles(two, two + 16)));
     }
 };
 
@@ -41,6 +43,9 @@ struct IQ4_XS : NibblesOf16 {
 
 void linear_iq4_xs_avx512(const LinearBlock& block) {
     multiply_blocks<IQ4_XS>(block);
+}
+void panel_iq4_xs_avx512(const PanelBlock& block) {
+    multiply_panels_of_rows<IQ4_XS>(block);
 }
 
 }  // namespace puna::core

@@ -1,26 +1,28 @@
 #include "cpu/kernels/linear_blocks_avx512.h"
+#include "cpu/kernels/linear_panel_avx512.h"
 
 namespace puna::core {
 namespace {
 
 // An F16 scale, then 32 nibbles in 16 bytes, less 8.
-struct Q4_0 : NibblesOf16 {
+struct Q4_0 {
     static constexpr int64_t kBlock = 32;
     static constexpr int64_t kBlockBytes = 18;
+    static constexpr bool kWideScales = true;
+    static constexpr int kOffset = 8;
     static constexpr bool kHasMinimums = false;
-    static constexpr int scale_of(int group) { return group / 2; }
 
-    __m512i pieces[2];
+    const uint8_t* blocks;
     __m512 scales;
 
     void open(const uint8_t* at) {
-        pieces[0] = load_pieces<kBlockBytes>(at + 2);
-        pieces[1] = load_pieces<kBlockBytes>(at + 2 + 4 * kBlockBytes);
-        scales = gather_halves<kBlockBytes>(at);
+        blocks = at;
+        scales = load_halves<kBlockBytes, 0>(at);
     }
     template <int kQuad>
-    void load(Step& q) const {
-        look_up<kQuad % 2 * 4>(pieces[kQuad / 2], count_from(-8), q);
+    __m512i quants() const {
+        const uint8_t* two = blocks + 2 * kQuad * kBlockBytes;
+        return low_nibbles(spread_nibbles(two + 2, two + kBlockBytes + 2));
     }
 };
 
@@ -28,6 +30,9 @@ struct Q4_0 : NibblesOf16 {
 
 void linear_q4_0_avx512(const LinearBlock& block) {
     multiply_blocks<Q4_0>(block);
+}
+void panel_q4_0_avx512(const PanelBlock& block) {
+    multiply_panels_of_rows<Q4_0>(block);
 }
 
 }  // namespace puna::core

@@ -1,29 +1,30 @@
 #include "cpu/kernels/linear_blocks_avx512.h"
+#include "cpu/kernels/linear_panel_avx512.h"
 
 namespace puna::core {
 namespace {
 
 // An F16 scale and minimum, then 32 nibbles in 16 bytes.
-struct Q4_1 : NibblesOf16 {
+struct Q4_1 {
     static constexpr int64_t kBlock = 32;
     static constexpr int64_t kBlockBytes = 20;
+    static constexpr bool kWideScales = true;
+    static constexpr int kOffset = 0;
     static constexpr bool kHasMinimums = true;
-    static constexpr int scale_of(int group) { return group / 2 * 2; }
-    static constexpr int minimum_of(int group) { return group / 2 * 2 + 1; }
 
-    __m512i pieces[2];
+    const uint8_t* blocks;
     __m512 scales;
     __m512 minimums;
 
     void open(const uint8_t* at) {
-        pieces[0] = load_pieces<kBlockBytes>(at + 4);
-        pieces[1] = load_pieces<kBlockBytes>(at + 4 + 4 * kBlockBytes);
-        scales = _mm512_cvtph_ps(gather_u32<kBlockBytes>(at));
-        minimums = scales;
+        blocks = at;
+        scales = load_halves<kBlockBytes, 0>(at);
+        minimums = load_halves<kBlockBytes, 2>(at);
     }
     template <int kQuad>
-    void load(Step& q) const {
-        look_up<kQuad % 2 * 4>(pieces[kQuad / 2], count_from(0), q);
+    __m512i quants() const {
+        const uint8_t* two = blocks + 2 * kQuad * kBlockBytes;
+        return low_nibbles(spread_nibbles(two + 4, two + kBlockBytes + 4));
     }
 };
 
@@ -31,6 +32,9 @@ struct Q4_1 : NibblesOf16 {
 
 void linear_q4_1_avx512(const LinearBlock& block) {
     multiply_blocks<Q4_1>(block);
+}
+void panel_q4_1_avx512(const PanelBlock& block) {
+    multiply_panels_of_rows<Q4_1>(block);
 }
 
 }  // namespace puna::core

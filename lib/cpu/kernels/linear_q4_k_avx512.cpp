@@ -1,29 +1,30 @@
 #include "cpu/kernels/linear_blocks_avx512.h"
+#include "cpu/kernels/linear_panel_avx512.h"
 
 namespace puna::core {
 namespace {
 
 // Scales and minimums, then 256 nibbles in pieces of 32 bytes.
-struct Q4_K : NibblesOf32 {
+struct Q4_K {
     static constexpr int64_t kBlock = 256;
     static constexpr int64_t kBlockBytes = 144;
+    static constexpr bool kWideScales = true;
+    static constexpr int kOffset = 0;
     static constexpr bool kHasMinimums = true;
-    static constexpr int scale_of(int group) { return group / 2; }
-    static constexpr int minimum_of(int group) { return 8 + group / 2; }
 
-    __m512i pieces[2];
+    const uint8_t* block;
     __m512 scales;
     __m512 minimums;
 
     void open(const uint8_t* at) {
-        pieces[0] = _mm512_loadu_si512(at + 16);
-        pieces[1] = _mm512_loadu_si512(at + 80);
-        scales = load_k_factors(at);
-        minimums = scales;
+        block = at;
+        const __m512 factors = load_k_factors(at);
+        scales = twice<0>(factors);
+        minimums = twice<8>(factors);
     }
     template <int kQuad>
-    void load(Step& q) const {
-        look_up<kQuad % 2 * 4>(pieces[kQuad / 2], count_from(0), q);
+    __m512i quants() const {
+        return low_nibbles(spread_bits<0, 4>(block + 16 + 32 * kQuad));
     }
 };
 
@@ -31,6 +32,9 @@ struct Q4_K : NibblesOf32 {
 
 void linear_q4_k_avx512(const LinearBlock& block) {
     multiply_blocks<Q4_K>(block);
+}
+void panel_q4_k_avx512(const PanelBlock& block) {
+    multiply_panels_of_rows<Q4_K>(block);
 }
 
 }  // namespace puna::core

@@ -1,29 +1,30 @@
 #include "cpu/kernels/linear_blocks_avx512.h"
+#include "cpu/kernels/linear_panel_avx512.h"
 
 namespace puna::core {
 namespace {
 
 // An F16 scale, 32 fifth bits, then 32 nibbles in 16 bytes; less 16.
-struct Q5_0 : NibblesOf16 {
+struct Q5_0 {
     static constexpr int64_t kBlock = 32;
     static constexpr int64_t kBlockBytes = 22;
+    static constexpr bool kWideScales = true;
+    static constexpr int kOffset = 16;
     static constexpr bool kHasMinimums = false;
-    static constexpr int scale_of(int group) { return group / 2; }
 
-    __m512i pieces[2];
-    const uint8_t* fifth;
+    const uint8_t* blocks;
     __m512 scales;
 
     void open(const uint8_t* at) {
-        pieces[0] = load_pieces<kBlockBytes>(at + 6);
-        pieces[1] = load_pieces<kBlockBytes>(at + 6 + 4 * kBlockBytes);
-        fifth = at + 2;
-        scales = gather_halves<kBlockBytes>(at);
+        blocks = at;
+        scales = load_halves<kBlockBytes, 0>(at);
     }
     template <int kQuad>
-    void load(Step& q) const {
-        look_up(join_fifth<kQuad, kBlockBytes>(pieces[kQuad / 2], fifth), count_from(-16),
-                count_from(0), q);
+    __m512i quants() const {
+        const uint8_t* first = blocks + 2 * kQuad * kBlockBytes;
+        const uint8_t* second = first + kBlockBytes;
+        return join_fifth(low_nibbles(spread_nibbles(first + 6, second + 6)), first + 2,
+                          second + 2);
     }
 };
 
@@ -31,6 +32,9 @@ struct Q5_0 : NibblesOf16 {
 
 void linear_q5_0_avx512(const LinearBlock& block) {
     multiply_blocks<Q5_0>(block);
+}
+void panel_q5_0_avx512(const PanelBlock& block) {
+    multiply_panels_of_rows<Q5_0>(block);
 }
 
 }  // namespace puna::core

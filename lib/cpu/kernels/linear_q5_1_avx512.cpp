@@ -1,32 +1,32 @@
 #include "cpu/kernels/linear_blocks_avx512.h"
+#include "cpu/kernels/linear_panel_avx512.h"
 
 namespace puna::core {
 namespace {
 
 // An F16 scale and minimum, 32 fifth bits, then 32 nibbles in 16 bytes.
-struct Q5_1 : NibblesOf16 {
+struct Q5_1 {
     static constexpr int64_t kBlock = 32;
     static constexpr int64_t kBlockBytes = 24;
+    static constexpr bool kWideScales = true;
+    static constexpr int kOffset = 0;
     static constexpr bool kHasMinimums = true;
-    static constexpr int scale_of(int group) { return group / 2 * 2; }
-    static constexpr int minimum_of(int group) { return group / 2 * 2 + 1; }
 
-    __m512i pieces[2];
-    const uint8_t* fifth;
+    const uint8_t* blocks;
     __m512 scales;
     __m512 minimums;
 
     void open(const uint8_t* at) {
-        pieces[0] = load_pieces<kBlockBytes>(at + 8);
-        pieces[1] = load_pieces<kBlockBytes>(at + 8 + 4 * kBlockBytes);
-        fifth = at + 4;
-        scales = _mm512_cvtph_ps(gather_u32<kBlockBytes>(at));
-        minimums = scales;
+        blocks = at;
+        scales = load_halves<kBlockBytes, 0>(at);
+        minimums = load_halves<kBlockBytes, 2>(at);
     }
     template <int kQuad>
-    void load(Step& q) const {
-        look_up(join_fifth<kQuad, kBlockBytes>(pieces[kQuad / 2], fifth), count_from(0),
-                count_from(16), q);
+    __m512i quants() const {
+        const uint8_t* first = blocks + 2 * kQuad * kBlockBytes;
+        const uint8_t* second = first + kBlockBytes;
+        return join_fifth(low_nibbles(spread_nibbles(first + 8, second + 8)), first + 4,
+                          second + 4);
     }
 };
 
@@ -34,6 +34,9 @@ struct Q5_1 : NibblesOf16 {
 
 void linear_q5_1_avx512(const LinearBlock& block) {
     multiply_blocks<Q5_1>(block);
+}
+void panel_q5_1_avx512(const PanelBlock& block) {
+    multiply_panels_of_rows<Q5_1>(block);
 }
 
 }  // namespace puna::core

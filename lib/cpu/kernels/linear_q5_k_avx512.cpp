@@ -1,39 +1,35 @@
 #include "cpu/kernels/linear_blocks_avx512.h"
+#include "cpu/kernels/linear_panel_avx512.h"
 
 namespace puna::core {
 namespace {
 
 // Scales and minimums, 32 bytes with the fifth bits of 8 elements each, then 256 nibbles in pieces of
 // 32 bytes.
-struct Q5_K : NibblesOf32 {
+struct Q5_K {
     static constexpr int64_t kBlock = 256;
     static constexpr int64_t kBlockBytes = 176;
+    static constexpr bool kWideScales = true;
+    static constexpr int kOffset = 0;
     static constexpr bool kHasMinimums = true;
-    static constexpr int scale_of(int group) { return group / 2; }
-    static constexpr int minimum_of(int group) { return 8 + group / 2; }
 
-    __m512i pieces[2];
-    __m512i fifth;
+    const uint8_t* block;
     __m512 scales;
     __m512 minimums;
 
     void open(const uint8_t* at) {
-        fifth = _mm512_broadcast_i64x4(load_32(at + 16));
-        pieces[0] = _mm512_loadu_si512(at + 48);
-        pieces[1] = _mm512_loadu_si512(at + 112);
-        scales = load_k_factors(at);
-        minimums = scales;
+        block = at;
+        const __m512 factors = load_k_factors(at);
+        scales = twice<0>(factors);
+        minimums = twice<8>(factors);
     }
     template <int kQuad>
-    void load(Step& q) const {
-        // Bit g / 2 of a byte belongs to group g: it goes to bit 4.
-        constexpr Lanes kRotation =
-            make_lanes([](int lane) { return (group_of(kQuad, lane / 4) / 2 - 4) & 31; });
-        const __m512i nibbles =
-            kQuad % 2 == 0 ? pieces[kQuad / 2] : _mm512_srli_epi32(pieces[kQuad / 2], 4);
-        const __m512i high = _mm512_rorv_epi32(fifth, kRotation);
-        look_up(choose_bits(_mm512_set1_epi8(0x0f), nibbles, high), count_from(0), count_from(16),
-                q);
+    __m512i quants() const {
+        const __m512i nibbles = spread_bits<0, 4>(block + 48 + 32 * kQuad);
+        // Bit i of a byte belongs to the elements 32 i .. 32 i + 31: it goes to bit 4.
+        const __m512i fifth = rotate_bits<2 * kQuad - 4, 2 * kQuad - 3>(block + 16);
+        return _mm512_and_si512(choose_bits(_mm512_set1_epi8(0x0f), nibbles, fifth),
+                                _mm512_set1_epi8(0x1f));
     }
 };
 
@@ -41,6 +37,9 @@ struct Q5_K : NibblesOf32 {
 
 void linear_q5_k_avx512(const LinearBlock& block) {
     multiply_blocks<Q5_K>(block);
+}
+void panel_q5_k_avx512(const PanelBlock& block) {
+    multiply_panels_of_rows<Q5_K>(block);
 }
 
 }  // namespace puna::core

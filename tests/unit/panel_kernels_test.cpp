@@ -1,0 +1,334 @@
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <memory>
+#include <new>
+#include <ostream>
+#include <vector>
+
+#include "cpu/kernels.h"
+#include "format/block_format.h"
+#include "format/random_blocks.h"
+#include "support/guarded_memory.h"
+#include "support/kernel_tables.h"
+#include "support/random_numbers.h"
+
+namespace puna::core {
+namespace {
+
+struct Kernel {
+    PanelFn run;
+    RowPacking packing;
+    const char* set;
+    const BlockFormatInfo* info;
+};
+
+std::ostream& operator<<(std::ostream& out, const Kernel& kernel) {
+    return out << kernel.info->name << " by " << kernel.set;
+}
+
+// What a set inherits is tested with the set that brings it.
+std::vector<Kernel> all_kernels() {
+    std::vector<Kernel> kernels;
+    for (const KernelTable& table : test::runnable_kernel_tables()) {
+        for (const BlockFormatInfo& info : block_formats()) {
+            const auto* entry = table.panel_of(static_cast<int32_t>(info.format));
+            if (entry && std::strcmp(entry->set, table.name) == 0) {
+                kernels.push_back({entry->run, table.packing, entry->set, &info});
+            }
+        }
+    }
+    return kernels;
+}
+
+std::vector<float> random_floats(int64_t n, uint64_t seed) {
+    test::RandomNumbers random(seed);
+    std::vector<float> values(static_cast<size_t>(n));
+    for (float& value : values) value = static_cast<float>(random.normal());
+    return values;
+}
+
+// Activations that 8 bits hold: integers up to 127, which is there in each group of 32, times a power
+// of two per group.
+std::vector<float> exact_floats(int64_t n, uint64_t seed) {
+    RandomBits bits(seed);
+    std::vector<uint8_t> bytes(static_cast<size_t>(n));
+    bits.fill(bytes.data(), bytes.size());
+    std::vector<float> values(static_cast<size_t>(n));
+    for (size_t i = 0; i < values.size(); ++i) {
+        const int32_t integer = i % 32 == i / 32 % 32 ? 127 : bytes[i] % 255 - 127;
+        values[i] = std::ldexp(static_cast<float>(integer), bytes[i / 32 * 32] % 9 - 10);
+    }
+    return values;
+}
+
+struct FreeAligned {
+    void operator()(uint8_t* memory) const { ::operator delete(memory, std::align_val_t(64)); }
+};
+
+// Rows as one kernel takes them, in memory of exactly their size.
+struct PackedRows {
+    PackedRows(const Kernel& kernel, const float* x, int64_t x_stride, int64_t n_in, int32_t n_rows)
+        : n_bytes(static_cast<size_t>(kernel.packing.bytes(n_in, n_rows))),
+          memory(static_cast<uint8_t*>(::operator new(n_bytes, std::align_val_t(64)))) {
+        const RowPacking& packing = kernel.packing;
+        for (int32_t r = 0; r < n_rows; r += packing.group) {
+            packing.pack(x + r * x_stride, x_stride, n_in, std::min(packing.group, n_rows - r),
+                         memory.get() + packing.bytes(n_in, r));
+        }
+    }
+
+    size_t n_bytes;
+    std::unique_ptr<uint8_t, FreeAligned> memory;
+};
+
+struct Weights {
+    Weights(const BlockFormatInfo& format, int64_t outs, int64_t columns, uint64_t seed = 7)
+        : info(&format),
+          n_out(outs),
+          n_in(columns),
+          row_bytes(static_cast<int64_t>(
+              *block_format_bytes(format.format, static_cast<uint64_t>(columns)))),
+          packed(static_cast<size_t>(n_out * row_bytes)),
+          stored(static_cast<size_t>(n_out * n_in)) {
+        RandomBits bits(seed);
+        random_blocks(format.format, bits, 1.0f, packed.data(), n_out * n_in);
+        format.dequantize(packed.data(), stored.data(), n_out * n_in);
+    }
+
+    const BlockFormatInfo* info;
+    int64_t n_out;
+    int64_t n_in;
+    int64_t row_bytes;
+    std::vector<uint8_t> packed;
+    std::vector<float> stored;
+};
+
+// Results [n_rows][n_out] for rows of n_in activations.
+std::vector<float> multiply(const Kernel& kernel, const Weights& weights,
+                            const std::vector<float>& x) {
+    const auto n_rows = static_cast<int32_t>(static_cast<int64_t>(x.size()) / weights.n_in);
+    const PackedRows packed(kernel, x.data(), weights.n_in, weights.n_in, n_rows);
+    std::vector<float> y(static_cast<size_t>(n_rows * weights.n_out), NAN);
+    PanelBlock block;
+    block.weights = weights.packed.data();
+    block.row_bytes = weights.row_bytes;
+    block.n_in = weights.n_in;
+    block.n_out = weights.n_out;
+    block.n_rows = n_rows;
+    block.x = packed.memory.get();
+    block.y = y.data();
+    block.y_stride = weights.n_out;
+    kernel.run(block);
+    return y;
+}
+
+// Against double, where packing changes nothing. A kernel may take a weight apart, into
+// scale * quant and min.
+void expect_close(const Kernel& kernel, const Weights& weights, const std::vector<float>& x) {
+    const auto y = multiply(kernel, weights, x);
+    const int64_t n_in = weights.n_in;
+    const int64_t length = kernel.info->block_length;
+    const double bound =
+        4 * (static_cast<double>(n_in) / 16 + 6) * std::numeric_limits<float>::epsilon();
+    for (size_t r = 0; r < x.size() / static_cast<size_t>(n_in); ++r) {
+        const float* row = x.data() + r * static_cast<size_t>(n_in);
+        for (int64_t i = 0; i < weights.n_out; ++i) {
+            const float* w = weights.stored.data() + i * n_in;
+            double expected = 0.0;
+            double magnitude = 0.0;
+            for (int64_t j = 0; j < n_in; j += length) {
+                double largest = 0.0;
+                for (int64_t l = j; l < j + length; ++l) {
+                    largest = std::max(largest, std::fabs(static_cast<double>(w[l])));
+                }
+                for (int64_t l = j; l < j + length; ++l) {
+                    expected += static_cast<double>(w[l]) * row[l];
+                    magnitude += largest * std::fabs(row[l]);
+                }
+            }
+            ASSERT_NEAR(y[r * static_cast<size_t>(weights.n_out) + static_cast<size_t>(i)],
+                        expected, bound * magnitude)
+                << kernel << " n_in " << n_in << " n_out " << weights.n_out << " row " << r
+                << " output " << i;
+        }
+    }
+}
+
+TEST(PanelKernels, AgreeWithDoubleAtEveryWidth) {
+    for (const Kernel& kernel : all_kernels()) {
+        const int64_t length = kernel.info->block_length;
+        for (const int64_t n_blocks : {1, 2, 3, 5, 7, 8, 9, 17}) {
+            const Weights weights(*kernel.info, 3, n_blocks * length);
+            expect_close(kernel, weights, exact_floats(10 * weights.n_in, 11));
+        }
+        for (const int64_t n_in : {2048 + length, 2 * 2048 + 256 - length % 256}) {
+            const Weights weights(*kernel.info, 3, n_in / length * length);
+            expect_close(kernel, weights, exact_floats(10 * weights.n_in, 12));
+        }
+    }
+}
+
+TEST(PanelKernels, AgreeWithDoubleForAnyNumberOfOutputsAndRows) {
+    for (const Kernel& kernel : all_kernels()) {
+        const int64_t n_in = 2 * kernel.info->block_length;
+        for (const int64_t n_out : {1, 5, 6, 7, 12, 13, 24, 25, 50}) {
+            const Weights weights(*kernel.info, n_out, n_in);
+            for (const int64_t n_rows : {1, 2, 7, 8, 9, 15, 16, 17, 24, 25, 32, 33, 40, 56, 65}) {
+                expect_close(kernel, weights, exact_floats(n_rows * n_in, 13));
+            }
+        }
+    }
+}
+
+// 8 bits for each activation change the result by less than a hundredth of its size.
+TEST(PanelKernels, RoundLittle) {
+    for (const Kernel& kernel : all_kernels()) {
+        const Weights weights(*kernel.info, 32, 2048);
+        const auto x = random_floats(16 * weights.n_in, 15);
+        const auto y = multiply(kernel, weights, x);
+        double error = 0.0;
+        double size = 0.0;
+        for (size_t r = 0; r < 16; ++r) {
+            for (size_t i = 0; i < 32; ++i) {
+                double expected = 0.0;
+                for (size_t j = 0; j < 2048; ++j) {
+                    expected += static_cast<double>(weights.stored[i * 2048 + j]) * x[r * 2048 + j];
+                }
+                error += std::pow(y[r * 32 + i] - expected, 2);
+                size += expected * expected;
+            }
+        }
+        EXPECT_LT(std::sqrt(error / size), 0.01) << kernel;
+    }
+}
+
+TEST(PanelKernels, NeighboursDoNotChangeBits) {
+    constexpr int64_t kOut = 29;
+    constexpr int32_t kRows = 45;
+    for (const Kernel& kernel : all_kernels()) {
+        const int64_t n_in = 2048 + kernel.info->block_length;
+        const Weights weights(*kernel.info, kOut, n_in);
+        const auto x = random_floats(kRows * n_in, 17);
+        const auto whole = multiply(kernel, weights, x);
+        for (const int32_t n_rows : {1, 8, 16, 20, 32}) {
+            for (int32_t r = 0; r < kRows; r += n_rows) {
+                const int32_t end = std::min(r + n_rows, kRows);
+                const auto part =
+                    multiply(kernel, weights, {x.data() + r * n_in, x.data() + end * n_in});
+                ASSERT_EQ(
+                    std::memcmp(part.data(), whole.data() + r * kOut, part.size() * sizeof(float)),
+                    0)
+                    << kernel << " rows " << r << " to " << end;
+            }
+        }
+    }
+}
+
+TEST(PanelKernels, SplitsOfOutputsAndStridesDoNotChangeBits) {
+    constexpr int64_t kOut = 29;
+    constexpr int32_t kRows = 33;
+    constexpr int64_t kPad = 3;
+    for (const Kernel& kernel : all_kernels()) {
+        const int64_t n_in = 2 * kernel.info->block_length;
+        const Weights weights(*kernel.info, kOut, n_in);
+        const auto x = random_floats(kRows * (n_in + kPad), 19);
+        const PackedRows packed(kernel, x.data(), n_in + kPad, n_in, kRows);
+        PanelBlock block;
+        block.row_bytes = weights.row_bytes;
+        block.n_in = n_in;
+        block.n_rows = kRows;
+        block.x = packed.memory.get();
+        block.y_stride = kOut + kPad;
+        const auto run = [&](int64_t step) {
+            std::vector<float> y(kRows * (kOut + kPad), -1.0f);
+            for (int64_t i = 0; i < kOut; i += step) {
+                block.weights = weights.packed.data() + i * weights.row_bytes;
+                block.n_out = std::min(step, kOut - i);
+                block.y = y.data() + i;
+                kernel.run(block);
+            }
+            return y;
+        };
+        const auto whole = run(kOut);
+        for (size_t i = 0; i < whole.size(); ++i) {
+            ASSERT_EQ(whole[i] == -1.0f, i % (kOut + kPad) >= kOut) << kernel << " at " << i;
+        }
+        for (const int64_t step : {1, 4, 6, 16}) ASSERT_EQ(run(step), whole) << kernel;
+    }
+}
+
+TEST(PanelKernels, RowsDoNotSpoilEachOther) {
+    constexpr int64_t kOut = 3;
+    constexpr size_t kRows = 20;
+    for (const Kernel& kernel : all_kernels()) {
+        const Weights weights(*kernel.info, kOut, 2 * kernel.info->block_length);
+        const auto n_in = static_cast<size_t>(weights.n_in);
+        const auto x = random_floats(static_cast<int64_t>(kRows * n_in), 21);
+        const auto clean = multiply(kernel, weights, x);
+        for (const float bad : {NAN, INFINITY}) {
+            for (const size_t spoiled : {0u, 7u, 16u, 19u}) {
+                auto with_bad = x;
+                with_bad[spoiled * n_in + 5] = bad;
+                const auto y = multiply(kernel, weights, with_bad);
+                for (size_t i = 0; i < y.size(); ++i) {
+                    if (i / kOut == spoiled) {
+                        ASSERT_FALSE(std::isfinite(y[i])) << kernel << " row " << spoiled;
+                    } else {
+                        ASSERT_EQ(y[i], clean[i]) << kernel << " row " << spoiled;
+                    }
+                }
+            }
+        }
+    }
+}
+
+TEST(PanelKernels, ZerosAndTheSmallestNumbersGiveZeros) {
+    for (const Kernel& kernel : all_kernels()) {
+        const Weights weights(*kernel.info, 2, kernel.info->block_length);
+        for (const float value : {0.0f, -0.0f, 1e-45f, 1e-38f}) {
+            const std::vector<float> x(static_cast<size_t>(3 * weights.n_in), value);
+            for (const float result : multiply(kernel, weights, x)) {
+                ASSERT_EQ(result, 0.0f) << kernel << " of " << value;
+            }
+        }
+    }
+}
+
+// Nothing is read but the matrix and the packed rows.
+TEST(PanelKernels, EndsOfMemoryAreExact) {
+    for (const Kernel& kernel : all_kernels()) {
+        for (const int64_t n_blocks : {1, 3, 8, 9}) {
+            const Weights weights(*kernel.info, 7, n_blocks * kernel.info->block_length);
+            for (const int32_t n_rows : {5, 16, 30}) {
+                const auto x = random_floats(n_rows * weights.n_in, 23);
+                const auto expected = multiply(kernel, weights, x);
+                const PackedRows packed(kernel, x.data(), weights.n_in, weights.n_in, n_rows);
+                for (const auto place :
+                     {test::GuardedMemory::Place::kEnd, test::GuardedMemory::Place::kStart}) {
+                    const test::GuardedMemory w(weights.packed.data(), weights.packed.size(),
+                                                place);
+                    const test::GuardedMemory rows(packed.memory.get(), packed.n_bytes, place);
+                    std::vector<float> y(expected.size());
+                    PanelBlock block;
+                    block.weights = w.data();
+                    block.row_bytes = weights.row_bytes;
+                    block.n_in = weights.n_in;
+                    block.n_out = weights.n_out;
+                    block.n_rows = n_rows;
+                    block.x = rows.data();
+                    block.y = y.data();
+                    block.y_stride = weights.n_out;
+                    kernel.run(block);
+                    ASSERT_EQ(y, expected) << kernel << " blocks " << n_blocks;
+                }
+            }
+        }
+    }
+}
+
+}  // namespace
+}  // namespace puna::core
