@@ -9,9 +9,20 @@ namespace {
 // Weight rows that pass together under many activation rows: they stay in L2 meanwhile.
 constexpr int64_t kPanelBytes = 128 * 1024;
 
-}  // namespace
+void multiply_panels(const Matrix& matrix, Range outputs, const Input& x, const Rows& y) {
+    PanelBlock block;
+    block.weights = matrix.data + outputs.begin * matrix.row_bytes;
+    block.row_bytes = matrix.row_bytes;
+    block.n_in = matrix.columns;
+    block.n_out = outputs.end - outputs.begin;
+    block.n_rows = x.rows.n;
+    block.x = x.packed;
+    block.y = y.data + outputs.begin;
+    block.y_stride = y.stride;
+    matrix.panel(block);
+}
 
-void multiply(const Matrix& matrix, Range outputs, const Rows& x, const Rows& y) {
+void multiply_blocks(const Matrix& matrix, Range outputs, const Rows& x, const Rows& y) {
     // A single row passes once: kernels prepare their activations once per call.
     const int64_t panel = x.n > 1 ? std::max<int64_t>(1, kPanelBytes / matrix.row_bytes)
                                   : outputs.end - outputs.begin;
@@ -27,6 +38,16 @@ void multiply(const Matrix& matrix, Range outputs, const Rows& x, const Rows& y)
         block.y = y.data + begin;
         block.y_stride = y.stride;
         matrix.multiply(block);
+    }
+}
+
+}  // namespace
+
+void multiply(const Matrix& matrix, Range outputs, const Input& x, const Rows& y) {
+    if (x.packed && matrix.panel) {
+        multiply_panels(matrix, outputs, x, y);
+    } else {
+        multiply_blocks(matrix, outputs, x.rows, y);
     }
 }
 

@@ -15,8 +15,14 @@ struct Rows {
     int32_t n = 0;
 };
 
+// Rows as panel kernels take them, beside what they were packed from.
+struct Input {
+    Rows rows;
+    const void* packed = nullptr;  // null: not packed
+};
+
 // y[r][i] = sum_j matrix[i][j] x[r][j] for the outputs i of the range.
-void multiply(const Matrix& matrix, Range outputs, const Rows& x, const Rows& y);
+void multiply(const Matrix& matrix, Range outputs, const Input& x, const Rows& y);
 
 // y[r][i] += bias[i] for the outputs of the range; no bias: nothing.
 void add_bias(const float* bias, Range outputs, const Rows& y);

@@ -36,6 +36,15 @@ class Cutter {
     bool ok_ = true;
 };
 
+// Of the widest input that is ever packed: of attention's output or of the feed-forward layer.
+int64_t packed_bytes(const LayerSet& layers, const puna_executor_options& options) {
+    const RowPacking& packing = layers.kernels->packing;
+    if (packing.group == 0 || options.deterministic) return 0;
+    const int64_t columns =
+        std::max<int64_t>({layers.spec.n_embd, layers.spec.n_ff, layers.attn_columns()});
+    return packing.bytes((columns + 31) / 32 * 32, options.max_rows);
+}
+
 Scratch cut(const LayerSet& layers, const puna_executor_options& options,
             const AttentionPlan& attention, Cutter& cutter) {
     const puna_model_spec& spec = layers.spec;
@@ -54,6 +63,9 @@ Scratch cut(const LayerSet& layers, const puna_executor_options& options,
         cutter.take(&scratch.counters, attention.n_counters(), 1);
     }
     if (layers.n_layers() > 0 || layers.has_head) cutter.take(&scratch.normed, rows, spec.n_embd);
+    if (const int64_t bytes = packed_bytes(layers, options); bytes > 0) {
+        cutter.take(&scratch.packed, bytes, 1);
+    }
     if (layers.has_head) {
         cutter.take(&scratch.logits, std::min<int64_t>(rows, kHeadRows), spec.n_vocab);
     }

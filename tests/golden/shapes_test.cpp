@@ -128,7 +128,8 @@ std::vector<ShapeCase> shape_cases() {
 }
 
 // How far logits may be from the reference: relative, and in mean KL divergence. What is rounded on
-// the way costs what its bits say: 24 for F32, 11 for a cache in F16, 8 where BF16 is multiplied.
+// the way costs what its bits say: 24 for F32, 11 for a cache in F16, 8 where BF16 is multiplied, 16
+// for the activations that meet weights in bytes.
 struct Bound {
     double relative_error;
     double kl_mean;
@@ -137,6 +138,7 @@ struct Bound {
 Bound bound_of(const std::string& kernels, int32_t kv_type) {
     if (kernels == "amx") return {0.02, 1e-3};
     if (kv_type == PUNA_KV_F16) return {2e-3, 1e-5};
+    if (kernels == "avx512") return {2e-4, 3e-8};
     return {3e-6, 2e-11};
 }
 
@@ -153,7 +155,8 @@ TEST_P(ShapesTest, LogitsAreThoseOfTheReference) {
             for (const int32_t kv_type : {PUNA_KV_F32, PUNA_KV_F16}) {
                 SCOPED_TRACE(testing::Message()
                              << kernels << ", batch " << n_batch << ", kv " << kv_type);
-                Context context = engine.context({.n_batch = n_batch, .kv_type = kv_type});
+                Context context =
+                    engine.context({.n_batch = n_batch, .kv_type = kv_type, .deterministic = true});
                 Sequence sequence = context.sequence();
                 const auto logits = logits_of(sequence, prompt, engine.n_vocab());
                 const LogitDifference found =
@@ -175,10 +178,10 @@ TEST_P(ShapesTest, GreedyTextIsThatOfTheReference) {
     const GreedyRun expected = reference_greedy(scalar.reference(), prompt, kTokens);
     ASSERT_GE(expected.smallest_gap, kClear) << "two tokens are equally likely: take another seed";
     for (const std::string& kernels : machine_kernels()) {
-        if (bound_of(kernels, PUNA_KV_F32).relative_error > 1e-4) continue;
+        if (bound_of(kernels, PUNA_KV_F32).relative_error > 1e-3) continue;
         SCOPED_TRACE(kernels);
         const Engine engine(test.shape, kernels);
-        Context context = engine.context();
+        Context context = engine.context({.deterministic = true});
         Sequence sequence = context.sequence();
         EXPECT_EQ(generate(sequence, prompt, greedy(kTokens)).tokens, expected.tokens);
     }

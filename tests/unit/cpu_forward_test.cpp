@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstring>
 #include <functional>
 #include <string>
 #include <vector>
@@ -146,7 +147,9 @@ TEST_P(CpuSpecs, AgreesWithDouble) {
         BackendSession session(api(), host, table.name, LayersRequest(model),
                                test::executor_options());
         const auto logits = run_logits(model.spec(), session, tokens, 20);
-        EXPECT_LT(relative_error(expected.logits, logits), 3e-6) << table.name;
+        // With AVX-512, activations that meet weights in bytes keep 16 bits.
+        const bool is_rounded = std::strcmp(table.name, "avx512") == 0;
+        EXPECT_LT(relative_error(expected.logits, logits), is_rounded ? 2e-4 : 3e-6) << table.name;
     }
 }
 
