@@ -663,7 +663,9 @@ typedef struct puna_context_options {
     int32_t n_threads;
     int32_t kv_type_k; /* PUNA_KV_*; PUNA_ERROR_UNSUPPORTED if the backend has no such cache */
     int32_t kv_type_v;
-    /* 1: logits are bit-equal for any number of threads, batch split and prefix reuse. */
+    /* 1: logits are bit-equal for any number of threads, batch split and prefix reuse; long prompts may
+     * take longer. 0: they may also depend on how many rows are evaluated together, and so on other
+     * generations and on time budgets. */
     int32_t deterministic;
     /* 1: evaluate equal prefixes of sequences of this context again instead of sharing them. */
     int32_t disable_prefix_reuse;
@@ -1089,7 +1091,9 @@ PUNA_API puna_status PUNA_CALL puna_generation_accept(puna_generation* generatio
 
 typedef struct puna_generation_info {
     uint32_t struct_size;
-    uint32_t seed;           /* the seed in use: give it as an option to get the same text again */
+    /* The seed in use: given as an option, it gives the same text again, if the same rows are
+     * evaluated together or the context is deterministic. */
+    uint32_t seed;
     int32_t n_prompt;        /* tokens of the prompt */
     int32_t n_prompt_reused; /* of them not evaluated again: prefix reuse */
     int32_t n_generated;

@@ -16,7 +16,8 @@ namespace puna::core {
 // y[r][i] = sum_j W[i][j] x[r][j] for a block of weight rows and a block of activation rows.
 //
 // Every y[r][i] is computed by the same additions in the same order whatever n_out and n_rows are,
-// so that a result depends neither on the split of the work nor on the neighbours in a batch.
+// so that a result depends neither on the split of the work nor on the neighbours in a batch. A kernel
+// may round activations: docs/kernels.md.
 struct LinearBlock {
     const void* weights;  // [n_out] rows of row_bytes; not aligned
     int64_t row_bytes;
@@ -98,10 +99,10 @@ void linear_mxfp4_avx512(const LinearBlock& block);
 struct PanelBlock {
     const void* weights;  // [n_out] rows of row_bytes; not aligned
     int64_t row_bytes;
-    int64_t n_in;
+    int64_t n_in;  // a multiple of 32 and of the format's block length
     int64_t n_out;
     int32_t n_rows;
-    const void* x;  // [n_rows][n_in], packed
+    const void* x;  // [n_rows][n_in], packed by the set's PackRowsFn
     float* y;       // [n_rows][n_out], rows y_stride floats apart
     int64_t y_stride;
 };

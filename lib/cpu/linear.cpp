@@ -6,8 +6,10 @@ namespace puna::core {
 
 namespace {
 
-// Weight rows that pass together under many activation rows: they stay in L2 meanwhile.
-constexpr int64_t kPanelBytes = 128 * 1024;
+// Activation rows that weights pass once; kernels prepare these once per call.
+constexpr int32_t kRowsOfAPass = 4;
+// Weight rows that more activation rows pass one after the other: they stay in L2 meanwhile.
+constexpr int64_t kSliceBytes = 128 * 1024;
 
 void multiply_panels(const Matrix& matrix, Range outputs, const Input& x, const Rows& y) {
     PanelBlock block;
@@ -23,15 +25,14 @@ void multiply_panels(const Matrix& matrix, Range outputs, const Input& x, const 
 }
 
 void multiply_blocks(const Matrix& matrix, Range outputs, const Rows& x, const Rows& y) {
-    // A single row passes once: kernels prepare their activations once per call.
-    const int64_t panel = x.n > 1 ? std::max<int64_t>(1, kPanelBytes / matrix.row_bytes)
-                                  : outputs.end - outputs.begin;
-    for (int64_t begin = outputs.begin; begin < outputs.end; begin += panel) {
+    const int64_t slice = x.n > kRowsOfAPass ? std::max<int64_t>(1, kSliceBytes / matrix.row_bytes)
+                                             : outputs.end - outputs.begin;
+    for (int64_t begin = outputs.begin; begin < outputs.end; begin += slice) {
         LinearBlock block;
         block.weights = matrix.data + begin * matrix.row_bytes;
         block.row_bytes = matrix.row_bytes;
         block.n_in = matrix.columns;
-        block.n_out = std::min(panel, outputs.end - begin);
+        block.n_out = std::min(slice, outputs.end - begin);
         block.n_rows = x.n;
         block.x = x.data;
         block.x_stride = x.stride;

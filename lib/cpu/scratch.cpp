@@ -36,13 +36,20 @@ class Cutter {
     bool ok_ = true;
 };
 
-// Of the widest input that is ever packed: of attention's output or of the feed-forward layer.
-int64_t packed_bytes(const LayerSet& layers, const puna_executor_options& options) {
-    const RowPacking& packing = layers.kernels->packing;
-    if (packing.group == 0 || options.deterministic) return 0;
-    const int64_t columns =
-        std::max<int64_t>({layers.spec.n_embd, layers.spec.n_ff, layers.attn_columns()});
-    return packing.bytes((columns + 31) / 32 * 32, options.max_rows);
+// Columns of the widest matrix that takes packed rows; 0: none does.
+int64_t packed_columns(const LayerSet& layers, const puna_executor_options& options) {
+    if (options.deterministic) return 0;
+    int64_t widest = 0;
+    const auto count = [&widest](const Matrix& matrix) {
+        if (matrix.panel) widest = std::max(widest, matrix.columns);
+    };
+    for (const LayerWeights& w : layers.layers) {
+        for (const Matrix* matrix : {&w.q, &w.k, &w.v, &w.attn_output, &w.gate, &w.up, &w.down}) {
+            count(*matrix);
+        }
+    }
+    if (layers.has_head) count(layers.output);
+    return widest;
 }
 
 Scratch cut(const LayerSet& layers, const puna_executor_options& options,
@@ -63,8 +70,8 @@ Scratch cut(const LayerSet& layers, const puna_executor_options& options,
         cutter.take(&scratch.counters, attention.n_counters(), 1);
     }
     if (layers.n_layers() > 0 || layers.has_head) cutter.take(&scratch.normed, rows, spec.n_embd);
-    if (const int64_t bytes = packed_bytes(layers, options); bytes > 0) {
-        cutter.take(&scratch.packed, bytes, 1);
+    if (const int64_t columns = packed_columns(layers, options); columns > 0) {
+        cutter.take(&scratch.packed, columns / 32, layers.kernels->packing.bytes(32, rows));
     }
     if (layers.has_head) {
         cutter.take(&scratch.logits, std::min<int64_t>(rows, kHeadRows), spec.n_vocab);

@@ -23,8 +23,8 @@ struct Scratch {
     float* up = nullptr;      // [max_rows][n_ff]
     float* change = nullptr;  // [max_rows][n_embd]: what is added to x
     float* rope = nullptr;    // [max_rows][rope_dim / 2][2]: cosine and sine
-    uint8_t* packed =
-        nullptr;              // the input of a linear layer, packed; null where no kernel wants it
+    // The input of a linear layer, packed. Null in deterministic mode and where no matrix wants it.
+    uint8_t* packed = nullptr;
     float* logits = nullptr;  // [min(max_rows, kHeadRows)][n_vocab], with a head
     float* partials = nullptr;
     std::atomic<int32_t>* counters = nullptr;

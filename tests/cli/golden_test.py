@@ -71,8 +71,10 @@ class Golden(unittest.TestCase):
             reply = document("perplexity", DEMO.with_name(f"{name}.gguf"), "--json", *F32,
                              "-f", ROOT / "examples/demo_model/held_out.txt")
             self.assertEqual(reply["n_tokens"], expected["n_tokens"])
+            # Quantised weights may meet activations of 8 bits.
+            delta = 1e-4 if name == "demo-f16" else 2e-3
             self.assertAlmostEqual(reply["perplexity"], expected["perplexity"],
-                                   delta=1e-4 * expected["perplexity"])
+                                   delta=delta * expected["perplexity"])
             found[name] = reply["perplexity"]
         self.assertLess(abs(found["demo"] / found["demo-f16"] - 1), 0.01)
 

@@ -101,6 +101,24 @@ TEST_P(FormatsTest, LogitsAreThoseOfTheReference) {
     expect_reference_logits(write(kOddWidths, false));
 }
 
+// In the default mode too, where large batches round activations: batches of 20 are large.
+TEST_P(FormatsTest, ThreadsAndSplitsIntoLargeBatchesDoNotChangeBits) {
+    const std::string path = write(kInBlocks, false);
+    for (const std::string& kernels : machine_kernels()) {
+        std::vector<float> first;
+        for (const int32_t n_threads : {1, 2, 3}) {
+            const Engine engine(path, kernels, n_threads);
+            const std::vector<Token> prompt = random_tokens(engine.n_vocab(), 60, 10);
+            for (const int32_t n_batch : {512, 20}) {
+                const auto logits = logits_in_batches(engine, prompt, n_batch, false);
+                if (first.empty()) first = logits;
+                EXPECT_EQ(logits, first)
+                    << kernels << ", " << n_threads << " threads, batch " << n_batch;
+            }
+        }
+    }
+}
+
 TEST_P(FormatsTest, WhatRunsCanBeRead) {
     const bool is_mix = std::find(kMixes.begin(), kMixes.end(), GetParam()) != kMixes.end();
     const Engine engine(write(kInBlocks, !is_mix));

@@ -14,7 +14,7 @@ namespace {
 
 // Within this of the reference are kernels that multiply in F32.
 constexpr double kScalarBound = 1e-6;
-// The noise of a mean over 32 rows; see "Accuracy" in docs/architecture.md.
+// The noise of a mean over 32 rows; see "What is rounded" in docs/kernels.md.
 constexpr double kNoise = 1.3;
 constexpr double kBf16Noise = 3;
 // Of the demo model, whose framework computes in float32, for vector kernels: with F16 weights, and

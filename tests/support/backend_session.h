@@ -28,8 +28,8 @@ inline puna_executor_options executor_options() {
     options.max_views = 8;
     options.kv_type_k = PUNA_KV_F32;
     options.kv_type_v = PUNA_KV_F32;
-    options.deterministic =
-        1;  // what tests compare must not depend on how much they put in a batch
+    // What tests compare must not depend on how much they put in a batch.
+    options.deterministic = 1;
     return options;
 }
 

@@ -204,6 +204,11 @@ TEST_F(CpuBackend, RefusesExecutorsByOption) {
         {"scratch", PUNA_ERROR_OUT_OF_MEMORY, [](auto& o) { o.max_rows = INT32_MAX; }},
         {"scratch", PUNA_ERROR_OUT_OF_MEMORY,
          [](auto& o) {
+             o.max_rows = INT32_MAX;
+             o.deterministic = 0;
+         }},
+        {"scratch", PUNA_ERROR_OUT_OF_MEMORY,
+         [](auto& o) {
              o.n_ctx = INT32_MAX;
              o.max_rows = INT32_MAX;
          }},
@@ -306,6 +311,7 @@ TEST_F(CpuBackend, EstimateIsWhatIsTaken) {
                 auto options = test::executor_options();
                 options.kv_type_k = type;
                 options.max_rows = max_rows;
+                options.deterministic = type == PUNA_KV_F32;  // or not: rows are packed
                 LayersRequest request(model_, cut.first, cut.n, cut.embedding, cut.head);
                 for (puna_tensor& tensor : request.list) tensor.data = nullptr;
                 puna_backend_estimate estimate = {};

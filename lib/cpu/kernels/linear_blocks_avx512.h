@@ -3,12 +3,13 @@
 // It goes through a row in chunks of 256 elements, in 16 groups of 16 that each have one scale. Weights
 // stay bytes: an element is scale * (quant - kOffset) + minimum, with quants from 0 to 255, and VNNI adds
 // four products of such a byte with a signed one. Activations are rounded to 16 bits in groups of 16
-// with a scale of their own, 2^-16 of the largest of the group at most, and multiplied as two signed
-// bytes each, so that sums of products are exact until they meet their scales.
+// with a scale of their own, which changes one by 1/65278 of the largest of its group at most. They are
+// multiplied as two signed bytes each, so that sums of products are exact until they meet their scales.
 //
 // A format is a struct with
 //   static constexpr int64_t kBlock, kBlockBytes;  // elements of a block, a divisor of kChunk
-//   static constexpr int kOffset;
+//   static constexpr bool kWideScales;             // groups 2 i and 2 i + 1 share them
+//   static constexpr int kOffset;                  // 0 or a power of two
 //   static constexpr bool kHasMinimums;            // then kOffset is 0
 //   __m512 scales, minimums;                       // lane g: of group g
 //   void open(const uint8_t* at);
@@ -130,7 +131,7 @@ struct alignas(64) ChunkOfX {
 
 // Columns that pass together, in chunks: their activations are on the stack, 15 KB for each row. So
 // the weights of most models stream row by row.
-constexpr int64_t kPanel = 24;
+constexpr int64_t kSpan = 24;
 
 // Adds one quad of each of kOuts weight rows with each of kRows rows of activations; scales[o][r] are
 // those of the weights times those of the activations.
@@ -177,10 +178,10 @@ template <class Format, int32_t kOuts, int32_t kRows>
 
 // Some chunks of columns of a matrix.
 template <class Format>
-struct Panel {
+struct Span {
     static constexpr int64_t kChunkBytes = kChunk / Format::kBlock * Format::kBlockBytes;
 
-    Panel(int64_t begin, int64_t n_columns)
+    Span(int64_t begin, int64_t n_columns)
         : offset(begin / Format::kBlock * Format::kBlockBytes),
           n_bytes(n_columns / kChunk * kChunkBytes),
           tail_bytes(n_columns % kChunk / Format::kBlock * Format::kBlockBytes),
@@ -190,7 +191,7 @@ struct Panel {
     int64_t offset;      // in the rows, in bytes
     int64_t n_bytes;     // of whole chunks
     int64_t tail_bytes;  // of a last one that is not whole
-    // kPrefetchBytes within the panel, as rows and the rest.
+    // kPrefetchBytes within the span, as rows and the rest.
     int64_t rows_ahead;
     int64_t bytes_ahead;
 };
@@ -198,45 +199,45 @@ struct Panel {
 // Asks for the chunk that comes kPrefetchBytes after the one at row + `at`, in each of the rows that
 // pass together.
 template <class Format, int32_t kOuts>
-[[gnu::always_inline]] inline void prefetch_chunk(const Panel<Format>& panel, const uint8_t* row,
+[[gnu::always_inline]] inline void prefetch_chunk(const Span<Format>& span, const uint8_t* row,
                                                   int64_t row_bytes, int64_t at) {
-    int64_t rows = panel.rows_ahead;
-    int64_t ahead = at + panel.bytes_ahead;
-    if (ahead >= panel.n_bytes) {
-        ahead -= panel.n_bytes;
+    int64_t rows = span.rows_ahead;
+    int64_t ahead = at + span.bytes_ahead;
+    if (ahead >= span.n_bytes) {
+        ahead -= span.n_bytes;
         ++rows;
     }
     ahead += rows * kOuts * row_bytes;
     for (int32_t o = 0; o < kOuts; ++o, ahead += row_bytes) {
-        prefetch_bytes<Panel<Format>::kChunkBytes>(row, ahead);
+        prefetch_bytes<Span<Format>::kChunkBytes>(row, ahead);
     }
 }
 
-// y[r * y_stride + o] (+)= the products of kOuts weight rows and kRows activation rows in a panel.
+// y[r * y_stride + o] (+)= the products of kOuts weight rows and kRows activation rows in a span.
 template <class Format, int32_t kOuts, int32_t kRows>
-void multiply_panel(const LinearBlock& block, const Panel<Format>& panel, const uint8_t* row,
-                    const ChunkOfX (&x)[kRows][kPanel], float* y) {
-    constexpr int64_t kChunkBytes = Panel<Format>::kChunkBytes;
+void multiply_span(const LinearBlock& block, const Span<Format>& span, const uint8_t* row,
+                   const ChunkOfX (&x)[kRows][kSpan], float* y) {
+    constexpr int64_t kChunkBytes = Span<Format>::kChunkBytes;
     __m512 sums[kOuts][kRows];
     for (int32_t o = 0; o < kOuts; ++o) {
         for (int32_t r = 0; r < kRows; ++r) sums[o][r] = _mm512_setzero_ps();
     }
     const ChunkOfX* at_x[kRows];
-    row += panel.offset;
+    row += span.offset;
     if constexpr (Format::kBlock < kChunk) {
-        if (panel.tail_bytes > 0) {  // as a chunk that is zero beyond
+        if (span.tail_bytes > 0) {  // as a chunk that is zero beyond
             uint8_t tail[kOuts][kChunkBytes] = {};
             for (int32_t o = 0; o < kOuts; ++o) {
-                std::memcpy(tail[o], row + o * block.row_bytes + panel.n_bytes,
-                            static_cast<size_t>(panel.tail_bytes));
+                std::memcpy(tail[o], row + o * block.row_bytes + span.n_bytes,
+                            static_cast<size_t>(span.tail_bytes));
             }
-            for (int32_t r = 0; r < kRows; ++r) at_x[r] = &x[r][panel.n_bytes / kChunkBytes];
+            for (int32_t r = 0; r < kRows; ++r) at_x[r] = &x[r][span.n_bytes / kChunkBytes];
             add_chunk_of_blocks<Format>(tail[0], kChunkBytes, at_x, sums);
         }
     }
     for (int32_t r = 0; r < kRows; ++r) at_x[r] = x[r];
-    for (int64_t at = 0; at < panel.n_bytes; at += kChunkBytes) {
-        prefetch_chunk<Format, kOuts>(panel, row, block.row_bytes, at);
+    for (int64_t at = 0; at < span.n_bytes; at += kChunkBytes) {
+        prefetch_chunk<Format, kOuts>(span, row, block.row_bytes, at);
         add_chunk_of_blocks<Format>(row + at, block.row_bytes, at_x, sums);
         for (int32_t r = 0; r < kRows; ++r) ++at_x[r];
     }
@@ -244,31 +245,31 @@ void multiply_panel(const LinearBlock& block, const Panel<Format>& panel, const 
         for (int32_t r = 0; r < kRows; ++r) {
             float* out = y + r * block.y_stride + o;
             const float sum = _mm512_reduce_add_ps(sums[o][r]);
-            *out = panel.offset == 0 ? sum : *out + sum;
+            *out = span.offset == 0 ? sum : *out + sum;
         }
     }
 }
 
 template <class Format, int32_t kRows>
-void multiply_panels(const LinearBlock& block, const float* x, float* y) {
-    ChunkOfX chunks[kRows][kPanel];
-    for (int64_t begin = 0; begin < block.n_in; begin += kPanel * kChunk) {
+void multiply_spans(const LinearBlock& block, const float* x, float* y) {
+    ChunkOfX chunks[kRows][kSpan];
+    for (int64_t begin = 0; begin < block.n_in; begin += kSpan * kChunk) {
         const int64_t left = block.n_in - begin;
-        const int64_t n = left < kPanel * kChunk ? left : kPanel * kChunk;
+        const int64_t n = left < kSpan * kChunk ? left : kSpan * kChunk;
         for (int32_t r = 0; r < kRows; ++r) {
             for (int64_t j = 0; j < n; j += kChunk) {
                 chunks[r][j / kChunk].load(x + r * block.x_stride + begin + j, n - j);
             }
         }
-        const Panel<Format> panel(begin, n);
+        const Span<Format> span(begin, n);
         const auto* row = static_cast<const uint8_t*>(block.weights);
         constexpr int32_t kOuts = kRows == 1 ? kTileOuts : 1;
         int64_t i = 0;
         for (; i + kOuts <= block.n_out; i += kOuts, row += kOuts * block.row_bytes) {
-            multiply_panel<Format, kOuts>(block, panel, row, chunks, y + i);
+            multiply_span<Format, kOuts>(block, span, row, chunks, y + i);
         }
         for (; i < block.n_out; ++i, row += block.row_bytes) {
-            multiply_panel<Format, 1>(block, panel, row, chunks, y + i);
+            multiply_span<Format, 1>(block, span, row, chunks, y + i);
         }
     }
 }
@@ -280,16 +281,16 @@ void multiply_blocks(const LinearBlock& block) {
         float* y = block.y + r * block.y_stride;
         switch (block.n_rows - r) {
             case 1:
-                multiply_panels<Format, 1>(block, x, y);
+                multiply_spans<Format, 1>(block, x, y);
                 break;
             case 2:
-                multiply_panels<Format, 2>(block, x, y);
+                multiply_spans<Format, 2>(block, x, y);
                 break;
             case 3:
-                multiply_panels<Format, 3>(block, x, y);
+                multiply_spans<Format, 3>(block, x, y);
                 break;
             default:
-                multiply_panels<Format, kTileRows>(block, x, y);
+                multiply_spans<Format, kTileRows>(block, x, y);
                 break;
         }
     }

@@ -1,10 +1,11 @@
 // The AVX-512 linear kernel for quantised weights and many activation rows, written once for all
 // formats.
 //
-// A few weight rows at a time are unpacked into signed bytes, in order, and stay in L1 and L2 while all
-// activation rows pass. Activations were rounded to 8 bits in groups of 32 with a scale of their own
-// (pack_rows): a vector holds four elements of 16 rows, as unsigned bytes, and VNNI multiplies it with
-// four weights in all lanes. So a lane is a result, and no sum across lanes is needed.
+// A few weight rows at a time are unpacked into unsigned bytes, in order, and stay in L1 and L2 while
+// all activation rows pass. Activations were rounded to 8 bits in groups of 32 with a scale of their
+// own (panel_rows_avx512.h): a vector holds four elements of 16 or 8 rows, as signed bytes, and VNNI
+// multiplies it with four weights in all lanes. So a lane is a result, and no sum across lanes is
+// needed.
 //
 // Formats are those of linear_blocks_avx512.h.
 #pragma once
@@ -56,6 +57,12 @@ struct alignas(64) UnpackedTile {
         }
     }
 
+    void clear(int32_t row) {
+        for (auto& block : quants) std::memset(block[row], 0, sizeof block[row]);
+        std::memset(scales[row], 0, sizeof scales[row]);
+        std::memset(minimums[row], 0, sizeof minimums[row]);
+    }
+
     // Factors of 16 groups; both of a block are the same where scales are wide.
     static void store_factors(float* at, __m512 factors) {
         if constexpr (kScales == 2) {
@@ -67,29 +74,37 @@ struct alignas(64) UnpackedTile {
     }
 };
 
+// Row `r` of a tile, from the columns of a panel of the weight row at `row`.
 template <class Format>
-void unpack_rows(const PanelBlock& block, int64_t first_column, int64_t n_columns,
-                 const uint8_t* rows, int64_t n_rows, UnpackedTile<Format>& tile) {
+void unpack_row(const uint8_t* row, int64_t n_bytes, int64_t ahead, int32_t r,
+                UnpackedTile<Format>& tile) {
     constexpr int64_t kChunkBytes = kChunk / Format::kBlock * Format::kBlockBytes;
-    const int64_t n_bytes = n_columns / Format::kBlock * Format::kBlockBytes;
-    rows += first_column / Format::kBlock * Format::kBlockBytes;
-    for (int32_t r = 0; r < kTileRowsOfW; ++r) {
-        if (r >= n_rows) {
-            std::memset(tile.scales[r], 0, sizeof tile.scales[r]);
-            std::memset(tile.minimums[r], 0, sizeof tile.minimums[r]);
-            continue;
+    int64_t b = 0;
+    for (int64_t at = 0; at < n_bytes; at += kChunkBytes, b += kChunk / kRowBlock) {
+        prefetch_bytes<kChunkBytes>(row, at + ahead);
+        if (at + kChunkBytes <= n_bytes) {
+            tile.unpack(row + at, r, b);
+        } else {
+            uint8_t tail[kChunkBytes] = {};
+            std::memcpy(tail, row + at, static_cast<size_t>(n_bytes - at));
+            tile.unpack(tail, r, b);
         }
-        const uint8_t* row = rows + r * block.row_bytes;
-        int64_t b = 0;
-        for (int64_t at = 0; at < n_bytes; at += kChunkBytes, b += kChunk / kRowBlock) {
-            prefetch_bytes<kChunkBytes>(row, at + kTileRowsOfW * block.row_bytes);
-            if (at + kChunkBytes <= n_bytes) {
-                tile.unpack(row + at, r, b);
-            } else {
-                uint8_t tail[kChunkBytes] = {};
-                std::memcpy(tail, row + at, static_cast<size_t>(n_bytes - at));
-                tile.unpack(tail, r, b);
-            }
+    }
+}
+
+// A panel of columns of the weight rows from `first` on, as far as there are any.
+template <class Format>
+void unpack_tile(const PanelBlock& block, int64_t first_column, int64_t n_columns, int64_t first,
+                 UnpackedTile<Format>& tile) {
+    const int64_t n_bytes = n_columns / Format::kBlock * Format::kBlockBytes;
+    const auto* weights = static_cast<const uint8_t*>(block.weights) +
+                          first_column / Format::kBlock * Format::kBlockBytes;
+    for (int32_t r = 0; r < kTileRowsOfW; ++r) {
+        if (first + r < block.n_out) {
+            unpack_row<Format>(weights + (first + r) * block.row_bytes, n_bytes,
+                               kTileRowsOfW * block.row_bytes, r, tile);
+        } else {
+            tile.clear(r);
         }
     }
 }
@@ -227,7 +242,7 @@ void multiply_groups(const PanelBlock& block, const UnpackedTile<Format>* tiles,
 
 template <class Format>
 void multiply_panels_of_rows(const PanelBlock& block) {
-    // Under few activation rows tiles had better stay in L1.
+    // Under few activation rows tiles had better stay in L1, or nearly so.
     const int64_t n_tiles = block.n_rows > 32 ? kTilesOfW : 2;
     const int64_t rows_of_w = n_tiles * kTileRowsOfW;
     UnpackedTile<Format> tiles[kTilesOfW];
@@ -238,11 +253,8 @@ void multiply_panels_of_rows(const PanelBlock& block) {
         const int64_t n_blocks = n_columns / kRowBlock;
         for (int64_t i = 0; i < block.n_out; i += rows_of_w) {
             const int64_t n_outs = block.n_out - i < rows_of_w ? block.n_out - i : rows_of_w;
-            const auto* rows = static_cast<const uint8_t*>(block.weights) + i * block.row_bytes;
             for (int64_t t = 0; t < n_tiles; ++t) {
-                unpack_rows<Format>(block, column, n_columns,
-                                    rows + t * kTileRowsOfW * block.row_bytes,
-                                    n_outs - t * kTileRowsOfW, tiles[t]);
+                unpack_tile<Format>(block, column, n_columns, i + t * kTileRowsOfW, tiles[t]);
             }
             int32_t row = 0;
             for (; block.n_rows - row > 24; row += 32) {

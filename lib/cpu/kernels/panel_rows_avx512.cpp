@@ -1,5 +1,8 @@
 #include "cpu/kernels/panel_rows_avx512.h"
 
+#include <cfloat>
+#include <cmath>
+
 namespace puna::core {
 namespace {
 
@@ -23,7 +26,8 @@ void pack_block(const float* x, int32_t row, PackedBlock<kRows>& block) {
                                              _mm512_andnot_si512(sign, _mm512_castps_si512(high)));
     const auto bits = static_cast<int32_t>(_mm512_reduce_max_epu32(largest));
     const float magnitude = _mm_cvtss_f32(_mm_castsi128_ps(_mm_cvtsi32_si128(bits)));
-    const float scale = magnitude * (1.0f / 127.0f);
+    // Infinity has no sign that survives: it becomes NaN as well.
+    const float scale = magnitude <= FLT_MAX ? magnitude * (1.0f / 127.0f) : NAN;
     const __m512 factor = _mm512_set1_ps(magnitude < kLeast ? 0.0f : 127.0f / magnitude);
     const __m128i low_bytes = _mm512_cvtsepi32_epi8(_mm512_cvtps_epi32(_mm512_mul_ps(low, factor)));
     const __m128i high_bytes =
