@@ -1,9 +1,10 @@
 # Tells a story on the terminal with the model that ships with puna, measures it against the memory
 # of the machine, and says what to type next.
 
+set(beginning "Once upon a time there was a lighthouse")
+execute_process(COMMAND "${CMAKE_COMMAND}" -E echo_append "${beginning}")
 execute_process(
-    COMMAND "${PUNA}" run demo -p "Once upon a time there was a lighthouse" --temperature 0.8
-        --seed 3 --roofline
+    COMMAND "${PUNA}" run demo -p "${beginning}" --temperature 0.8 --seed 3 --roofline
     COMMAND_ERROR_IS_FATAL ANY)
 
 cmake_path(RELATIVE_PATH PUNA BASE_DIRECTORY "${SOURCE_DIR}" OUTPUT_VARIABLE puna)
