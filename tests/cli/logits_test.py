@@ -47,7 +47,8 @@ class Logits(unittest.TestCase):
                         ("--threads", "1"), ("--threads", "2"), ("--kernels", "scalar"),
                         ("--kv-type-k", "f32", "--kv-type-v", "f32"), ("--gpu-layers", "0")):
             for row, other in zip(rows, rows_of(logits(*options))):
-                self.assertLess(max(abs(a - b) for a, b in zip(row, other)), 0.1, options)
+                # Logits have a deviation of 3; 8 bits of activations cost 2 % of it in this model.
+                self.assertLess(max(abs(a - b) for a, b in zip(row, other)), 0.5, options)
 
     def test_sources_and_targets(self):
         data = logits()
