@@ -43,26 +43,24 @@ constexpr Lanes make_lanes(ValueOf value_of) {
     return lanes;
 }
 
-// Lane 4 j + i of the result: the largest of the lanes 4 j .. 4 j + 3 of v[i].
-inline __m512i largest_of_fours(const __m512i* v) {
-    const __m512i a =
-        _mm512_max_epu32(_mm512_unpacklo_epi32(v[0], v[1]), _mm512_unpackhi_epi32(v[0], v[1]));
-    const __m512i b =
-        _mm512_max_epu32(_mm512_unpacklo_epi32(v[2], v[3]), _mm512_unpackhi_epi32(v[2], v[3]));
-    return _mm512_max_epu32(_mm512_unpacklo_epi64(a, b), _mm512_unpackhi_epi64(a, b));
+inline __m512i larger(__m512i a, __m512i b) {
+    return _mm512_max_epu32(a, b);
 }
-// Lane 4 j + i of the result: the sum of the lanes 4 j .. 4 j + 3 of v[i].
-inline __m512i sum_of_fours(const __m512i* v) {
-    const __m512i a =
-        _mm512_add_epi32(_mm512_unpacklo_epi32(v[0], v[1]), _mm512_unpackhi_epi32(v[0], v[1]));
-    const __m512i b =
-        _mm512_add_epi32(_mm512_unpacklo_epi32(v[2], v[3]), _mm512_unpackhi_epi32(v[2], v[3]));
-    return _mm512_add_epi32(_mm512_unpacklo_epi64(a, b), _mm512_unpackhi_epi64(a, b));
+inline __m512i sum(__m512i a, __m512i b) {
+    return _mm512_add_epi32(a, b);
+}
+
+// Lane 4 j + i of the result: the lanes 4 j .. 4 j + 3 of v[i], joined by `join`.
+template <class Join>
+[[gnu::always_inline]] inline __m512i join_fours(const __m512i* v, Join join) {
+    const __m512i a = join(_mm512_unpacklo_epi32(v[0], v[1]), _mm512_unpackhi_epi32(v[0], v[1]));
+    const __m512i b = join(_mm512_unpacklo_epi32(v[2], v[3]), _mm512_unpackhi_epi32(v[2], v[3]));
+    return join(_mm512_unpacklo_epi64(a, b), _mm512_unpackhi_epi64(a, b));
 }
 // Lane i of the result: the largest lane of v[i].
 inline __m512i largest_lanes(const __m512i (&v)[kGroups]) {
     __m512i fours[4];  // lane 4 j + i of fours[k]: of v[4 k + i], in its quarter j
-    for (int k = 0; k < 4; ++k) fours[k] = largest_of_fours(v + 4 * k);
+    for (int k = 0; k < 4; ++k) fours[k] = join_fours(v + 4 * k, larger);
     const __m512i a = _mm512_max_epu32(_mm512_shuffle_i32x4(fours[0], fours[1], 0x44),
                                        _mm512_shuffle_i32x4(fours[0], fours[1], 0xee));
     const __m512i b = _mm512_max_epu32(_mm512_shuffle_i32x4(fours[2], fours[3], 0x44),
@@ -108,7 +106,7 @@ struct alignas(64) ChunkOfX {
         __m512i fours[kQuads];
         for (int i = 0; i < kQuads; ++i) fours[i] = multiply(_mm512_set1_epi8(1), i);
         constexpr Lanes kInOrder = make_lanes([](int g) { return g % 4 * 4 + g / 4; });
-        const __m512i totals = _mm512_permutexvar_epi32(kInOrder, sum_of_fours(fours));
+        const __m512i totals = _mm512_permutexvar_epi32(kInOrder, join_fours(fours, sum));
         sums = _mm512_mul_ps(_mm512_cvtepi32_ps(totals), scales);
     }
 
