@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 namespace puna::test {
 
@@ -38,5 +39,13 @@ class RandomNumbers {
   private:
     uint64_t state_;
 };
+
+// n numbers of mean 0 and deviation 1.
+inline std::vector<float> random_floats(int64_t n, uint64_t seed) {
+    RandomNumbers random(seed);
+    std::vector<float> values(static_cast<size_t>(n));
+    for (float& value : values) value = static_cast<float>(random.normal());
+    return values;
+}
 
 }  // namespace puna::test

@@ -21,6 +21,8 @@
 namespace puna::core {
 namespace {
 
+using test::random_floats;
+
 // One kernel of one set. What a set inherits is tested with the set that brings it.
 struct Kernel {
     LinearFn run;
@@ -54,13 +56,6 @@ std::vector<int64_t> widths_of(const BlockFormatInfo& info) {
     if (length == 1) widths.insert(widths.end(), {127, 128, 129, 256, 511, 513});
     widths.push_back(2048 + length);
     return widths;
-}
-
-std::vector<float> random_floats(int64_t n, uint64_t seed) {
-    test::RandomNumbers random(seed);
-    std::vector<float> values(static_cast<size_t>(n));
-    for (float& value : values) value = static_cast<float>(random.normal());
-    return values;
 }
 
 std::vector<uint8_t> random_weights(const BlockFormatInfo& info, int64_t n, float deviation) {

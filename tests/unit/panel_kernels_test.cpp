@@ -19,6 +19,8 @@
 namespace puna::core {
 namespace {
 
+using test::random_floats;
+
 struct Kernel {
     PanelFn run;
     RowPacking packing;
@@ -42,13 +44,6 @@ std::vector<Kernel> all_kernels() {
         }
     }
     return kernels;
-}
-
-std::vector<float> random_floats(int64_t n, uint64_t seed) {
-    test::RandomNumbers random(seed);
-    std::vector<float> values(static_cast<size_t>(n));
-    for (float& value : values) value = static_cast<float>(random.normal());
-    return values;
 }
 
 // Activations that 8 bits hold: integers up to 127, which is there in each group of 32, times a power
