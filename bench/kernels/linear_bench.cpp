@@ -81,9 +81,11 @@ double measure_read_bandwidth(int n_threads) {
 
 struct Kernel {
     core::LinearFn linear = nullptr;
-    core::PanelFn panel = nullptr;  // either
-    core::RowPacking packing;
+    const core::PanelEntry* panel = nullptr;  // either
 };
+
+// Each thread of the benchmark works for itself.
+const puna_host_services kAlone = {};
 
 struct Problem {
     Problem(const core::BlockFormatInfo& info, int32_t n_rows, int n_threads) {
@@ -115,19 +117,18 @@ struct Problem {
         matrix.row_bytes = row_bytes;
         matrix.multiply = kernel.linear;
         matrix.panel = kernel.panel;
-        const core::Input from = {{x.data(), kColumns, rows}, pack(kernel.packing)};
+        const core::Workers alone(kAlone, 1);
+        const core::Matrices matrices = {&matrix};
+        const core::Input from =
+            core::make_input(alone, {x.data(), kColumns, rows}, matrices, packed_memory(matrix));
         core::multiply(matrix, {0, n_out}, from, {y.data(), n_out, rows});
     }
 
-    const void* pack(const core::RowPacking& packing) {
-        if (packing.group == 0) return nullptr;
-        packed.resize(static_cast<size_t>(packing.bytes(kColumns, rows)) + 64);
-        uint8_t* at = packed.data() + 64 - reinterpret_cast<uintptr_t>(packed.data()) % 64;
-        for (int32_t r = 0; r < rows; r += packing.group) {
-            packing.pack(x.data() + r * kColumns, kColumns, kColumns,
-                         std::min(packing.group, rows - r), at + packing.bytes(kColumns, r));
-        }
-        return at;
+    uint8_t* packed_memory(const core::Matrix& matrix) {
+        const int64_t bytes = kColumns / 32 * core::packed_column_bytes({&matrix}, rows);
+        if (bytes == 0) return nullptr;
+        packed.resize(static_cast<size_t>(bytes) + 64);
+        return packed.data() + 64 - reinterpret_cast<uintptr_t>(packed.data()) % 64;
     }
 
     // The different weight rows, against the first and the last row of x, whose products have a
@@ -215,11 +216,10 @@ const bool kRegistered = [] {
             const auto* panel = table.panel_of(static_cast<int32_t>(info.format));
             const auto* few = table.linear_of(static_cast<int32_t>(info.format));
             if (panel && std::strcmp(panel->set, table.name) == 0) {
-                register_kernel(table.name, {nullptr, panel->run, table.packing}, info,
-                                {8, 32, 512});
+                register_kernel(table.name, {few->run, panel}, info, {8, 32, 512});
             }
             if (few && std::strcmp(few->set, table.name) == 0) {
-                register_kernel(table.name, {few->run, nullptr, {}}, info, {1, 4, 32});
+                register_kernel(table.name, {few->run, nullptr}, info, {1, 4, 32});
             }
         }
     }

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <initializer_list>
 
 #include "cpu/linear.h"
 #include "cpu/outputs.h"
@@ -21,24 +20,8 @@ Rows rows_of(const Forward& f, float* data, int64_t columns) {
     return {data, columns, f.batch.n_rows};
 }
 
-// Fewer rows pass through the kernels for few rows, which round less, in as little time. Measured on Zen 4 with Q8_0 and Q4_K: panels win from 5 rows on.
-constexpr int32_t kFewestPanelRows = 5;
-
-// The rows as input of the matrices, packed if one of them wants that.
-Input input_of(const Forward& f, const Rows& rows, std::initializer_list<const Matrix*> matrices) {
-    const bool wanted = std::any_of(matrices.begin(), matrices.end(),
-                                    [](const Matrix* matrix) { return matrix->panel; });
-    if (!wanted || !f.scratch.packed || rows.n < kFewestPanelRows) return {rows};
-    const RowPacking& packing = f.layers.kernels->packing;
-    const int64_t n_in = (*matrices.begin())->columns;
-    f.workers.split(rows.n, packing.group, [&](Range range) {
-        for (int64_t r = range.begin; r < range.end; r += packing.group) {
-            const auto n = static_cast<int32_t>(std::min<int64_t>(packing.group, range.end - r));
-            packing.pack(rows.row(r), rows.stride, n_in, n,
-                         f.scratch.packed + packing.bytes(n_in, r));
-        }
-    });
-    return {rows, f.scratch.packed};
+Input input_of(const Forward& f, const Rows& rows, Matrices matrices) {
+    return make_input(f.workers, rows, matrices, f.scratch.packed);
 }
 
 // normed = norm(x) * gain

@@ -17,11 +17,16 @@ struct KernelEntry {
     const char* set = "";
 };
 
-// How a set packs activations for its panel kernels.
+// How activations are packed for some panel kernels.
 struct RowPacking {
-    int32_t group = 0;  // rows; 0: the set has no panel kernels
-    PackRowsFn pack = nullptr;
-    PackedBytesFn bytes = nullptr;
+    int32_t group;        // rows that are packed together
+    int32_t fewest_rows;  // a batch of fewer passes through the kernels for few rows
+    PackRowsFn pack;
+    PackedBytesFn bytes;
+};
+
+struct PanelEntry : KernelEntry<PanelFn> {
+    const RowPacking* packing = nullptr;
 };
 
 struct KernelTable {
@@ -33,8 +38,7 @@ struct KernelTable {
     const char* name = "";
     uint64_t features = 0;  // what the processor must have
     KernelEntry<LinearFn> linear[kFormats];
-    KernelEntry<PanelFn> panel[kFormats];  // all of the set that brings `packing`
-    RowPacking packing;
+    PanelEntry panel[kFormats];
     KernelEntry<AttentionFn> attention_scores[kKvTypes];
     KernelEntry<AttentionFn> attention_values[kKvTypes];
     KernelEntry<SoftmaxFn> softmax;
@@ -47,7 +51,7 @@ struct KernelTable {
         return &linear[format];
     }
     // Null unless many rows have a kernel of their own for the format. Any number may be asked.
-    const KernelEntry<PanelFn>* panel_of(int32_t format) const {
+    const PanelEntry* panel_of(int32_t format) const {
         if (format < 0 || format >= kFormats || !panel[format].run) return nullptr;
         return &panel[format];
     }

@@ -99,24 +99,25 @@ void linear_mxfp4_avx512(const LinearBlock& block);
 struct PanelBlock {
     const void* weights;  // [n_out] rows of row_bytes; not aligned
     int64_t row_bytes;
-    int64_t n_in;  // a multiple of 32 and of the format's block length
+    int64_t n_in;  // a multiple of the format's block length
     int64_t n_out;
     int32_t n_rows;
-    const void* x;  // [n_rows][n_in], packed by the set's PackRowsFn
+    const void* x;  // [n_rows][n_in], packed by the PackRowsFn that belongs to the kernel
     float* y;       // [n_rows][n_out], rows y_stride floats apart
     int64_t y_stride;
 };
 using PanelFn = void (*)(const PanelBlock& block);
 
-// Packs up to a group of rows of x, x_stride floats apart; n_in is a multiple of 32. The packed rows
-// of a batch are its groups one after the other, from an address that is a multiple of 64.
+// Packs up to a group of rows of x, x_stride floats apart. n_in is a multiple of the block length of
+// the formats that take them; columns up to a multiple of 32 are zeros. The packed rows of a batch are
+// its groups one after the other, from an address that is a multiple of 64.
 using PackRowsFn = void (*)(const float* x, int64_t x_stride, int64_t n_in, int32_t n_rows,
                             void* group);
-// The size of n_rows packed rows, all groups but the last being whole.
-using PackedBytesFn = int64_t (*)(int64_t n_in, int64_t n_rows);
+// The size of 32 columns of n_rows packed rows, all groups but the last being whole.
+using PackedBytesFn = int64_t (*)(int64_t n_rows);
 
 void pack_rows_avx512(const float* x, int64_t x_stride, int64_t n_in, int32_t n_rows, void* group);
-int64_t packed_bytes_avx512(int64_t n_in, int64_t n_rows);
+int64_t packed_bytes_avx512(int64_t n_rows);
 
 void panel_q4_0_avx512(const PanelBlock& block);
 void panel_q4_1_avx512(const PanelBlock& block);

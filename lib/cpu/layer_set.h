@@ -17,8 +17,8 @@ struct Matrix {
     int64_t columns = 0;            // inputs
     int64_t row_bytes = 0;
     int32_t format = 0;
-    LinearFn multiply = nullptr;  // null for an embedding that is only looked up
-    PanelFn panel = nullptr;      // null: many rows are multiplied like few
+    LinearFn multiply = nullptr;        // null for an embedding that is only looked up
+    const PanelEntry* panel = nullptr;  // null: many rows are multiplied like few
     void (*dequantize)(const void* blocks, float* out, int64_t n) = nullptr;
 };
 

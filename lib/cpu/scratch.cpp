@@ -4,6 +4,7 @@
 #include <new>
 
 #include "base/checked.h"
+#include "cpu/linear.h"
 #include "cpu/rope.h"
 
 namespace puna::core {
@@ -36,20 +37,29 @@ class Cutter {
     bool ok_ = true;
 };
 
-// Columns of the widest matrix that takes packed rows; 0: none does.
-int64_t packed_columns(const LayerSet& layers, const puna_executor_options& options) {
-    if (options.deterministic) return 0;
-    int64_t widest = 0;
-    const auto count = [&widest](const Matrix& matrix) {
-        if (matrix.panel) widest = std::max(widest, matrix.columns);
+// The most packed rows that a phase has.
+struct PackedSize {
+    int64_t column_blocks = 0;  // of 32
+    int64_t bytes = 0;          // of one
+};
+
+PackedSize packed_size(const LayerSet& layers, const puna_executor_options& options) {
+    if (options.deterministic) return {};
+    PackedSize size;
+    const auto count = [&](Matrices matrices) {
+        const int64_t bytes = packed_column_bytes(matrices, options.max_rows);
+        if (bytes == 0) return;
+        size.column_blocks = std::max(size.column_blocks, ((*matrices.begin())->columns + 31) / 32);
+        size.bytes = std::max(size.bytes, bytes);
     };
     for (const LayerWeights& w : layers.layers) {
-        for (const Matrix* matrix : {&w.q, &w.k, &w.v, &w.attn_output, &w.gate, &w.up, &w.down}) {
-            count(*matrix);
-        }
+        count({&w.q, &w.k, &w.v});
+        count({&w.attn_output});
+        count({&w.gate, &w.up});
+        count({&w.down});
     }
-    if (layers.has_head) count(layers.output);
-    return widest;
+    if (layers.has_head) count({&layers.output});
+    return size;
 }
 
 Scratch cut(const LayerSet& layers, const puna_executor_options& options,
@@ -70,8 +80,8 @@ Scratch cut(const LayerSet& layers, const puna_executor_options& options,
         cutter.take(&scratch.counters, attention.n_counters(), 1);
     }
     if (layers.n_layers() > 0 || layers.has_head) cutter.take(&scratch.normed, rows, spec.n_embd);
-    if (const int64_t columns = packed_columns(layers, options); columns > 0) {
-        cutter.take(&scratch.packed, columns / 32, layers.kernels->packing.bytes(32, rows));
+    if (const PackedSize size = packed_size(layers, options); size.bytes > 0) {
+        cutter.take(&scratch.packed, size.column_blocks, size.bytes);
     }
     if (layers.has_head) {
         cutter.take(&scratch.logits, std::min<int64_t>(rows, kHeadRows), spec.n_vocab);

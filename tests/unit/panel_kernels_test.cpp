@@ -23,7 +23,7 @@ using test::random_floats;
 
 struct Kernel {
     PanelFn run;
-    RowPacking packing;
+    const RowPacking& packing;
     const char* set;
     const BlockFormatInfo* info;
 };
@@ -39,7 +39,7 @@ std::vector<Kernel> all_kernels() {
         for (const BlockFormatInfo& info : block_formats()) {
             const auto* entry = table.panel_of(static_cast<int32_t>(info.format));
             if (entry && std::strcmp(entry->set, table.name) == 0) {
-                kernels.push_back({entry->run, table.packing, entry->set, &info});
+                kernels.push_back({entry->run, *entry->packing, entry->set, &info});
             }
         }
     }
@@ -67,12 +67,12 @@ struct FreeAligned {
 // Rows as one kernel takes them, in memory of exactly their size.
 struct PackedRows {
     PackedRows(const Kernel& kernel, const float* x, int64_t x_stride, int64_t n_in, int32_t n_rows)
-        : n_bytes(static_cast<size_t>(kernel.packing.bytes(n_in, n_rows))),
+        : n_bytes(static_cast<size_t>((n_in + 31) / 32 * kernel.packing.bytes(n_rows))),
           memory(static_cast<uint8_t*>(::operator new(n_bytes, std::align_val_t(64)))) {
         const RowPacking& packing = kernel.packing;
         for (int32_t r = 0; r < n_rows; r += packing.group) {
             packing.pack(x + r * x_stride, x_stride, n_in, std::min(packing.group, n_rows - r),
-                         memory.get() + packing.bytes(n_in, r));
+                         memory.get() + (n_in + 31) / 32 * packing.bytes(r));
         }
     }
 

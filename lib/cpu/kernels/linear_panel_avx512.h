@@ -222,7 +222,7 @@ void multiply_groups(const PanelBlock& block, const UnpackedTile<Format>* tiles,
     const uint8_t* x[kGroupsOfX];
     for (int32_t g = 0; g < kGroupsOfX; ++g) {
         x[g] = static_cast<const uint8_t*>(block.x) +
-               packed_bytes(block.n_in, first + g * Vector::kRows) +
+               block.n_in / kRowBlock * packed_bytes(first + g * Vector::kRows) +
                first_block * static_cast<int64_t>(sizeof(PackedBlock<Vector::kRows>));
     }
     for (int64_t i = 0; i < n_outs; i += kOuts, tiles += kTiles) {

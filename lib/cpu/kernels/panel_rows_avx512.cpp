@@ -64,8 +64,8 @@ void pack_rows_avx512(const float* x, int64_t x_stride, int64_t n_in, int32_t n_
     }
 }
 
-int64_t packed_bytes_avx512(int64_t n_in, int64_t n_rows) {
-    return packed_bytes(n_in, (n_rows + 7) / 8 * 8);
+int64_t packed_bytes_avx512(int64_t n_rows) {
+    return packed_bytes((n_rows + 7) / 8 * 8);
 }
 
 }  // namespace puna::core

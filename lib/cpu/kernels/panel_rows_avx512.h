@@ -23,11 +23,11 @@ struct alignas(32) PackedBlock {
     int32_t sums[2][kRows];  // of the bytes of each half
 };
 
-// Of n_rows rows, a multiple of 8.
-inline int64_t packed_bytes(int64_t n_in, int64_t n_rows) {
+// A block of n_rows rows, a multiple of 8.
+inline int64_t packed_bytes(int64_t n_rows) {
     constexpr auto kRowBytes = static_cast<int64_t>(sizeof(PackedBlock<16>) / 16);
     static_assert(sizeof(PackedBlock<8>) == 8 * kRowBytes);
-    return n_in / kRowBlock * kRowBytes * n_rows;
+    return kRowBytes * n_rows;
 }
 
 struct Rows16 {
