@@ -86,3 +86,18 @@ foreach(kind IN LISTS kinds)
     gtest_discover_tests(${tests} TEST_FILTER "-${thread_suites}:${left_out}" DISCOVERY_TIMEOUT 60
         PROPERTIES LABELS ${kind} TIMEOUT 300)
 endforeach()
+
+# Whole models with the kernel set `amx`, whatever the processor. Each of its instructions costs a signal
+# there, so that the longest tests, which are about other things, are left out.
+if(CMAKE_SYSTEM_NAME STREQUAL Linux AND PUNA_ARCH STREQUAL x86_64 AND NOT PUNA_SANITIZE)
+    add_executable(puna_amx_tests emulated/amx_processor.cpp golden/formats_test.cpp
+        golden/logits_test.cpp golden/shapes_test.cpp golden/stories_test.cpp)
+    target_link_libraries(puna_amx_tests PRIVATE puna_test_fixtures ${CMAKE_DL_LIBS})
+    target_link_options(puna_amx_tests PRIVATE
+        "LINKER:--wrap=_ZN4puna4core19detect_cpu_featuresEv"
+        "LINKER:--wrap=_ZN4puna4core22request_amx_permissionEv")
+    target_compile_options(puna_amx_tests PRIVATE $<$<CONFIG:Release>:-O1>)
+    gtest_discover_tests(puna_amx_tests TEST_PREFIX amx. DISCOVERY_TIMEOUT 60
+        TEST_FILTER "-*AnyWorkersAndBatch*:*InSlicesOfTime*:*RowByRow*"
+        PROPERTIES LABELS golden TIMEOUT 300 ENVIRONMENT PUNA_TEST_KERNELS=amx)
+endif()

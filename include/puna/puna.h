@@ -503,7 +503,9 @@ typedef struct puna_format_info {
     int32_t n_tensors;
     int32_t in_place; /* 1: used where the file has them; 0: a copy */
     char format[16];  /* "Q8_0" */
-    char kernels[32]; /* kernel set that multiplies them: a lower one where the chosen lacks it */
+    /* Kernel set that multiplies them: a lower one where the chosen lacks it; "avx512+amx" where few
+     * and many rows of a batch have kernels of different sets. */
+    char kernels[32];
 } puna_format_info;
 #define PUNA_FORMAT_INFO_INIT                                  \
     {                                                          \

@@ -61,6 +61,8 @@ class BatchAttention {
         return {in_.partials + index * in_.plan.partial_size(), spec_.head_dim_v};
     }
 
+    // All chunks of a unit, with the partials 2 part and 2 part + 1.
+    void compute(const Unit& unit, int32_t part) const;
     void compute_chunk(const Unit& unit, int32_t index, const Partial& partial) const;
     void merge(const Unit& unit, const Partial& into, const Partial& next) const;
     void finish(const Unit& unit, const Partial& partial) const;
@@ -105,6 +107,17 @@ void BatchAttention::compute_chunk(const Unit& unit, int32_t index, const Partia
     values_(chunk);
 }
 
+void BatchAttention::compute(const Unit& unit, int32_t part) const {
+    const Partial whole = partial(2 * int64_t{part});
+    const Partial next = partial(2 * int64_t{part} + 1);
+    compute_chunk(unit, 0, whole);
+    for (int32_t chunk = 1; chunk < n_chunks(unit); ++chunk) {
+        compute_chunk(unit, chunk, next);
+        merge(unit, whole, next);
+    }
+    finish(unit, whole);
+}
+
 void BatchAttention::merge(const Unit& unit, const Partial& into, const Partial& next) const {
     for (int32_t h = 0; h < unit.n_queries; ++h) {
         const float largest = std::max(into.largest[h], next.largest[h]);
@@ -127,22 +140,116 @@ void BatchAttention::finish(const Unit& unit, const Partial& partial) const {
     }
 }
 
-// Many units: each part takes every n-th one, as later rows see more, and needs two partials.
+// Many units: each part takes every n-th one, as later rows see more.
 void attend_by_units(const AttentionInput& input, const BatchAttention& attention) {
     const int64_t n_units = attention.n_units();
     const int32_t n_parts = input.workers.parts_for(n_units);
     input.workers.run(n_parts, [&](int32_t part) {
-        const Partial whole = attention.partial(2 * int64_t{part});
-        const Partial next = attention.partial(2 * int64_t{part} + 1);
-        for (int64_t i = part; i < n_units; i += n_parts) {
-            const Unit unit = attention.unit(i);
-            attention.compute_chunk(unit, 0, whole);
-            for (int32_t chunk = 1; chunk < attention.n_chunks(unit); ++chunk) {
-                attention.compute_chunk(unit, chunk, next);
-                attention.merge(unit, whole, next);
+        for (int64_t i = part; i < n_units; i += n_parts)
+            attention.compute(attention.unit(i), part);
+    });
+}
+
+// Rows of a batch that follow each other and see one sequence.
+struct Run {
+    int32_t first;
+    int32_t n;
+};
+
+Run run_from(const puna_batch& batch, int32_t first, int32_t end) {
+    int32_t next = first + 1;
+    while (next < end && batch.rows[next].view == batch.rows[first].view) ++next;
+    return {first, next - first};
+}
+
+// Some rows of a batch, with the queries of one unit, through the kernel for many rows as far as there
+// are runs of them.
+class BlockAttention {
+  public:
+    BlockAttention(const AttentionInput& input, const BatchAttention& one_by_one)
+        : in_(input), one_by_one_(one_by_one) {}
+
+    int64_t n_blocks() const { return (in_.batch.n_rows + kAttentionRows - 1) / kAttentionRows; }
+
+    // Unit `index` of the blocks; partials 2 part and 2 part + 1 are free for it.
+    void compute(int64_t index, int32_t part) const {
+        const auto first = static_cast<int32_t>(index % n_blocks()) * kAttentionRows;
+        const int32_t end = std::min(first + kAttentionRows, in_.batch.n_rows);
+        const int64_t unit = index / n_blocks() * in_.batch.n_rows;  // of row 0
+        for (int32_t row = first; row < end;) {
+            const Run run = run_from(in_.batch, row, end);
+            if (is_worth_it(run)) {
+                compute_run(one_by_one_.unit(unit + row), run, part);
+            } else {
+                for (int32_t i = 0; i < run.n; ++i) {
+                    one_by_one_.compute(one_by_one_.unit(unit + row + i), part);
+                }
             }
-            attention.finish(unit, whole);
+            row += run.n;
         }
+    }
+
+    // With fewer queries than a pass of the kernel has, most of its work would be for nothing.
+    bool is_worth_it(const Run& run) const {
+        const puna_model_spec& spec = in_.layers.spec;
+        return run.n * std::min<int32_t>(kAttentionQueries, spec.n_head / spec.n_head_kv) >=
+               kAttentionRows;
+    }
+
+  private:
+    void compute_run(const Unit& unit, const Run& run, int32_t part) const;
+
+    const AttentionInput& in_;
+    const BatchAttention& one_by_one_;
+};
+
+void BlockAttention::compute_run(const Unit& unit, const Run& run, int32_t part) const {
+    const puna_model_spec& spec = in_.layers.spec;
+    int32_t begin[kAttentionRows];
+    int32_t end[kAttentionRows];
+    for (int32_t r = 0; r < run.n; ++r) {
+        begin[r] = in_.batch.rows[run.first + r].first;
+        end[r] = in_.batch.rows[run.first + r].position + 1;
+    }
+    AttentionRows rows;
+    rows.q = in_.q.row(run.first) + int64_t{unit.first_query} * spec.head_dim_k;
+    rows.q_stride = in_.q.stride;
+    rows.out = in_.out.row(run.first) + int64_t{unit.first_query} * spec.head_dim_v;
+    rows.out_stride = in_.out.stride;
+    rows.keys = in_.cache.keys().head(in_.layer, unit.kv_head);
+    rows.values = in_.cache.values().head(in_.layer, unit.kv_head);
+    rows.key_page_bytes = in_.cache.keys().page_bytes;
+    rows.value_page_bytes = in_.cache.values().page_bytes;
+    rows.pages = in_.batch.views[in_.batch.rows[run.first].view].pages;
+    rows.begin = begin;
+    rows.end = end;
+    rows.n_rows = run.n;
+    rows.n_queries = unit.n_queries;
+    rows.head_dim_k = spec.head_dim_k;
+    rows.head_dim_v = spec.head_dim_v;
+    rows.softcap = spec.attention_softcap;
+    rows.memory = in_.rows_memory + part * in_.plan.rows_memory();
+    in_.plan.rows_kernel()(rows);
+}
+
+// Whether a batch has rows for the kernel for many rows.
+bool has_runs(const AttentionInput& input, const BlockAttention& blocks) {
+    for (int32_t row = 0; row < input.batch.n_rows; row += kAttentionRows) {
+        const int32_t end = std::min(row + kAttentionRows, input.batch.n_rows);
+        for (int32_t first = row; first < end;) {
+            const Run run = run_from(input.batch, first, end);
+            if (blocks.is_worth_it(run)) return true;
+            first += run.n;
+        }
+    }
+    return false;
+}
+
+void attend_by_blocks(const AttentionInput& input, const BlockAttention& blocks) {
+    const int64_t n_units = blocks.n_blocks() * input.plan.units_per_row();
+    const int32_t n_parts = input.workers.parts_for(n_units);
+    input.workers.run(n_parts, [&](int32_t part) {
+        for (int64_t i = part; i < n_units; i += n_parts) blocks.compute(i, part);
     });
 }
 
@@ -174,8 +281,9 @@ void attend_by_chunks(const AttentionInput& input, const BatchAttention& attenti
 
 }  // namespace
 
-AttentionPlan::AttentionPlan(const puna_model_spec& spec, const puna_executor_options& options,
+AttentionPlan::AttentionPlan(const LayerSet& layers, const puna_executor_options& options,
                              const Workers& workers) {
+    const puna_model_spec& spec = layers.spec;
     const int64_t group = spec.n_head / spec.n_head_kv;
     units_per_row_ = spec.n_head_kv * ((group + kAttentionQueries - 1) / kAttentionQueries);
     // More units than this keep the threads busy by themselves.
@@ -184,11 +292,19 @@ AttentionPlan::AttentionPlan(const puna_model_spec& spec, const puna_executor_op
     partial_size_ = kAttentionQueries * (2 + int64_t{spec.head_dim_v});
     // Two per part, or one per chunk of each split unit; max_chunks_ is at least 2.
     n_partials_ = std::max(split_units_ * max_chunks_, int64_t{workers.max_parts()} * 2);
+    const RowsAttentionEntry* rows = layers.kernels->attention_rows_of(options.kv_type_k);
+    if (!rows || options.kv_type_v != options.kv_type_k || options.deterministic) return;
+    rows_kernel_ = rows->run;
+    rows_memory_ = rows->memory(spec.head_dim_k, spec.head_dim_v);
+    n_rows_memories_ = workers.max_parts();
 }
 
 void attend(const AttentionInput& input) {
     const BatchAttention attention(input);
-    if (input.plan.splits_chunks(input.batch.n_rows)) {
+    const BlockAttention blocks(input, attention);
+    if (input.plan.rows_kernel() && has_runs(input, blocks)) {
+        attend_by_blocks(input, blocks);
+    } else if (input.plan.splits_chunks(input.batch.n_rows)) {
         attend_by_chunks(input, attention);
     } else {
         attend_by_units(input, attention);

@@ -5,6 +5,9 @@
 // each chunk gives a partial softmax, and partials are merged in the order of the chunks. So a
 // result depends neither on the threads nor on the batch, and with few rows the chunks of one unit
 // can be computed at the same time.
+//
+// Where the kernel set multiplies many rows at once, rows of one sequence that follow each other in a
+// batch go through its AttentionRowsFn instead, kAttentionRows at a time.
 #pragma once
 
 #include <atomic>
@@ -21,7 +24,7 @@ namespace puna::core {
 class AttentionPlan {
   public:
     AttentionPlan() = default;
-    AttentionPlan(const puna_model_spec& spec, const puna_executor_options& options,
+    AttentionPlan(const LayerSet& layers, const puna_executor_options& options,
                   const Workers& workers);
 
     // Units of one row: a KV head with many query heads is several.
@@ -33,6 +36,12 @@ class AttentionPlan {
     // Floats of one partial result: maximum, sum and values of each query head.
     int64_t partial_size() const { return partial_size_; }
 
+    // The kernel for rows of one sequence, or null.
+    AttentionRowsFn rows_kernel() const { return rows_kernel_; }
+    // Its memory, for each part of n_rows_memories().
+    int64_t rows_memory() const { return rows_memory_; }
+    int64_t n_rows_memories() const { return n_rows_memories_; }
+
     // Scratch: partials (floats = n_partials * partial_size) and a counter for each split unit.
     int64_t n_partials() const { return n_partials_; }
     int64_t n_counters() const { return split_units_; }
@@ -43,6 +52,9 @@ class AttentionPlan {
     int64_t max_chunks_ = 0;
     int64_t partial_size_ = 0;
     int64_t n_partials_ = 0;
+    AttentionRowsFn rows_kernel_ = nullptr;
+    int64_t rows_memory_ = 0;
+    int64_t n_rows_memories_ = 0;
 };
 
 struct AttentionInput {
@@ -52,6 +64,7 @@ struct AttentionInput {
     const AttentionPlan& plan;
     float* partials;                 // [n_partials][partial_size]
     std::atomic<int32_t>* counters;  // [n_counters]
+    uint8_t* rows_memory;            // [n_rows_memories][rows_memory]
     const puna_batch& batch;
     int32_t layer;  // of the range, from 0
     Rows q;         // [n_rows][n_head * head_dim_k], turned and scaled

@@ -6,6 +6,7 @@
 #include <new>
 #include <string>
 
+#include "base/amx_permission.h"
 #include "base/cpu_features.h"
 #include "base/error.h"
 #include "cpu/executor.h"
@@ -75,6 +76,21 @@ Status check_services(const puna_host_services* services) {
     return {};
 }
 
+// As choose_kernels for this machine. The system is asked for the tile registers only if the kernels
+// use them: from then on signal stacks of the process have to be larger.
+Result<KernelTable> choose_usable_kernels(const char* forced) {
+    const uint64_t features = detect_cpu_features();
+    PUNA_TRY_ASSIGN(KernelTable kernels, choose_kernels(features, forced));
+    if (!(kernels.features & kCpuAmxTile)) return kernels;
+    const Status granted = request_amx_permission();
+    if (granted.ok()) return kernels;
+    if (forced && *forced) {
+        return make_status(PUNA_ERROR_UNSUPPORTED, "kernels: '%s' cannot run: %s", kernels.name,
+                           granted.text());
+    }
+    return choose_kernels(features & ~uint64_t{kCpuAmxTile}, nullptr);
+}
+
 puna_status PUNA_CALL create(const puna_host_services* services,
                              const puna_backend_options* options, puna_backend** backend,
                              puna_error* error) {
@@ -82,8 +98,8 @@ puna_status PUNA_CALL create(const puna_host_services* services,
         PUNA_TRY(check_services(services));
         if (options) PUNA_TRY(check_struct(options, "puna_backend_options"));
         if (!backend) return null_argument("backend");
-        PUNA_TRY_ASSIGN(KernelTable kernels, choose_kernels(detect_cpu_features(),
-                                                            options ? options->kernels : nullptr));
+        PUNA_TRY_ASSIGN(KernelTable kernels,
+                        choose_usable_kernels(options ? options->kernels : nullptr));
         auto made = std::make_unique<CpuBackend>(CpuBackend{services, kernels, cpu_brand()});
         *backend = reinterpret_cast<puna_backend*>(made.release());
         return {};

@@ -49,13 +49,13 @@ Executor::Executor(const LayerSet& layers, const puna_executor_options& options)
     : layers_(layers),
       options_(options),
       workers_(*layers.services, options.n_threads),
-      attention_(layers.spec, options, workers_) {}
+      attention_(layers, options, workers_) {}
 
 Result<ExecutorSizes> Executor::measure(const LayerSet& layers,
                                         const puna_executor_options& options) {
     PUNA_TRY(check_options(layers, options));
     const Workers workers(*layers.services, options.n_threads);
-    const AttentionPlan attention(layers.spec, options, workers);
+    const AttentionPlan attention(layers, options, workers);
     PUNA_TRY_ASSIGN(const KvCache cache, KvCache::plan(layers, options));
     PUNA_TRY_ASSIGN(const uint64_t bytes, scratch_bytes(layers, options, attention));
     return ExecutorSizes{cache.size_bytes(), bytes};

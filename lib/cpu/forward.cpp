@@ -115,7 +115,7 @@ void project_qkv(const Forward& f, const LayerWeights& w, int32_t layer) {
 void attend_layer(const Forward& f, int32_t layer) {
     const int64_t columns = f.layers.q_columns() + f.layers.k_columns() + f.layers.v_columns();
     attend({f.layers, f.cache, f.workers, f.attention, f.scratch.partials, f.scratch.counters,
-            f.batch, layer, rows_of(f, f.scratch.qkv, columns),
+            f.scratch.attention_rows, f.batch, layer, rows_of(f, f.scratch.qkv, columns),
             rows_of(f, f.scratch.attn, f.layers.attn_columns())});
 }
 

@@ -29,15 +29,17 @@ struct PanelRows {
 
 // What one set brings; rows that it lacks come from lower sets.
 struct KernelSet {
-    const char* name;
-    uint64_t features;
-    std::span<const Row<LinearFn>> linear;  // by PUNA_FORMAT_*
-    std::span<const PanelRows> panel;
-    std::span<const Row<AttentionFn>> attention_scores;  // by PUNA_KV_*
-    std::span<const Row<AttentionFn>> attention_values;  // by PUNA_KV_*
-    SoftmaxFn softmax;
-    std::span<const Row<NormFn>> norm;              // by PUNA_NORM_*
-    std::span<const Row<ActivationFn>> activation;  // by PUNA_ACTIVATION_*
+    const char* name = "";
+    uint64_t features = 0;
+    std::span<const Row<LinearFn>> linear = {};  // by PUNA_FORMAT_*
+    std::span<const PanelRows> panel = {};
+    std::span<const Row<AttentionFn>> attention_scores = {};    // by PUNA_KV_*
+    std::span<const Row<AttentionFn>> attention_values = {};    // by PUNA_KV_*
+    std::span<const Row<AttentionRowsFn>> attention_rows = {};  // by PUNA_KV_*
+    AttentionMemoryFn attention_memory = nullptr;               // for all of them
+    SoftmaxFn softmax = nullptr;
+    std::span<const Row<NormFn>> norm = {};              // by PUNA_NORM_*
+    std::span<const Row<ActivationFn>> activation = {};  // by PUNA_ACTIVATION_*
 };
 
 constexpr Row<LinearFn> kLinearScalar[] = {
@@ -135,31 +137,62 @@ constexpr Row<ActivationFn> kActivationAvx512[] = {
 };
 #endif
 
+#if PUNA_HAVE_KERNELS_AMX
+constexpr Row<PanelFn> kPanelBf16Amx[] = {
+    {PUNA_FORMAT_F32, panel_f32_amx},       {PUNA_FORMAT_F16, panel_f16_amx},
+    {PUNA_FORMAT_BF16, panel_bf16_amx},     {PUNA_FORMAT_Q4_0, panel_q4_0_amx},
+    {PUNA_FORMAT_Q4_1, panel_q4_1_amx},     {PUNA_FORMAT_Q5_0, panel_q5_0_amx},
+    {PUNA_FORMAT_Q5_1, panel_q5_1_amx},     {PUNA_FORMAT_Q8_0, panel_q8_0_amx},
+    {PUNA_FORMAT_Q2_K, panel_q2_k_amx},     {PUNA_FORMAT_Q3_K, panel_q3_k_amx},
+    {PUNA_FORMAT_Q4_K, panel_q4_k_amx},     {PUNA_FORMAT_Q5_K, panel_q5_k_amx},
+    {PUNA_FORMAT_Q6_K, panel_q6_k_amx},     {PUNA_FORMAT_IQ4_NL, panel_iq4_nl_amx},
+    {PUNA_FORMAT_IQ4_XS, panel_iq4_xs_amx}, {PUNA_FORMAT_MXFP4, panel_mxfp4_amx},
+};
+constexpr Row<AttentionRowsFn> kAttentionRowsAmx[] = {
+    {PUNA_KV_F16, attention_rows_f16_amx},
+    {PUNA_KV_F32, attention_rows_f32_amx},
+};
+constexpr RowPacking kBf16Amx = {16, 5, pack_rows_amx, packed_bytes_amx};
+constexpr PanelRows kPanelAmx[] = {{&kBf16Amx, kPanelBf16Amx}};
+#endif
+
 // The lowest first. A set inherits from those before it that its own features cover.
 constexpr KernelSet kSets[] = {
-    {"scalar",
-     0,
-     kLinearScalar,
-     {},
-     kScoresScalar,
-     kValuesScalar,
-     softmax_scalar,
-     kNormScalar,
-     kActivationScalar},
+    {.name = "scalar",
+     .features = 0,
+     .linear = kLinearScalar,
+     .attention_scores = kScoresScalar,
+     .attention_values = kValuesScalar,
+     .softmax = softmax_scalar,
+     .norm = kNormScalar,
+     .activation = kActivationScalar},
 #if PUNA_HAVE_KERNELS_AVX2
-    {"avx2",
-     PUNA_KERNEL_SET_AVX2_FEATURES,
-     kLinearAvx2,
-     {},
-     kScoresAvx2,
-     kValuesAvx2,
-     softmax_avx2,
-     kNormAvx2,
-     kActivationAvx2},
+    {.name = "avx2",
+     .features = PUNA_KERNEL_SET_AVX2_FEATURES,
+     .linear = kLinearAvx2,
+     .attention_scores = kScoresAvx2,
+     .attention_values = kValuesAvx2,
+     .softmax = softmax_avx2,
+     .norm = kNormAvx2,
+     .activation = kActivationAvx2},
 #endif
 #if PUNA_HAVE_KERNELS_AVX512
-    {"avx512", PUNA_KERNEL_SET_AVX512_FEATURES, kLinearAvx512, kPanelAvx512, kScoresAvx512,
-     kValuesAvx512, softmax_avx512, kNormAvx512, kActivationAvx512},
+    {.name = "avx512",
+     .features = PUNA_KERNEL_SET_AVX512_FEATURES,
+     .linear = kLinearAvx512,
+     .panel = kPanelAvx512,
+     .attention_scores = kScoresAvx512,
+     .attention_values = kValuesAvx512,
+     .softmax = softmax_avx512,
+     .norm = kNormAvx512,
+     .activation = kActivationAvx512},
+#endif
+#if PUNA_HAVE_KERNELS_AMX
+    {.name = "amx",
+     .features = PUNA_KERNEL_SET_AMX_FEATURES,
+     .panel = kPanelAmx,
+     .attention_rows = kAttentionRowsAmx,
+     .attention_memory = attention_memory_amx},
 #endif
 };
 
@@ -170,6 +203,9 @@ constexpr const char* kSetNames[] = {
 #endif
 #if PUNA_HAVE_KERNELS_AVX512
     "avx512",
+#endif
+#if PUNA_HAVE_KERNELS_AMX
+    "amx",
 #endif
 };
 static_assert(std::size(kSets) == std::size(kSetNames));
@@ -188,6 +224,9 @@ void overlay(KernelTable& table, const KernelSet& set) {
     }
     overlay(table.attention_scores, set.attention_scores, set.name);
     overlay(table.attention_values, set.attention_values, set.name);
+    for (const Row<AttentionRowsFn>& row : set.attention_rows) {
+        table.attention_rows[row.key] = {{row.run, set.name}, set.attention_memory};
+    }
     overlay(table.norm, set.norm, set.name);
     overlay(table.activation, set.activation, set.name);
     if (set.softmax) table.softmax = {set.softmax, set.name};

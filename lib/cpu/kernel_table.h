@@ -29,6 +29,10 @@ struct PanelEntry : KernelEntry<PanelFn> {
     const RowPacking* packing = nullptr;
 };
 
+struct RowsAttentionEntry : KernelEntry<AttentionRowsFn> {
+    AttentionMemoryFn memory = nullptr;
+};
+
 struct KernelTable {
     static constexpr int32_t kFormats = 40;  // above every PUNA_FORMAT_*
     static constexpr int32_t kKvTypes = 5;   // above every PUNA_KV_*
@@ -41,6 +45,7 @@ struct KernelTable {
     PanelEntry panel[kFormats];
     KernelEntry<AttentionFn> attention_scores[kKvTypes];
     KernelEntry<AttentionFn> attention_values[kKvTypes];
+    RowsAttentionEntry attention_rows[kKvTypes];  // where keys and values have the same type
     KernelEntry<SoftmaxFn> softmax;
     KernelEntry<NormFn> norm[kNorms];
     KernelEntry<ActivationFn> activation[kActivations];
@@ -54,6 +59,11 @@ struct KernelTable {
     const PanelEntry* panel_of(int32_t format) const {
         if (format < 0 || format >= kFormats || !panel[format].run) return nullptr;
         return &panel[format];
+    }
+    // Null unless many rows have a kernel of their own for a cache of this type. Any number may be asked.
+    const RowsAttentionEntry* attention_rows_of(int32_t type) const {
+        if (type < 0 || type >= kKvTypes || !attention_rows[type].run) return nullptr;
+        return &attention_rows[type];
     }
     // True when the cache may hold elements of this type. Any number may be asked.
     bool has_kv_type(int32_t type) const {

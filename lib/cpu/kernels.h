@@ -133,11 +133,32 @@ void panel_iq4_nl_avx512(const PanelBlock& block);
 void panel_iq4_xs_avx512(const PanelBlock& block);
 void panel_mxfp4_avx512(const PanelBlock& block);
 
+void pack_rows_amx(const float* x, int64_t x_stride, int64_t n_in, int32_t n_rows, void* group);
+int64_t packed_bytes_amx(int64_t n_rows);
+
+void panel_f32_amx(const PanelBlock& block);
+void panel_f16_amx(const PanelBlock& block);
+void panel_bf16_amx(const PanelBlock& block);
+void panel_q4_0_amx(const PanelBlock& block);
+void panel_q4_1_amx(const PanelBlock& block);
+void panel_q5_0_amx(const PanelBlock& block);
+void panel_q5_1_amx(const PanelBlock& block);
+void panel_q8_0_amx(const PanelBlock& block);
+void panel_q2_k_amx(const PanelBlock& block);
+void panel_q3_k_amx(const PanelBlock& block);
+void panel_q4_k_amx(const PanelBlock& block);
+void panel_q5_k_amx(const PanelBlock& block);
+void panel_q6_k_amx(const PanelBlock& block);
+void panel_iq4_nl_amx(const PanelBlock& block);
+void panel_iq4_xs_amx(const PanelBlock& block);
+void panel_mxfp4_amx(const PanelBlock& block);
+
 // ---- Attention ----------------------------------------------------------------------------------
 
 enum : int32_t {
     kKvPage = 32,           // PUNA_KV_PAGE
     kAttentionChunk = 256,  // positions; chunks begin at multiples of it
+    kAttentionRows = 16,    // rows that an AttentionRowsFn takes at once
     kAttentionQueries = 8,  // query heads of a KV head that share one pass over its cache
 };
 
@@ -177,6 +198,35 @@ void attention_scores_f32_avx512(const AttentionChunk& chunk);
 void attention_scores_f16_avx512(const AttentionChunk& chunk);
 void attention_values_f32_avx512(const AttentionChunk& chunk);
 void attention_values_f16_avx512(const AttentionChunk& chunk);
+
+// Some query heads of one KV head, of rows of one sequence, over all positions that the rows see. Queries,
+// keys, softmax weights and values may be rounded. What a row gets does not depend on the others.
+struct AttentionRows {
+    const float* q;  // row r, query h: [head_dim_k] at q + r * q_stride + h * head_dim_k; scaled
+    int64_t q_stride;
+    float* out;  // row r, query h: [head_dim_v] at out + r * out_stride + h * head_dim_v
+    int64_t out_stride;
+    const uint8_t* keys;  // as in AttentionChunk
+    const uint8_t* values;
+    int64_t key_page_bytes;
+    int64_t value_page_bytes;
+    const int32_t* pages;
+    const int32_t*
+        begin;           // [n_rows]: row r sees the positions begin[r] .. end[r] - 1, at least one
+    const int32_t* end;  // [n_rows]
+    int32_t n_rows;      // 1 .. kAttentionRows
+    int32_t n_queries;   // 1 .. kAttentionQueries
+    int32_t head_dim_k;
+    int32_t head_dim_v;
+    float softcap;  // 0: none; else scores become softcap * tanh(score / softcap)
+    void* memory;   // as many bytes as the AttentionMemoryFn says, aligned to 64
+};
+using AttentionRowsFn = void (*)(const AttentionRows& rows);
+using AttentionMemoryFn = int64_t (*)(int64_t head_dim_k, int64_t head_dim_v);
+
+void attention_rows_f32_amx(const AttentionRows& rows);
+void attention_rows_f16_amx(const AttentionRows& rows);
+int64_t attention_memory_amx(int64_t head_dim_k, int64_t head_dim_v);
 
 // ---- Vectors ------------------------------------------------------------------------------------
 

@@ -241,6 +241,18 @@ Status set_matrix(const KernelTable& kernels, const puna_tensor& tensor, int64_t
     return {};
 }
 
+// The set that multiplies few rows and, if it is another, that which multiplies many.
+void name_kernels(const KernelTable& kernels, int32_t format, char* name, size_t size) {
+    const KernelEntry<LinearFn>* few = kernels.linear_of(format);
+    const PanelEntry* many = kernels.panel_of(format);
+    const char* set = few ? few->set : "reference";
+    if (many && std::strcmp(many->set, set) != 0) {
+        std::snprintf(name, size, "%s+%s", set, many->set);
+    } else {
+        std::snprintf(name, size, "%s", set);
+    }
+}
+
 // One row per format; a tied output matrix is the embedding again and not counted twice.
 void count_format(LayerSet& set, const puna_tensor& tensor) {
     const bool is_tied =
@@ -254,9 +266,7 @@ void count_format(LayerSet& set, const puna_tensor& tensor) {
         format.struct_size = sizeof format;
         format.format = tensor.format;
         format.in_place = 1;
-        const KernelEntry<LinearFn>* kernel = set.kernels->linear_of(tensor.format);
-        std::snprintf(format.kernels, sizeof format.kernels, "%s",
-                      kernel ? kernel->set : "reference");
+        name_kernels(*set.kernels, tensor.format, format.kernels, sizeof format.kernels);
         row = set.formats.insert(row, format);
     }
     if (is_tied || is_tied_embedding) return;

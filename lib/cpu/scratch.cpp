@@ -78,6 +78,7 @@ Scratch cut(const LayerSet& layers, const puna_executor_options& options,
         cutter.take(&scratch.rope, rows, rope_table_size(spec));
         cutter.take(&scratch.partials, attention.n_partials(), attention.partial_size());
         cutter.take(&scratch.counters, attention.n_counters(), 1);
+        cutter.take(&scratch.attention_rows, attention.n_rows_memories(), attention.rows_memory());
     }
     if (layers.n_layers() > 0 || layers.has_head) cutter.take(&scratch.normed, rows, spec.n_embd);
     if (const PackedSize size = packed_size(layers, options); size.bytes > 0) {

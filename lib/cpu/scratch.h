@@ -28,6 +28,7 @@ struct Scratch {
     float* logits = nullptr;  // [min(max_rows, kHeadRows)][n_vocab], with a head
     float* partials = nullptr;
     std::atomic<int32_t>* counters = nullptr;
+    uint8_t* attention_rows = nullptr;  // memory of the AttentionRowsFn
 };
 
 // Bytes of the scratch. OUT_OF_MEMORY when they do not fit 64 bits.

@@ -128,9 +128,11 @@ TEST_P(FormatsTest, WhatRunsCanBeRead) {
         kernels[info.format] = info.kernels;
     }
     EXPECT_EQ(kernels.size() > 1, is_mix);
+    constexpr const char* kSets[] = {"scalar", "avx2",      "avx512",        "avx512+amx",
+                                     "neon",   "neon_i8mm", "neon+neon_i8mm"};
     for (const auto& [format, set] : kernels) {
-        const auto sets = machine_kernels();
-        EXPECT_NE(std::find(sets.begin(), sets.end(), set), sets.end()) << format << " " << set;
+        EXPECT_NE(std::find(std::begin(kSets), std::end(kSets), set), std::end(kSets))
+            << format << " " << set;
     }
 }
 

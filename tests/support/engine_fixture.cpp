@@ -1,6 +1,8 @@
 #include "support/engine_fixture.h"
 
 #include <algorithm>
+#include <cstdlib>
+#include <cstring>
 
 #include "support/random_numbers.h"
 #include "support/reference_file.h"
@@ -9,7 +11,9 @@ namespace puna::test {
 
 std::vector<std::string> machine_kernels() {
     std::vector<std::string> names;
+    const char* only = std::getenv("PUNA_TEST_KERNELS");
     for (const char* name : {"scalar", "avx2", "avx512", "amx", "neon", "neon_i8mm"}) {
+        if (only && std::strcmp(name, only) != 0) continue;
         RuntimeOptions options;
         options.n_threads = 1;
         options.kernels = name;

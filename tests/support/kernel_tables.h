@@ -4,6 +4,7 @@
 
 #include "base/cpu_features.h"
 #include "cpu/kernel_table.h"
+#include "support/amx_emulator.h"
 
 namespace puna::test {
 
@@ -12,6 +13,17 @@ inline std::vector<core::KernelTable> runnable_kernel_tables() {
     std::vector<core::KernelTable> tables;
     for (const char* name : core::kernel_set_names()) {
         auto table = core::choose_kernels(core::detect_cpu_features(), name);
+        if (table.ok()) tables.push_back(*table);
+    }
+    return tables;
+}
+
+// These, and that of AMX where it can only be emulated: for what is not about speed.
+inline std::vector<core::KernelTable> testable_kernel_tables() {
+    std::vector<core::KernelTable> tables;
+    const uint64_t features = with_emulated_amx(core::detect_cpu_features());
+    for (const char* name : core::kernel_set_names()) {
+        auto table = core::choose_kernels(features, name);
         if (table.ok()) tables.push_back(*table);
     }
     return tables;

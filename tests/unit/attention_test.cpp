@@ -34,6 +34,7 @@ class FilledCache {
         options.max_views = 1;
         options.kv_type_k = type;
         options.kv_type_v = type;
+        options.deterministic = 1;  // rows one by one, whatever the kernel set
         auto planned = KvCache::plan(layers, options);
         if (planned.ok()) cache = std::move(*planned);
         EXPECT_TRUE(cache.allocate(host_.services()).ok());
@@ -266,7 +267,7 @@ std::vector<float> run_attention(const FilledCache& filled, const std::vector<fl
                                  const std::vector<puna_batch_row>& rows) {
     const puna_model_spec& spec = filled.layers.spec;
     const Workers workers(filled.host().services(), 0);
-    const AttentionPlan plan(spec, filled.options, workers);
+    const AttentionPlan plan(filled.layers, filled.options, workers);
     std::vector<float> partials(static_cast<size_t>(plan.n_partials() * plan.partial_size()));
     std::vector<std::atomic<int32_t>> counters(static_cast<size_t>(plan.n_counters()));
     std::vector<float> out(rows.size() * static_cast<size_t>(spec.n_head * spec.head_dim_v), NAN);
@@ -277,8 +278,8 @@ std::vector<float> run_attention(const FilledCache& filled, const std::vector<fl
     const Rows q_rows = {const_cast<float*>(q.data()), int64_t{spec.n_head} * spec.head_dim_k,
                          batch.n_rows};
     const Rows out_rows = {out.data(), int64_t{spec.n_head} * spec.head_dim_v, batch.n_rows};
-    attend({filled.layers, filled.cache, workers, plan, partials.data(), counters.data(), batch, 0,
-            q_rows, out_rows});
+    attend({filled.layers, filled.cache, workers, plan, partials.data(), counters.data(), nullptr,
+            batch, 0, q_rows, out_rows});
     return out;
 }
 

@@ -1,47 +1,8 @@
 #include "cpu/kernels/linear_blocks_avx512.h"
 #include "cpu/kernels/linear_panel_avx512.h"
+#include "cpu/kernels/quants_mxfp4_avx512.h"
 
 namespace puna::core {
-namespace {
-
-// A power of two, then 32 nibbles in 16 bytes, each a 4-bit float.
-struct MXFP4 {
-    static constexpr int64_t kBlock = 32;
-    static constexpr int64_t kBlockBytes = 17;
-    static constexpr bool kWideScales = true;
-    static constexpr int kOffset = 16;
-    static constexpr bool kHasMinimums = false;
-
-    const uint8_t* blocks;
-    __m512 scales;
-
-    // 2^(e - 128), e being the first bytes of eight blocks, in both groups of each.
-    static __m512 half_powers(const uint8_t* blocks) {
-        alignas(64) int32_t first[kGroups];
-        for (int g = 0; g < kGroups; ++g) first[g] = blocks[g / 2 * kBlockBytes];
-        const __m512i e = _mm512_load_si512(first);
-        const __m512i normal = _mm512_slli_epi32(_mm512_sub_epi32(e, _mm512_set1_epi32(1)), 23);
-        const __m512i subnormal = _mm512_sllv_epi32(_mm512_set1_epi32(0x00200000), e);
-        const __mmask16 is_subnormal = _mm512_cmplt_epi32_mask(e, _mm512_set1_epi32(2));
-        return _mm512_castsi512_ps(_mm512_mask_mov_epi32(normal, is_subnormal, subnormal));
-    }
-
-    void open(const uint8_t* at) {
-        blocks = at;
-        scales = half_powers(at);
-    }
-    template <int kQuad>
-    __m512i quants() const {
-        // Twice the values, plus 16.
-        const __m128i values =
-            _mm_setr_epi8(16, 17, 18, 19, 20, 22, 24, 28, 16, 15, 14, 13, 12, 10, 8, 4);
-        const uint8_t* two = blocks + 2 * kQuad * kBlockBytes;
-        const __m512i nibbles = low_nibbles(spread_nibbles(two + 1, two + kBlockBytes + 1));
-        return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(values), nibbles);
-    }
-};
-
-}  // namespace
 
 void linear_mxfp4_avx512(const LinearBlock& block) {
     multiply_blocks<MXFP4>(block);

@@ -7,7 +7,7 @@
 // multiplies it with four weights in all lanes. So a lane is a result, and no sum across lanes is
 // needed.
 //
-// Formats are those of linear_blocks_avx512.h.
+// Formats are those of quants_avx512.h.
 #pragma once
 
 #include <cstdint>

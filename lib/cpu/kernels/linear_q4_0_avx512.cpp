@@ -1,32 +1,8 @@
 #include "cpu/kernels/linear_blocks_avx512.h"
 #include "cpu/kernels/linear_panel_avx512.h"
+#include "cpu/kernels/quants_q4_0_avx512.h"
 
 namespace puna::core {
-namespace {
-
-// An F16 scale, then 32 nibbles in 16 bytes, less 8.
-struct Q4_0 {
-    static constexpr int64_t kBlock = 32;
-    static constexpr int64_t kBlockBytes = 18;
-    static constexpr bool kWideScales = true;
-    static constexpr int kOffset = 8;
-    static constexpr bool kHasMinimums = false;
-
-    const uint8_t* blocks;
-    __m512 scales;
-
-    void open(const uint8_t* at) {
-        blocks = at;
-        scales = load_halves<kBlockBytes, 0>(at);
-    }
-    template <int kQuad>
-    __m512i quants() const {
-        const uint8_t* two = blocks + 2 * kQuad * kBlockBytes;
-        return low_nibbles(spread_nibbles(two + 2, two + kBlockBytes + 2));
-    }
-};
-
-}  // namespace
 
 void linear_q4_0_avx512(const LinearBlock& block) {
     multiply_blocks<Q4_0>(block);

@@ -1,36 +1,8 @@
 #include "cpu/kernels/linear_blocks_avx512.h"
 #include "cpu/kernels/linear_panel_avx512.h"
+#include "cpu/kernels/quants_q5_1_avx512.h"
 
 namespace puna::core {
-namespace {
-
-// An F16 scale and minimum, 32 fifth bits, then 32 nibbles in 16 bytes.
-struct Q5_1 {
-    static constexpr int64_t kBlock = 32;
-    static constexpr int64_t kBlockBytes = 24;
-    static constexpr bool kWideScales = true;
-    static constexpr int kOffset = 0;
-    static constexpr bool kHasMinimums = true;
-
-    const uint8_t* blocks;
-    __m512 scales;
-    __m512 minimums;
-
-    void open(const uint8_t* at) {
-        blocks = at;
-        scales = load_halves<kBlockBytes, 0>(at);
-        minimums = load_halves<kBlockBytes, 2>(at);
-    }
-    template <int kQuad>
-    __m512i quants() const {
-        const uint8_t* first = blocks + 2 * kQuad * kBlockBytes;
-        const uint8_t* second = first + kBlockBytes;
-        return join_fifth(low_nibbles(spread_nibbles(first + 8, second + 8)), first + 4,
-                          second + 4);
-    }
-};
-
-}  // namespace
 
 void linear_q5_1_avx512(const LinearBlock& block) {
     multiply_blocks<Q5_1>(block);

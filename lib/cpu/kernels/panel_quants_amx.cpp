@@ -1,0 +1,110 @@
+#include "cpu/kernels/linear_panel_amx.h"
+#include "cpu/kernels/quants_iq4_nl_avx512.h"
+#include "cpu/kernels/quants_iq4_xs_avx512.h"
+#include "cpu/kernels/quants_mxfp4_avx512.h"
+#include "cpu/kernels/quants_q2_k_avx512.h"
+#include "cpu/kernels/quants_q3_k_avx512.h"
+#include "cpu/kernels/quants_q4_0_avx512.h"
+#include "cpu/kernels/quants_q4_1_avx512.h"
+#include "cpu/kernels/quants_q4_k_avx512.h"
+#include "cpu/kernels/quants_q5_0_avx512.h"
+#include "cpu/kernels/quants_q5_1_avx512.h"
+#include "cpu/kernels/quants_q5_k_avx512.h"
+#include "cpu/kernels/quants_q6_k_avx512.h"
+#include "cpu/kernels/quants_q8_0_avx512.h"
+
+namespace puna::core {
+namespace {
+
+template <class Format>
+struct Quants {
+    static constexpr int64_t kChunkBytes = kChunk / Format::kBlock * Format::kBlockBytes;
+
+    static int64_t bytes_of(int64_t n) { return n / Format::kBlock * Format::kBlockBytes; }
+
+    static void unpack(const uint8_t* at, int64_t n, PanelRow& row) {
+        for (int64_t j = 0; j < n; j += kChunk, at += kChunkBytes) {
+            if (n - j >= kChunk) {
+                unpack_chunk(at, kChunk, j / kStep, row);
+            } else {
+                uint8_t tail[kChunkBytes] = {};
+                std::memcpy(tail, at, static_cast<size_t>(bytes_of(n - j)));
+                unpack_chunk(tail, n - j, j / kStep, row);
+            }
+        }
+    }
+
+    // The first n elements of a chunk. Bytes and factors go through memory, from where they are
+    // widened and spread without shuffles.
+    static void unpack_chunk(const uint8_t* at, int64_t n, int64_t step, PanelRow& row) {
+        Format w;
+        w.open(at);
+        alignas(64) uint8_t quants[kChunk];
+        alignas(64) float scales[kGroups];
+        alignas(64) float minimums[kGroups];
+        _mm512_store_si512(quants, w.template quants<0>());
+        _mm512_store_si512(quants + 64, w.template quants<1>());
+        _mm512_store_si512(quants + 128, w.template quants<2>());
+        _mm512_store_si512(quants + 192, w.template quants<3>());
+        _mm512_store_ps(scales, w.scales);
+        if constexpr (Format::kHasMinimums) {
+            _mm512_store_ps(minimums, w.minimums);
+        } else {
+            _mm512_store_ps(minimums, _mm512_mul_ps(w.scales, _mm512_set1_ps(-Format::kOffset)));
+        }
+        for (int64_t g = 0; g < n / 16; g += 2, ++step) {
+            row.store(step, to_bf16(group(quants, scales, minimums, g),
+                                    group(quants, scales, minimums, g + 1)));
+        }
+    }
+
+    static __m512 group(const uint8_t* quants, const float* scales, const float* minimums,
+                        int64_t g) {
+        const __m512 values = _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(load_16(quants + g * 16)));
+        return _mm512_fmadd_ps(values, _mm512_set1_ps(scales[g]), _mm512_set1_ps(minimums[g]));
+    }
+};
+
+}  // namespace
+
+void panel_q4_0_amx(const PanelBlock& block) {
+    multiply_panels<Quants<Q4_0>>(block);
+}
+void panel_q4_1_amx(const PanelBlock& block) {
+    multiply_panels<Quants<Q4_1>>(block);
+}
+void panel_q5_0_amx(const PanelBlock& block) {
+    multiply_panels<Quants<Q5_0>>(block);
+}
+void panel_q5_1_amx(const PanelBlock& block) {
+    multiply_panels<Quants<Q5_1>>(block);
+}
+void panel_q8_0_amx(const PanelBlock& block) {
+    multiply_panels<Quants<Q8_0>>(block);
+}
+void panel_q2_k_amx(const PanelBlock& block) {
+    multiply_panels<Quants<Q2_K>>(block);
+}
+void panel_q3_k_amx(const PanelBlock& block) {
+    multiply_panels<Quants<Q3_K>>(block);
+}
+void panel_q4_k_amx(const PanelBlock& block) {
+    multiply_panels<Quants<Q4_K>>(block);
+}
+void panel_q5_k_amx(const PanelBlock& block) {
+    multiply_panels<Quants<Q5_K>>(block);
+}
+void panel_q6_k_amx(const PanelBlock& block) {
+    multiply_panels<Quants<Q6_K>>(block);
+}
+void panel_iq4_nl_amx(const PanelBlock& block) {
+    multiply_panels<Quants<IQ4_NL>>(block);
+}
+void panel_iq4_xs_amx(const PanelBlock& block) {
+    multiply_panels<Quants<IQ4_XS>>(block);
+}
+void panel_mxfp4_amx(const PanelBlock& block) {
+    multiply_panels<Quants<MXFP4>>(block);
+}
+
+}  // namespace puna::core
