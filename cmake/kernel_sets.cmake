@@ -71,8 +71,9 @@ function(puna_add_kernel_libraries kernels_dir header_dir)
         endif()
         if(have)
             add_library(puna_kernels_${name} OBJECT ${files_${name}})
+            # Without exceptions, so that objects with destructors bring no symbols of the runtime.
             target_compile_options(puna_kernels_${name} PRIVATE
-                ${PUNA_KERNEL_FLAGS_${name}} $<$<CONFIG:Release>:-O3>)
+                ${PUNA_KERNEL_FLAGS_${name}} -fno-exceptions $<$<CONFIG:Release>:-O3>)
             if(MINGW AND CMAKE_CXX_COMPILER_ID STREQUAL GNU)
                 # GCC takes the stack of Windows, aligned to 16, for good enough for wider spills.
                 target_compile_options(puna_kernels_${name} PRIVATE

@@ -98,6 +98,6 @@ if(CMAKE_SYSTEM_NAME STREQUAL Linux AND PUNA_ARCH STREQUAL x86_64 AND NOT PUNA_S
         "LINKER:--wrap=_ZN4puna4core22request_amx_permissionEv")
     target_compile_options(puna_amx_tests PRIVATE $<$<CONFIG:Release>:-O1>)
     gtest_discover_tests(puna_amx_tests TEST_PREFIX amx. DISCOVERY_TIMEOUT 60
-        TEST_FILTER "-*AnyWorkersAndBatch*:*InSlicesOfTime*:*RowByRow*"
+        TEST_FILTER "-*AnyWorkersAndBatch*:*InSlicesOfTime*:*RowByRow*:*ThreadsAndSplits*"
         PROPERTIES LABELS golden TIMEOUT 300 ENVIRONMENT PUNA_TEST_KERNELS=amx)
 endif()
