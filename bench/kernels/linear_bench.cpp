@@ -9,15 +9,12 @@
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <cstdint>
 #include <cstdio>
 #include <cstring>
 #include <initializer_list>
-#include <mutex>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "base/cpu_features.h"
@@ -25,6 +22,7 @@
 #include "cpu/linear.h"
 #include "format/block_format.h"
 #include "format/random_blocks.h"
+#include "plain_reads.h"
 #include "support/kernel_tables.h"
 #include "support/random_numbers.h"
 
@@ -35,47 +33,6 @@ using namespace puna;
 constexpr int64_t kColumns = 2048;
 constexpr int64_t kTotalBytes = int64_t{256} << 20;
 constexpr int64_t kPatternRows = 16;  // that differ; the others repeat them
-
-// ---- What memory gives --------------------------------------------------------------------------
-
-// Every bit goes into the result, so that no load can be left out.
-uint64_t read_all(const uint8_t* bytes, int64_t n_bytes) {
-    constexpr int64_t kAhead = 1024;
-    uint64_t bits[8] = {};
-    for (int64_t i = 0; i + 64 <= n_bytes; i += 64) {
-        benchmark::DoNotOptimize(bits);
-        if (i + kAhead < n_bytes) __builtin_prefetch(bytes + i + kAhead, 0, 2);
-        uint64_t words[8];
-        std::memcpy(words, bytes + i, sizeof words);
-        for (int j = 0; j < 8; ++j) bits[j] |= words[j];
-    }
-    uint64_t all = 0;
-    for (const uint64_t word : bits) all |= word;
-    return all;
-}
-
-double seconds_since(std::chrono::steady_clock::time_point begin) {
-    return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-}
-
-// Bytes per second that n_threads read together: the best of a few times.
-double measure_read_bandwidth(int n_threads) {
-    const std::vector<uint8_t> memory(static_cast<size_t>(kTotalBytes), 1);
-    const int64_t part = kTotalBytes / n_threads;
-    double best = 0.0;
-    for (int i = 0; i < 5; ++i) {
-        const auto begin = std::chrono::steady_clock::now();
-        std::vector<std::thread> threads;
-        for (int t = 0; t < n_threads; ++t) {
-            threads.emplace_back([&memory, part, t] {
-                benchmark::DoNotOptimize(read_all(memory.data() + t * part, part));
-            });
-        }
-        for (std::thread& thread : threads) thread.join();
-        best = std::max(best, static_cast<double>(kTotalBytes) / seconds_since(begin));
-    }
-    return best;
-}
 
 // ---- The kernels --------------------------------------------------------------------------------
 
@@ -159,17 +116,9 @@ struct Problem {
     std::vector<float> y;
 };
 
-double read_bandwidth(int n_threads) {
-    static std::mutex mutex;
-    static double measured[3] = {};
-    const std::lock_guard lock(mutex);
-    if (measured[n_threads] == 0.0) measured[n_threads] = measure_read_bandwidth(n_threads);
-    return measured[n_threads];
-}
-
 void linear(benchmark::State& state, const Kernel& kernel, const core::BlockFormatInfo& info,
             int32_t n_rows) {
-    const double bandwidth = read_bandwidth(state.threads());
+    const double bandwidth = bench::read_bandwidth(state.threads());
     Problem problem(info, n_rows, state.threads());
     problem.multiply(kernel);
     if (!problem.is_right(kernel.panel ? 1.0 : 5e-3)) {

@@ -103,7 +103,8 @@ void add_engine_options(CommandLine& line, EngineOptions& options) {
     add_gpu_layers(line, options.n_gpu_layers);
     line.text("--kernels", options.kernels, "NAME",
               "CPU kernels: scalar, avx2 or avx512. Default: the best\nfor this machine");
-    add_kv_type(line, "--kv-type-k", options.kv_type_k, "Numbers of the cached keys: f16 or f32");
+    add_kv_type(line, "--kv-type-k", options.kv_type_k,
+                "Numbers of the cached keys: f32, f16, bf16,\nor q8_0 in half the memory of f16");
     add_kv_type(line, "--kv-type-v", options.kv_type_v, "Numbers of the cached values");
 }
 

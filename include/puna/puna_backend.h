@@ -512,7 +512,10 @@ typedef struct puna_backend_api {
     void(PUNA_CALL* kv_drop)(puna_executor* executor, int32_t first_cell, int32_t n_cells);
     /* The canonical layout of saved states: for one layer of the range (counted in the whole model)
      * and the cells in the order given, [n_cells][n_head_kv][head_dim] in the element type of the
-     * cache (PUNA_KV_*; Q8_0: blocks of 32 along head_dim). `size` is the exact number of bytes. */
+     * cache (PUNA_KV_*). Q8_0: each head is in blocks of 32 elements, as in GGUF: an F16 scale, then
+     * a signed byte for each element; the last block has only the bytes of elements that are there,
+     * so that a head takes head_dim + 2 * ((head_dim + 31) / 32) bytes. `size` is the exact number
+     * of bytes. */
     puna_status(PUNA_CALL* kv_read)(puna_executor* executor, int32_t layer, int32_t keys_or_values,
                                     const int32_t* cells, int32_t n_cells, void* out, size_t size,
                                     puna_error* error);

@@ -2,7 +2,6 @@
 
 #include "base/checked.h"
 #include "cpu/batch_check.h"
-#include "format/kv_format.h"
 
 namespace puna::core {
 
@@ -32,13 +31,11 @@ Status check_options(const LayerSet& layers, const puna_executor_options& option
     }
     if (!layers.kernels->has_kv_type(options.kv_type_k)) {
         return make_status(PUNA_ERROR_UNSUPPORTED,
-                           "kv_type_k: the CPU backend caches F16 and F32, not %s",
-                           kv_type_name(options.kv_type_k));
+                           "kv_type_k: the CPU backend has no cache of type %d", options.kv_type_k);
     }
     if (!layers.kernels->has_kv_type(options.kv_type_v)) {
         return make_status(PUNA_ERROR_UNSUPPORTED,
-                           "kv_type_v: the CPU backend caches F16 and F32, not %s",
-                           kv_type_name(options.kv_type_v));
+                           "kv_type_v: the CPU backend has no cache of type %d", options.kv_type_v);
     }
     return {};
 }
@@ -146,7 +143,7 @@ Status Executor::check_transfer(int32_t layer, int32_t keys_or_values,
         }
     }
     const KvHalf& half = cache_.half(keys_or_values);
-    const auto cell_bytes = static_cast<uint64_t>(half.page_bytes / PUNA_KV_PAGE);
+    const auto cell_bytes = static_cast<uint64_t>(half.line_bytes * half.n_head_kv);
     uint64_t expected = 0;
     if (!checked_mul<uint64_t>(cells.size(), cell_bytes, &expected) || expected != n_bytes) {
         return make_status(PUNA_ERROR_ARGUMENT,

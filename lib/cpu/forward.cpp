@@ -85,7 +85,7 @@ void finish_head(const Forward& f, const Head& head, int32_t layer, int32_t row,
     if (head.norm) f.layers.norm(values, head.norm, head.dim, spec.norm_epsilon, values);
     if (head.turns) rope_turn(spec, f.scratch.rope + row * rope_table_size(spec), values);
     if (head.cache) {
-        KvCache::store(*head.cache, layer, head.index, f.batch.rows[row].cell, values);
+        head.cache->store(layer, head.index, f.batch.rows[row].cell, values);
     } else {
         for (int32_t d = 0; d < head.dim; ++d) values[d] *= spec.attention_scale;
     }

@@ -33,6 +33,7 @@ struct KernelSet {
     uint64_t features = 0;
     std::span<const Row<LinearFn>> linear = {};  // by PUNA_FORMAT_*
     std::span<const PanelRows> panel = {};
+    std::span<const Row<KvEncodeFn>> kv_encode = {};            // by PUNA_KV_*
     std::span<const Row<AttentionFn>> attention_scores = {};    // by PUNA_KV_*
     std::span<const Row<AttentionFn>> attention_values = {};    // by PUNA_KV_*
     std::span<const Row<AttentionRowsFn>> attention_rows = {};  // by PUNA_KV_*
@@ -57,13 +58,23 @@ constexpr Row<LinearFn> kLinearScalar[] = {
     {PUNA_FORMAT_MXFP4, linear_mxfp4_scalar},     {PUNA_FORMAT_TQ1_0, linear_tq1_0_scalar},
     {PUNA_FORMAT_TQ2_0, linear_tq2_0_scalar},
 };
+constexpr Row<KvEncodeFn> kKvEncodeScalar[] = {
+    {PUNA_KV_F16, kv_encode_f16_scalar},
+    {PUNA_KV_F32, kv_encode_f32_scalar},
+    {PUNA_KV_BF16, kv_encode_bf16_scalar},
+    {PUNA_KV_Q8_0, kv_encode_q8_0_scalar},
+};
 constexpr Row<AttentionFn> kScoresScalar[] = {
     {PUNA_KV_F16, attention_scores_f16_scalar},
     {PUNA_KV_F32, attention_scores_f32_scalar},
+    {PUNA_KV_BF16, attention_scores_bf16_scalar},
+    {PUNA_KV_Q8_0, attention_scores_q8_0_scalar},
 };
 constexpr Row<AttentionFn> kValuesScalar[] = {
     {PUNA_KV_F16, attention_values_f16_scalar},
     {PUNA_KV_F32, attention_values_f32_scalar},
+    {PUNA_KV_BF16, attention_values_bf16_scalar},
+    {PUNA_KV_Q8_0, attention_values_q8_0_scalar},
 };
 constexpr Row<NormFn> kNormScalar[] = {
     {PUNA_NORM_RMS, norm_rms_scalar},
@@ -86,13 +97,22 @@ constexpr Row<LinearFn> kLinearAvx2[] = {
     {PUNA_FORMAT_Q6_K, linear_q6_k_avx2},     {PUNA_FORMAT_IQ4_NL, linear_iq4_nl_avx2},
     {PUNA_FORMAT_IQ4_XS, linear_iq4_xs_avx2}, {PUNA_FORMAT_MXFP4, linear_mxfp4_avx2},
 };
+constexpr Row<KvEncodeFn> kKvEncodeAvx2[] = {
+    {PUNA_KV_F16, kv_encode_f16_avx2},
+    {PUNA_KV_BF16, kv_encode_bf16_avx2},
+    {PUNA_KV_Q8_0, kv_encode_q8_0_avx2},
+};
 constexpr Row<AttentionFn> kScoresAvx2[] = {
     {PUNA_KV_F16, attention_scores_f16_avx2},
     {PUNA_KV_F32, attention_scores_f32_avx2},
+    {PUNA_KV_BF16, attention_scores_bf16_avx2},
+    {PUNA_KV_Q8_0, attention_scores_q8_0_avx2},
 };
 constexpr Row<AttentionFn> kValuesAvx2[] = {
     {PUNA_KV_F16, attention_values_f16_avx2},
     {PUNA_KV_F32, attention_values_f32_avx2},
+    {PUNA_KV_BF16, attention_values_bf16_avx2},
+    {PUNA_KV_Q8_0, attention_values_q8_0_avx2},
 };
 constexpr Row<NormFn> kNormAvx2[] = {{PUNA_NORM_RMS, norm_rms_avx2}};
 constexpr Row<ActivationFn> kActivationAvx2[] = {
@@ -126,10 +146,14 @@ constexpr PanelRows kPanelAvx512[] = {{&kBytesAvx512, kPanelBytesAvx512}};
 constexpr Row<AttentionFn> kScoresAvx512[] = {
     {PUNA_KV_F16, attention_scores_f16_avx512},
     {PUNA_KV_F32, attention_scores_f32_avx512},
+    {PUNA_KV_BF16, attention_scores_bf16_avx512},
+    {PUNA_KV_Q8_0, attention_scores_q8_0_avx512},
 };
 constexpr Row<AttentionFn> kValuesAvx512[] = {
     {PUNA_KV_F16, attention_values_f16_avx512},
     {PUNA_KV_F32, attention_values_f32_avx512},
+    {PUNA_KV_BF16, attention_values_bf16_avx512},
+    {PUNA_KV_Q8_0, attention_values_q8_0_avx512},
 };
 constexpr Row<NormFn> kNormAvx512[] = {{PUNA_NORM_RMS, norm_rms_avx512}};
 constexpr Row<ActivationFn> kActivationAvx512[] = {
@@ -161,6 +185,7 @@ constexpr KernelSet kSets[] = {
     {.name = "scalar",
      .features = 0,
      .linear = kLinearScalar,
+     .kv_encode = kKvEncodeScalar,
      .attention_scores = kScoresScalar,
      .attention_values = kValuesScalar,
      .softmax = softmax_scalar,
@@ -170,6 +195,7 @@ constexpr KernelSet kSets[] = {
     {.name = "avx2",
      .features = PUNA_KERNEL_SET_AVX2_FEATURES,
      .linear = kLinearAvx2,
+     .kv_encode = kKvEncodeAvx2,
      .attention_scores = kScoresAvx2,
      .attention_values = kValuesAvx2,
      .softmax = softmax_avx2,
@@ -222,6 +248,7 @@ void overlay(KernelTable& table, const KernelSet& set) {
             table.panel[row.key] = {{row.run, set.name}, panels.packing};
         }
     }
+    overlay(table.kv_encode, set.kv_encode, set.name);
     overlay(table.attention_scores, set.attention_scores, set.name);
     overlay(table.attention_values, set.attention_values, set.name);
     for (const Row<AttentionRowsFn>& row : set.attention_rows) {

@@ -43,6 +43,7 @@ struct KernelTable {
     uint64_t features = 0;  // what the processor must have
     KernelEntry<LinearFn> linear[kFormats];
     PanelEntry panel[kFormats];
+    KernelEntry<KvEncodeFn> kv_encode[kKvTypes];
     KernelEntry<AttentionFn> attention_scores[kKvTypes];
     KernelEntry<AttentionFn> attention_values[kKvTypes];
     RowsAttentionEntry attention_rows[kKvTypes];  // where keys and values have the same type
@@ -67,7 +68,7 @@ struct KernelTable {
     }
     // True when the cache may hold elements of this type. Any number may be asked.
     bool has_kv_type(int32_t type) const {
-        return type >= 0 && type < kKvTypes && attention_scores[type].run &&
+        return type >= 0 && type < kKvTypes && kv_encode[type].run && attention_scores[type].run &&
                attention_values[type].run;
     }
 };

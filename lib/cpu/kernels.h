@@ -152,6 +152,23 @@ void panel_q6_k_amx(const PanelBlock& block);
 void panel_iq4_nl_amx(const PanelBlock& block);
 void panel_iq4_xs_amx(const PanelBlock& block);
 void panel_mxfp4_amx(const PanelBlock& block);
+// ---- The KV cache -------------------------------------------------------------------------------
+
+// n elements of one head of one cell, in order, as the type of the cache keeps them; `out` need not
+// be aligned. F16 and BF16 round to nearest, ties to even. Q8_0: blocks of 32 elements and a shorter
+// last one, each an F16 scale (the largest magnitude / 127) and then a byte per element, rounded in
+// units of that scale as it was rounded itself. A block with NaN, infinity or more than F16 allows
+// the scale has bytes 0 and a scale that turns them into NaN. All sets give the same bits.
+using KvEncodeFn = void (*)(const float* from, int64_t n, uint8_t* out);
+
+void kv_encode_f32_scalar(const float* from, int64_t n, uint8_t* out);
+void kv_encode_f16_scalar(const float* from, int64_t n, uint8_t* out);
+void kv_encode_bf16_scalar(const float* from, int64_t n, uint8_t* out);
+void kv_encode_q8_0_scalar(const float* from, int64_t n, uint8_t* out);
+
+void kv_encode_f16_avx2(const float* from, int64_t n, uint8_t* out);
+void kv_encode_bf16_avx2(const float* from, int64_t n, uint8_t* out);
+void kv_encode_q8_0_avx2(const float* from, int64_t n, uint8_t* out);
 
 // ---- Attention ----------------------------------------------------------------------------------
 
@@ -165,7 +182,8 @@ enum : int32_t {
 // The part of one KV head's cache that one row sees within one chunk of positions. Keys lie
 // transposed within a page, so that scores need no sum across lanes and no width is special.
 // Lanes of cells that were never written may hold anything, NaN included: they are computed in
-// `scores` beside the visible ones, but never read by softmax and attention_values.
+// `scores` beside the visible ones, but never read by softmax and attention_values. cpu/kv_half.h
+// says where the scales of Q8_0 lie. A kernel may round queries: docs/kernels.md.
 struct AttentionChunk {
     const float* q;          // [n_queries][head_dim_k], already scaled
     const uint8_t* keys;     // page 0 of the head: [head_dim_k][kKvPage]
@@ -186,18 +204,30 @@ using AttentionFn = void (*)(const AttentionChunk& chunk);
 
 void attention_scores_f32_scalar(const AttentionChunk& chunk);
 void attention_scores_f16_scalar(const AttentionChunk& chunk);
+void attention_scores_bf16_scalar(const AttentionChunk& chunk);
+void attention_scores_q8_0_scalar(const AttentionChunk& chunk);
 void attention_values_f32_scalar(const AttentionChunk& chunk);
 void attention_values_f16_scalar(const AttentionChunk& chunk);
+void attention_values_bf16_scalar(const AttentionChunk& chunk);
+void attention_values_q8_0_scalar(const AttentionChunk& chunk);
 
 void attention_scores_f32_avx2(const AttentionChunk& chunk);
 void attention_scores_f16_avx2(const AttentionChunk& chunk);
+void attention_scores_bf16_avx2(const AttentionChunk& chunk);
+void attention_scores_q8_0_avx2(const AttentionChunk& chunk);
 void attention_values_f32_avx2(const AttentionChunk& chunk);
 void attention_values_f16_avx2(const AttentionChunk& chunk);
+void attention_values_bf16_avx2(const AttentionChunk& chunk);
+void attention_values_q8_0_avx2(const AttentionChunk& chunk);
 
 void attention_scores_f32_avx512(const AttentionChunk& chunk);
 void attention_scores_f16_avx512(const AttentionChunk& chunk);
+void attention_scores_bf16_avx512(const AttentionChunk& chunk);
+void attention_scores_q8_0_avx512(const AttentionChunk& chunk);
 void attention_values_f32_avx512(const AttentionChunk& chunk);
 void attention_values_f16_avx512(const AttentionChunk& chunk);
+void attention_values_bf16_avx512(const AttentionChunk& chunk);
+void attention_values_q8_0_avx512(const AttentionChunk& chunk);
 
 // Some query heads of one KV head, of rows of one sequence, over all positions that the rows see. Queries,
 // keys, softmax weights and values may be rounded. What a row gets does not depend on the others.

@@ -1,42 +1,15 @@
-// The keys and values of a context, for the layers of one executor.
-//
-//   keys    [layer][page][head][head_dim_k][cell of the page]
-//   values  [layer][page][head][cell of the page][head_dim_v]
-//
-// The keys of a page are transposed: scores of 32 cells are sums over rows of 32 contiguous
-// elements, whatever the head size. What one head needs of a page is contiguous in both.
+// The keys and values of a context, for the layers of one executor: kv_half.h has the layout.
 #pragma once
 
 #include <cstdint>
 #include <span>
 
 #include "base/status.h"
-#include "cpu/host_memory.h"
+#include "cpu/kv_half.h"
 #include "cpu/layer_set.h"
 #include "cpu/workers.h"
 
 namespace puna::core {
-
-// One of the two halves.
-struct KvHalf {
-    // Where an element lies within the block of a head and page.
-    int64_t offset(int32_t slot, int64_t d) const { return slot * slot_step + d * dim_step; }
-    uint8_t* head(int32_t layer, int32_t kv_head) const {
-        return memory.data() + (layer * n_pages * n_head_kv + kv_head) * head_bytes;
-    }
-
-    int32_t type = 0;  // PUNA_KV_*
-    int64_t element_bytes = 0;
-    int64_t head_dim = 0;
-    int64_t n_head_kv = 0;
-    int64_t n_pages = 0;
-    int64_t slot_step = 0;  // elements between neighbouring cells, dimensions
-    int64_t dim_step = 0;
-    int64_t head_bytes = 0;  // of one head in one page
-    int64_t page_bytes = 0;  // of all heads: from a page to the next
-    uint64_t size_bytes = 0;
-    HostMemory memory;
-};
 
 class KvCache {
   public:
@@ -51,13 +24,9 @@ class KvCache {
         return keys_or_values == PUNA_KV_KEYS ? keys_ : values_;
     }
 
-    // Writes one head [head_dim] of a cell.
-    static void store(const KvHalf& half, int32_t layer, int32_t kv_head, int32_t cell,
-                      const float* from);
-
     // As kv_move of the interface; the cells are valid.
     Status move(const Workers& workers, const puna_kv_move& move);
-    // The canonical layout [cells][n_head_kv][head_dim] of one layer; sizes and cells are valid.
+    // The canonical layout [cells][n_head_kv][line] of one layer; sizes and cells are valid.
     static void read(const KvHalf& half, int32_t layer, std::span<const int32_t> cells,
                      uint8_t* out);
     static void write(const KvHalf& half, int32_t layer, std::span<const int32_t> cells,

@@ -3,7 +3,6 @@
 #include <cinttypes>
 
 #include "base/checked.h"
-#include "format/block_format.h"
 #include "format/kv_format.h"
 
 namespace puna::core {
@@ -12,16 +11,9 @@ namespace {
 
 // Bytes of one head in one cell.
 Result<uint64_t> head_bytes(const char* option, int32_t kv_type, int32_t head_dim) {
-    const auto format = kv_block_format(kv_type);
-    if (!format) {
-        return make_status(PUNA_ERROR_ARGUMENT, "%s: %" PRId32 " is no type of a KV cache", option,
-                           kv_type);
-    }
-    const auto bytes = block_format_bytes(*format, static_cast<uint64_t>(head_dim));
-    if (bytes) return *bytes;
-    return make_status(
-        PUNA_ERROR_UNSUPPORTED, "%s: heads of %" PRId32 " do not divide into %s blocks of %" PRIu32,
-        option, head_dim, block_format_name(*format), block_format_info(*format).block_length);
+    if (const auto bytes = kv_head_bytes(kv_type, head_dim)) return *bytes;
+    return make_status(PUNA_ERROR_ARGUMENT, "%s: %" PRId32 " is no type of a KV cache", option,
+                       kv_type);
 }
 
 }  // namespace

@@ -7,7 +7,6 @@
 
 #include "base/checked.h"
 #include "base/hash64.h"
-#include "format/block_format.h"
 #include "format/byte_order.h"
 #include "format/kv_format.h"
 #include "puna/puna_backend.h"
@@ -81,10 +80,7 @@ Header read_header(const std::byte* data) {
 
 // What one cell of one layer takes. The context has a cache of them, so this is a small number.
 uint64_t row_bytes(int32_t kv_type, int32_t n_head_kv, int32_t head_dim) {
-    const auto format = kv_block_format(kv_type);
-    if (!format) return 0;
-    const auto n = static_cast<uint64_t>(head_dim);
-    return static_cast<uint64_t>(n_head_kv) * block_format_bytes(*format, n).value_or(0);
+    return static_cast<uint64_t>(n_head_kv) * kv_head_bytes(kv_type, head_dim).value_or(0);
 }
 
 struct RowBytes {

@@ -68,6 +68,9 @@ class Inspect(unittest.TestCase):
                              for part in ("mapped", "weight", "kv", "scratch")))
         self.assertEqual(memory("--ctx", "1024")["kv_bytes"], 1024 * cell)
         self.assertEqual(memory("--kv-type-k", "f32")["kv_bytes"], 320 * cell * 3 / 2)
+        self.assertEqual(memory("--kv-type-k", "bf16")["kv_bytes"], 320 * cell)
+        small = memory("--kv-type-k", "q8_0", "--kv-type-v", "q8_0")  # heads of 16, and a scale
+        self.assertEqual(small["kv_bytes"], 320 * 3 * 2 * 2 * (16 + 2))
         self.assertLess(memory("--batch", "1")["scratch_bytes"], default["scratch_bytes"])
 
     def test_from_the_header_alone(self):

@@ -48,6 +48,7 @@ class Logits(unittest.TestCase):
                                (0.1, ("--batch", "7")), (0.1, ("--batch", "65536")),
                                (0.1, ("--threads", "1")), (0.1, ("--threads", "2")),
                                (0.1, ("--kv-type-k", "f32", "--kv-type-v", "f32")),
+                               (0.2, ("--kv-type-k", "bf16", "--kv-type-v", "q8_0")),
                                (0.1, ("--gpu-layers", "0"))):
             for row, other in zip(rows, rows_of(logits(*options))):
                 self.assertLess(max(abs(a - b) for a, b in zip(row, other)), bound, options)

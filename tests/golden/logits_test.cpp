@@ -23,6 +23,10 @@ constexpr double kDemoF16Bound = 1e-5;
 constexpr double kDemoBf16Bound = 3e-5;
 constexpr double kDemoBound = 3e-4;
 
+// What these types of the KV cache add; kv_types_test.cpp has measured each by itself.
+constexpr std::pair<int32_t, double> kRoundedKvTypes[] = {{PUNA_KV_BF16, 8e-6},
+                                                          {PUNA_KV_Q8_0, 4e-5}};
+
 struct Golden {
     std::vector<Token> tokens;
     std::vector<double> logits;  // [tokens.size()][n_vocab]
@@ -109,6 +113,22 @@ TEST_P(LogitsTest, AreWithinTheBoundWithEveryKernelSet) {
                     EXPECT_LE(found.kl_mean, kScalarBound);
                 }
             }
+        }
+    }
+}
+
+TEST_P(LogitsTest, AreWithinTheBoundWithARoundedCache) {
+    for (const std::string& kernels : machine_kernels()) {
+        const Engine engine(path_, kernels);
+        const Golden golden = load_golden(GetParam(), kernels);
+        for (const auto& [kv_type, cost] : kRoundedKvTypes) {
+            SCOPED_TRACE(testing::Message() << kernels << ", kv " << kv_type);
+            Context context = engine.context({.kv_type = kv_type});
+            Sequence sequence = context.sequence();
+            const auto logits = logits_of(sequence, golden.tokens, engine.n_vocab());
+            const double found =
+                kl_divergence(golden.logits, logits, static_cast<size_t>(engine.n_vocab())).kl_mean;
+            EXPECT_LE(found, (kernels == "scalar" ? kScalarBound : golden.bound) + cost);
         }
     }
 }

@@ -8,7 +8,6 @@
 #include <limits>
 #include <vector>
 
-#include "format/half.h"
 #include "support/backend_host.h"
 #include "support/kernel_tables.h"
 #include "support/random_numbers.h"
@@ -17,6 +16,7 @@ namespace puna::core {
 namespace {
 
 constexpr double kEpsilon = std::numeric_limits<float>::epsilon();
+constexpr int32_t kTypes[] = {PUNA_KV_F16, PUNA_KV_F32, PUNA_KV_BF16, PUNA_KV_Q8_0};
 
 // A cache whose pages lie in reverse order, filled up to `n` positions; the rest is NaN.
 class FilledCache {
@@ -43,10 +43,8 @@ class FilledCache {
         test::RandomNumbers random(5);
         for (int32_t p = 0; p < n; ++p) {
             for (int32_t head = 0; head < spec.n_head_kv; ++head) {
-                keys.push_back(random_line(random, spec.head_dim_k, type));
-                values.push_back(random_line(random, spec.head_dim_v, type));
-                KvCache::store(cache.keys(), 0, head, cell(p), keys.back().data());
-                KvCache::store(cache.values(), 0, head, cell(p), values.back().data());
+                keys.push_back(store_random(cache.keys(), random, head, cell(p)));
+                values.push_back(store_random(cache.values(), random, head, cell(p)));
             }
         }
     }
@@ -69,13 +67,13 @@ class FilledCache {
     puna_batch_view view;
 
   private:
-    // Numbers that the cache holds exactly.
-    static std::vector<float> random_line(test::RandomNumbers& random, int32_t n, int32_t type) {
-        std::vector<float> line(static_cast<size_t>(n));
-        for (float& v : line) {
-            v = static_cast<float>(random.normal());
-            if (type == PUNA_KV_F16) v = half_to_float(float_to_half(v));
-        }
+    // A line of random numbers, as the cache has rounded them.
+    static std::vector<float> store_random(const KvHalf& half, test::RandomNumbers& random,
+                                           int32_t head, int32_t cell) {
+        std::vector<float> line(static_cast<size_t>(half.head_dim));
+        for (float& v : line) v = static_cast<float>(random.normal());
+        half.store(0, head, cell, line.data());
+        half.load(0, head, cell, line.data());
         return line;
     }
 
@@ -129,14 +127,21 @@ void check_chunk(const KernelTable& table, int32_t type, int32_t dim_k, int32_t 
         for (int32_t p = begin; p < end; ++p) {
             double expected = 0.0;
             double magnitude = 0.0;
+            double keys = 0.0;
+            double largest = 0.0;
             for (int32_t d = 0; d < dim_k; ++d) {
-                const double term = static_cast<double>(q[static_cast<size_t>(h * dim_k + d)]) *
-                                    filled.key(p, 0)[static_cast<size_t>(d)];
+                const double query = q[static_cast<size_t>(h * dim_k + d)];
+                const double term = query * filled.key(p, 0)[static_cast<size_t>(d)];
                 expected += term;
                 magnitude += std::fabs(term);
+                keys += std::fabs(filled.key(p, 0)[static_cast<size_t>(d)]);
+                largest = std::max(largest, std::fabs(query));
             }
-            ASSERT_NEAR(scores[at(h, p)], expected, dim_k * kEpsilon * magnitude)
-                << table.name << " dim " << dim_k << " query " << h << " position " << p;
+            // Queries may meet keys of Q8_0 as 16 bits.
+            const double rounding = type == PUNA_KV_Q8_0 ? 0.51 * largest / 32767 * keys : 0.0;
+            ASSERT_NEAR(scores[at(h, p)], expected, dim_k * kEpsilon * magnitude + rounding)
+                << table.name << " type " << type << " dim " << dim_k << " query " << h
+                << " position " << p;
         }
     }
     table.attention_values[type].run(chunk);
@@ -152,14 +157,15 @@ void check_chunk(const KernelTable& table, int32_t type, int32_t dim_k, int32_t 
             }
             ASSERT_NEAR(out[static_cast<size_t>(h * dim_v + d)], expected,
                         (end - begin) * kEpsilon * magnitude)
-                << table.name << " dim " << dim_v << " query " << h << " dimension " << d;
+                << table.name << " type " << type << " dim " << dim_v << " query " << h
+                << " dimension " << d;
         }
     }
 }
 
 TEST(AttentionKernels, AgreeWithDoubleForAnyShape) {
     for (const KernelTable& table : test::runnable_kernel_tables()) {
-        for (const int32_t type : {PUNA_KV_F16, PUNA_KV_F32}) {
+        for (const int32_t type : kTypes) {
             for (int32_t dim = 1; dim <= 66; dim += dim < 36 ? 1 : 5) {
                 check_chunk(table, type, dim, 67 - dim, 1 + dim % 8, dim % 5, 40 + dim % 30);
             }
@@ -167,6 +173,37 @@ TEST(AttentionKernels, AgreeWithDoubleForAnyShape) {
                 check_chunk(table, type, 16, 16, n_queries, 0, 1);
                 check_chunk(table, type, 64, 64, n_queries, 256, 512);
                 check_chunk(table, type, 24, 40, n_queries, 300, 301);
+                check_chunk(table, type, 80, 96, n_queries, 31, 65);
+                check_chunk(table, type, 299, 257, n_queries, 60, 70);
+            }
+        }
+    }
+}
+
+// A query that is no number must not become text.
+TEST(AttentionKernels, NanAndInfinityInAQueryReachEveryScore) {
+    for (const KernelTable& table : test::runnable_kernel_tables()) {
+        for (const int32_t type : kTypes) {
+            const FilledCache filled(table, spec_of(1, 1, 40, 40), type, 20);
+            for (const float bad : {NAN, std::numeric_limits<float>::infinity()}) {
+                for (const size_t place : {size_t{3}, size_t{39}}) {
+                    auto q = random_floats(40, 1.0);
+                    q[place] = bad;
+                    std::vector<float> scores(kAttentionQueries * kAttentionChunk);
+                    AttentionChunk chunk = {};
+                    chunk.q = q.data();
+                    chunk.keys = filled.cache.keys().head(0, 0);
+                    chunk.key_page_bytes = filled.cache.keys().page_bytes;
+                    chunk.pages = filled.pages.data();
+                    chunk.end = 20;
+                    chunk.n_queries = 1;
+                    chunk.head_dim_k = 40;
+                    chunk.scores = scores.data();
+                    table.attention_scores[type].run(chunk);
+                    for (size_t p = 0; p < 20; ++p) {
+                        EXPECT_FALSE(std::isfinite(scores[p])) << table.name << " type " << type;
+                    }
+                }
             }
         }
     }
@@ -302,52 +339,62 @@ std::vector<puna_batch_row> some_rows() {
     return rows;
 }
 
+void check_many_chunks(const KernelTable& table, int32_t type, float cap) {
+    // 11 query heads per KV head: more than one pass shares.
+    puna_model_spec spec = spec_of(22, 2, 12, 9);
+    spec.attention_softcap = cap;
+    const FilledCache filled(table, spec, type, 700);
+    const auto rows = some_rows();
+    const int64_t columns = int64_t{spec.n_head} * spec.head_dim_k;
+    const auto q = random_floats(static_cast<int64_t>(rows.size()) * columns, 1.0);
+    const auto out = run_attention(filled, q, rows);
+    // Queries may meet keys of Q8_0 as 16 bits.
+    const double bound = type == PUNA_KV_Q8_0 ? 2e-4 : 5e-6;
+    for (size_t r = 0; r < rows.size(); ++r) {
+        const auto expected = expected_row(filled, q.data() + static_cast<int64_t>(r) * columns,
+                                           rows[r].first, rows[r].position);
+        for (size_t i = 0; i < expected.size(); ++i) {
+            ASSERT_NEAR(out[r * expected.size() + i], expected[i], bound)
+                << table.name << " type " << type << " row " << r << " of cap " << cap;
+        }
+    }
+}
+
 TEST(Attention, AgreesWithDoubleOverManyChunks) {
     for (const KernelTable& table : test::runnable_kernel_tables()) {
-        for (const float cap : {0.0f, 2.0f}) {
-            // 11 query heads per KV head: more than one pass shares.
-            puna_model_spec spec = spec_of(22, 2, 12, 9);
-            spec.attention_softcap = cap;
-            const FilledCache filled(table, spec, PUNA_KV_F16, 700);
-            const auto rows = some_rows();
-            const int64_t columns = int64_t{spec.n_head} * spec.head_dim_k;
-            const auto q = random_floats(static_cast<int64_t>(rows.size()) * columns, 1.0);
-            const auto out = run_attention(filled, q, rows);
-            for (size_t r = 0; r < rows.size(); ++r) {
-                const auto expected =
-                    expected_row(filled, q.data() + static_cast<int64_t>(r) * columns,
-                                 rows[r].first, rows[r].position);
-                for (size_t i = 0; i < expected.size(); ++i) {
-                    ASSERT_NEAR(out[r * expected.size() + i], expected[i], 5e-6)
-                        << table.name << " row " << r << " of cap " << cap;
-                }
-            }
+        for (const int32_t type : kTypes) {
+            check_many_chunks(table, type, 0.0f);
+            check_many_chunks(table, type, 2.0f);
+        }
+    }
+}
+
+void check_threads(const KernelTable& table, int32_t type) {
+    const puna_model_spec spec = spec_of(4, 1, 16, 16);
+    const auto rows = some_rows();
+    const int64_t columns = int64_t{spec.n_head} * spec.head_dim_k;
+    const auto q = random_floats(static_cast<int64_t>(rows.size()) * columns, 1.0);
+    const FilledCache alone(table, spec, type, 700, 1);
+    const auto expected = run_attention(alone, q, rows);
+    for (const int32_t n_threads : {2, 3}) {
+        const FilledCache filled(table, spec, type, 700, n_threads);
+        EXPECT_EQ(run_attention(filled, q, rows), expected);
+        // One row by itself is cut by chunks instead of by units.
+        const size_t row_size = expected.size() / rows.size();
+        for (size_t r = 0; r < rows.size(); ++r) {
+            const std::vector<float> row_q(q.begin() + static_cast<int64_t>(r) * columns,
+                                           q.begin() + static_cast<int64_t>(r + 1) * columns);
+            const auto single = run_attention(filled, row_q, {rows[r]});
+            EXPECT_TRUE(std::equal(single.begin(), single.end(),
+                                   expected.begin() + static_cast<int64_t>(r * row_size)))
+                << table.name << " type " << type << " row " << r;
         }
     }
 }
 
 TEST(Attention, ThreadsAndNeighboursDoNotChangeBits) {
     for (const KernelTable& table : test::runnable_kernel_tables()) {
-        const puna_model_spec spec = spec_of(4, 1, 16, 16);
-        const auto rows = some_rows();
-        const int64_t columns = int64_t{spec.n_head} * spec.head_dim_k;
-        const auto q = random_floats(static_cast<int64_t>(rows.size()) * columns, 1.0);
-        const FilledCache alone(table, spec, PUNA_KV_F32, 700, 1);
-        const auto expected = run_attention(alone, q, rows);
-        for (const int32_t n_threads : {2, 3}) {
-            const FilledCache filled(table, spec, PUNA_KV_F32, 700, n_threads);
-            EXPECT_EQ(run_attention(filled, q, rows), expected);
-            // One row by itself is cut by chunks instead of by units.
-            const size_t row_size = expected.size() / rows.size();
-            for (size_t r = 0; r < rows.size(); ++r) {
-                const std::vector<float> row_q(q.begin() + static_cast<int64_t>(r) * columns,
-                                               q.begin() + static_cast<int64_t>(r + 1) * columns);
-                const auto single = run_attention(filled, row_q, {rows[r]});
-                EXPECT_TRUE(std::equal(single.begin(), single.end(),
-                                       expected.begin() + static_cast<int64_t>(r * row_size)))
-                    << table.name << " row " << r;
-            }
-        }
+        for (const int32_t type : {PUNA_KV_F32, PUNA_KV_Q8_0}) check_threads(table, type);
     }
 }
 

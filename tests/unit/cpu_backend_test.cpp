@@ -196,8 +196,8 @@ TEST_F(CpuBackend, RefusesExecutorsByOption) {
         {"max_views", PUNA_ERROR_ARGUMENT, [](auto& o) { o.max_views = -1; }},
         {"n_threads", PUNA_ERROR_ARGUMENT, [](auto& o) { o.n_threads = -1; }},
         {"kv_type_k", PUNA_ERROR_UNSUPPORTED, [](auto& o) { o.kv_type_k = PUNA_KV_DEFAULT; }},
-        {"kv_type_k", PUNA_ERROR_UNSUPPORTED, [](auto& o) { o.kv_type_k = PUNA_KV_Q8_0; }},
-        {"kv_type_v", PUNA_ERROR_UNSUPPORTED, [](auto& o) { o.kv_type_v = PUNA_KV_BF16; }},
+        {"kv_type_k", PUNA_ERROR_UNSUPPORTED, [](auto& o) { o.kv_type_k = PUNA_KV_Q8_0 + 1; }},
+        {"kv_type_v", PUNA_ERROR_UNSUPPORTED, [](auto& o) { o.kv_type_v = -1; }},
         {"kv_type_v", PUNA_ERROR_UNSUPPORTED, [](auto& o) { o.kv_type_v = 77; }},
         {"KV cache", PUNA_ERROR_OUT_OF_MEMORY,
          [](auto& o) { o.n_cells = INT32_MAX / PUNA_KV_PAGE * PUNA_KV_PAGE; }},
@@ -306,7 +306,7 @@ TEST_F(CpuBackend, EstimateIsWhatIsTaken) {
     } const cuts[] = {
         {0, 3, true, true}, {0, 2, true, false}, {2, 1, false, true}, {3, 0, false, true}};
     for (const auto& cut : cuts) {
-        for (const int32_t type : {PUNA_KV_F16, PUNA_KV_F32}) {
+        for (const int32_t type : {PUNA_KV_F16, PUNA_KV_F32, PUNA_KV_BF16, PUNA_KV_Q8_0}) {
             for (const int32_t max_rows : {1, 100}) {
                 auto options = test::executor_options();
                 options.kv_type_k = type;

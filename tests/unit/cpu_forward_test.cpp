@@ -153,17 +153,29 @@ TEST_P(CpuSpecs, AgreesWithDouble) {
     }
 }
 
-TEST_P(CpuSpecs, HalfCacheIsCloseToDouble) {
+TEST_P(CpuSpecs, RoundedCacheIsCloseToDouble) {
     const SpecModel model(shape_);
     const auto tokens = random_tokens(model.spec(), 41);
     const auto expected = model.reference(tokens);
     auto options = test::executor_options();
-    options.kv_type_k = options.kv_type_v = PUNA_KV_F16;
+    const struct {
+        int32_t keys, values;
+        double bound;
+    } cases[] = {{PUNA_KV_F16, PUNA_KV_F16, 2e-3},
+                 {PUNA_KV_BF16, PUNA_KV_BF16, 2e-2},
+                 {PUNA_KV_Q8_0, PUNA_KV_Q8_0, 2e-2},
+                 {PUNA_KV_Q8_0, PUNA_KV_F32, 2e-2},
+                 {PUNA_KV_F16, PUNA_KV_Q8_0, 2e-2}};
     for (const KernelTable& table : test::runnable_kernel_tables()) {
-        const BackendHost host;
-        BackendSession session(api(), host, table.name, LayersRequest(model), options);
-        const auto logits = run_logits(model.spec(), session, tokens, 64);
-        EXPECT_LT(relative_error(expected.logits, logits), 2e-3) << table.name;
+        for (const auto& c : cases) {
+            options.kv_type_k = c.keys;
+            options.kv_type_v = c.values;
+            const BackendHost host;
+            BackendSession session(api(), host, table.name, LayersRequest(model), options);
+            const auto logits = run_logits(model.spec(), session, tokens, 64);
+            EXPECT_LT(relative_error(expected.logits, logits), c.bound)
+                << table.name << " keys " << c.keys << " values " << c.values;
+        }
     }
 }
 

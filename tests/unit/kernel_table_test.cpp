@@ -71,8 +71,9 @@ TEST(KernelTable, EverySetIsCompleteByInheritance) {
                       is_supported(info.format))
                 << info.name << " in " << name;
         }
-        EXPECT_TRUE(table->has_kv_type(PUNA_KV_F16));
-        EXPECT_TRUE(table->has_kv_type(PUNA_KV_F32));
+        for (int32_t type = PUNA_KV_F16; type <= PUNA_KV_Q8_0; ++type) {
+            EXPECT_TRUE(table->has_kv_type(type)) << type;
+        }
         EXPECT_NE(table->softmax.run, nullptr);
         EXPECT_NE(table->norm[PUNA_NORM_RMS].run, nullptr);
         EXPECT_NE(table->norm[PUNA_NORM_LAYER].run, nullptr);
@@ -123,9 +124,11 @@ TEST(KernelTable, SetsOfX86BuildOnEachOther) {
           PUNA_FORMAT_IQ4_XS, PUNA_FORMAT_MXFP4}) {
         EXPECT_STREQ(avx2->linear[format].set, "avx2") << format;
     }
-    for (const int32_t type : {PUNA_KV_F16, PUNA_KV_F32}) {
+    for (int32_t type = PUNA_KV_F16; type <= PUNA_KV_Q8_0; ++type) {
         EXPECT_STREQ(avx2->attention_scores[type].set, "avx2");
         EXPECT_STREQ(avx2->attention_values[type].set, "avx2");
+        EXPECT_STREQ(avx512->attention_scores[type].set, "avx512");
+        EXPECT_STREQ(avx512->attention_values[type].set, "avx512");
     }
     EXPECT_STREQ(avx2->norm[PUNA_NORM_RMS].set, "avx2");
     EXPECT_STREQ(avx2->activation[PUNA_ACTIVATION_SILU].set, "avx2");

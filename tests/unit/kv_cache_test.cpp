@@ -3,12 +3,14 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <cstring>
+#include <string>
 #include <vector>
 
 #include "cpu/rope.h"
 #include "format/half.h"
+#include "format/kv_format.h"
 #include "support/backend_host.h"
+#include "support/kernel_tables.h"
 #include "support/random_numbers.h"
 
 namespace puna::core {
@@ -17,10 +19,17 @@ namespace {
 constexpr int32_t kCells = 96;
 constexpr double kFrequencies[] = {1.0, 0.25};
 
+template <class Number>
+void append(Number number, std::vector<uint8_t>& bytes) {
+    const auto* from = reinterpret_cast<const uint8_t*>(&number);
+    bytes.insert(bytes.end(), from, from + sizeof number);
+}
+
 class KvCacheTest : public testing::TestWithParam<int32_t> {
   protected:
     KvCacheTest() {
         layers_.services = &host_.services();
+        layers_.kernels = &kernels_;
         layers_.spec.n_head = 4;
         layers_.spec.n_head_kv = 2;
         layers_.spec.head_dim_k = 5;
@@ -38,7 +47,7 @@ class KvCacheTest : public testing::TestWithParam<int32_t> {
         fill();
     }
 
-    // Every head of every cell gets small whole numbers, which all cache types hold.
+    // Every head of every cell gets small whole numbers.
     void fill() {
         test::RandomNumbers random(3);
         for (int32_t layer = 0; layer < 2; ++layer) {
@@ -46,20 +55,35 @@ class KvCacheTest : public testing::TestWithParam<int32_t> {
                 for (int32_t cell = 0; cell < kCells; ++cell) {
                     float values[5];
                     for (float& v : values) v = static_cast<float>(random.below(512));
-                    KvCache::store(cache_.keys(), layer, head, cell, values);
-                    KvCache::store(cache_.values(), layer, head, cell, values);
+                    cache_.keys().store(layer, head, cell, values);
+                    cache_.values().store(layer, head, cell, values);
                 }
+            }
+        }
+    }
+
+    // A head of 5 dimensions as saved states hold it.
+    static void append_line(const float (&values)[5], std::vector<uint8_t>& line) {
+        const uint16_t scale = float_to_half(values[4] / 127.0f);  // the last is the largest
+        if (GetParam() == PUNA_KV_Q8_0) append(scale, line);
+        for (const float v : values) {
+            if (GetParam() == PUNA_KV_F32) append(v, line);
+            if (GetParam() == PUNA_KV_F16) append(float_to_half(v), line);
+            if (GetParam() == PUNA_KV_BF16) append(float_to_bfloat16(v), line);
+            if (GetParam() == PUNA_KV_Q8_0) {
+                append(static_cast<int8_t>(std::lrint(v / half_to_float(scale))), line);
             }
         }
     }
 
     std::vector<uint8_t> bytes(const KvHalf& half, int32_t layer, std::vector<int32_t> cells) {
         std::vector<uint8_t> out(cells.size() *
-                                 static_cast<size_t>(half.page_bytes / PUNA_KV_PAGE));
+                                 static_cast<size_t>(half.line_bytes * half.n_head_kv));
         KvCache::read(half, layer, cells, out.data());
         return out;
     }
 
+    const KernelTable kernels_ = test::runnable_kernel_tables().back();
     test::BackendHost host_;
     LayerSet layers_;
     puna_executor_options options_ = {};
@@ -70,25 +94,13 @@ class KvCacheTest : public testing::TestWithParam<int32_t> {
 TEST_P(KvCacheTest, CanonicalLayoutIsCellHeadDimension) {
     const float first[5] = {1, 2, 3, 4, 5};
     const float second[5] = {6, 7, 8, 9, 10};
-    KvCache::store(cache_.keys(), 1, 0, 40, first);
-    KvCache::store(cache_.keys(), 1, 1, 40, second);
+    cache_.keys().store(1, 0, 40, first);
+    cache_.keys().store(1, 1, 40, second);
     const auto out = bytes(cache_.keys(), 1, {40});
-    for (int i = 0; i < 10; ++i) {
-        const auto expected = static_cast<float>(i + 1);
-        if (GetParam() == PUNA_KV_F32) {
-            float value;
-            std::memcpy(&value, out.data() + 4 * i, 4);
-            EXPECT_EQ(value, expected);
-        } else {
-            uint16_t bits;
-            std::memcpy(&bits, out.data() + 2 * i, 2);
-            // Halves of 1 to 10: sign 0, exponent 15 + floor(log2), mantissa.
-            const int exponent = static_cast<int>(std::log2(expected));
-            const auto mantissa =
-                static_cast<int>((expected / std::exp2(exponent) - 1.0f) * 1024.0f);
-            EXPECT_EQ(bits, ((15 + exponent) << 10) + mantissa);
-        }
-    }
+    std::vector<uint8_t> expected;
+    append_line(first, expected);
+    append_line(second, expected);
+    EXPECT_EQ(out, expected);
 }
 
 TEST_P(KvCacheTest, WhatIsWrittenIsReadAndNothingElseChanges) {
@@ -137,23 +149,20 @@ TEST_P(KvCacheTest, MoveByPositionsTurnsTheKeysAsRopeWould) {
         return key;
     };
     for (const int32_t target : {20, 50}) {
-        KvCache::store(cache_.keys(), 1, 1, 20, key_at(20).data());
+        cache_.keys().store(1, 1, 20, key_at(20).data());
         const auto value = bytes(cache_.values(), 1, {20});
         ASSERT_TRUE(cache_.move(workers_, {20, target, 1, -13}).ok());
         EXPECT_EQ(bytes(cache_.values(), 1, {target}), value);
         const auto expected = key_at(7);
-        const auto out = bytes(cache_.keys(), 1, {target});
+        float out[5];
+        cache_.keys().load(1, 1, target, out);
         for (size_t d = 0; d < 5; ++d) {
-            float value_f32;
-            if (GetParam() == PUNA_KV_F32) {
-                std::memcpy(&value_f32, out.data() + 4 * (5 + d), 4);
-                EXPECT_NEAR(value_f32, expected[d], 1e-6);
-            } else {
-                // Rounded to half twice: before and after the turn.
-                uint16_t bits;
-                std::memcpy(&bits, out.data() + 2 * (5 + d), 2);
-                EXPECT_NEAR(half_to_float(bits), expected[d], 3e-3);
-            }
+            // Rounded twice, before and after the turn; the largest element is below 4.
+            const double unit = GetParam() == PUNA_KV_F32    ? 5e-7
+                                : GetParam() == PUNA_KV_F16  ? 1.0 / 1024
+                                : GetParam() == PUNA_KV_BF16 ? 1.0 / 128
+                                                             : 3.0 / 127 * 0.6;
+            EXPECT_NEAR(out[d], expected[d], 2 * unit);
         }
     }
 }
@@ -165,10 +174,9 @@ TEST_P(KvCacheTest, SizesThatDoNotFitAreRefused) {
     EXPECT_EQ(KvCache::plan(layers_, options_).status().code(), PUNA_ERROR_OUT_OF_MEMORY);
 }
 
-INSTANTIATE_TEST_SUITE_P(Types, KvCacheTest, testing::Values(PUNA_KV_F16, PUNA_KV_F32),
-                         [](const auto& type) {
-                             return type.param == PUNA_KV_F16 ? "F16" : "F32";
-                         });
+INSTANTIATE_TEST_SUITE_P(Types, KvCacheTest,
+                         testing::Values(PUNA_KV_F16, PUNA_KV_F32, PUNA_KV_BF16, PUNA_KV_Q8_0),
+                         [](const auto& type) { return std::string(kv_type_name(type.param)); });
 
 }  // namespace
 }  // namespace puna::core

@@ -198,10 +198,11 @@ TEST_P(SequenceStateKv, BringsBackTheSameBits) {
     EXPECT_EQ(copy.logits_after(9), text.logits_after(9));
 }
 
-INSTANTIATE_TEST_SUITE_P(Types, SequenceStateKv,
-                         testing::Values(std::pair(PUNA_KV_F16, PUNA_KV_F16),
-                                         std::pair(PUNA_KV_F32, PUNA_KV_F32),
-                                         std::pair(PUNA_KV_F16, PUNA_KV_F32)));
+INSTANTIATE_TEST_SUITE_P(
+    Types, SequenceStateKv,
+    testing::Values(std::pair(PUNA_KV_F16, PUNA_KV_F16), std::pair(PUNA_KV_F32, PUNA_KV_F32),
+                    std::pair(PUNA_KV_F16, PUNA_KV_F32), std::pair(PUNA_KV_BF16, PUNA_KV_BF16),
+                    std::pair(PUNA_KV_Q8_0, PUNA_KV_Q8_0), std::pair(PUNA_KV_Q8_0, PUNA_KV_BF16)));
 
 TEST(SequenceState, HasTheTokenThatWasSampledAndNotYetEvaluated) {
     const SmallEngine engine(ModelShape{}, context_options(128));
@@ -416,6 +417,13 @@ TEST(SequenceState, IsRefusedByAnotherKvType) {
     const SmallEngine values(ModelShape{}, context_options(64, PUNA_KV_F16, PUNA_KV_F32));
     expect_refused(values, state, PUNA_ERROR_FOREIGN_STATE,
                    "kv_type_v F16 (1), the context has F32");
+    const SavedState bytes =
+        saved(ModelShape{}, context_options(64, PUNA_KV_Q8_0, PUNA_KV_BF16), some_tokens(8));
+    expect_refused(keys, bytes, PUNA_ERROR_FOREIGN_STATE,
+                   "kv_type_k Q8_0 (4), the context has F32");
+    const SmallEngine halves(ModelShape{}, context_options(64, PUNA_KV_Q8_0, PUNA_KV_F16));
+    expect_refused(halves, bytes, PUNA_ERROR_FOREIGN_STATE,
+                   "kv_type_v BF16 (3), the context has F16");
 }
 
 TEST(SequenceState, NeedsAContextThatHoldsIt) {

@@ -22,6 +22,14 @@ struct F16 {
     }
 };
 
+struct BF16 {
+    static constexpr int64_t kBytes = 2;
+    static __m256 load(const uint8_t* at) {
+        const __m128i halves = _mm_loadu_si128(reinterpret_cast<const __m128i*>(at));
+        return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(halves), 16));
+    }
+};
+
 // The `left` elements at `at`, fewer than a vector holds, and zeros.
 template <class Element>
 __m256 load_rest(const uint8_t* at, int32_t left) {
@@ -164,11 +172,17 @@ void attention_scores_f32_avx2(const AttentionChunk& chunk) {
 void attention_scores_f16_avx2(const AttentionChunk& chunk) {
     scores<F16>(chunk);
 }
+void attention_scores_bf16_avx2(const AttentionChunk& chunk) {
+    scores<BF16>(chunk);
+}
 void attention_values_f32_avx2(const AttentionChunk& chunk) {
     values<F32>(chunk);
 }
 void attention_values_f16_avx2(const AttentionChunk& chunk) {
     values<F16>(chunk);
+}
+void attention_values_bf16_avx2(const AttentionChunk& chunk) {
+    values<BF16>(chunk);
 }
 
 }  // namespace puna::core

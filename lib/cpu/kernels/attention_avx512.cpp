@@ -24,6 +24,19 @@ struct F16 {
     }
 };
 
+struct BF16 {
+    static constexpr int64_t kBytes = 2;
+    static __m512 widen(__m256i halves) {
+        return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(halves), 16));
+    }
+    static __m512 load(const uint8_t* at) {
+        return widen(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(at)));
+    }
+    static __m512 load(const uint8_t* at, __mmask16 lanes) {
+        return widen(_mm256_maskz_loadu_epi16(lanes, at));
+    }
+};
+
 // The scores of one page: a vector holds 16 cells, so every query takes two accumulators.
 // `next` is the page that follows, or null: the addresses of pages are unknown to the processor's
 // own prefetcher.
@@ -148,11 +161,17 @@ void attention_scores_f32_avx512(const AttentionChunk& chunk) {
 void attention_scores_f16_avx512(const AttentionChunk& chunk) {
     scores<F16>(chunk);
 }
+void attention_scores_bf16_avx512(const AttentionChunk& chunk) {
+    scores<BF16>(chunk);
+}
 void attention_values_f32_avx512(const AttentionChunk& chunk) {
     values<F32>(chunk);
 }
 void attention_values_f16_avx512(const AttentionChunk& chunk) {
     values<F16>(chunk);
+}
+void attention_values_bf16_avx512(const AttentionChunk& chunk) {
+    values<BF16>(chunk);
 }
 
 }  // namespace puna::core

@@ -20,6 +20,18 @@ struct F16 {
     }
 };
 
+struct BF16 {
+    static constexpr int64_t kBytes = 2;
+    static void load(const uint8_t* from, int64_t count, float* out) {
+        for (int64_t i = 0; i < count; ++i) {
+            uint16_t half;
+            std::memcpy(&half, from + 2 * i, sizeof half);
+            const uint32_t bits = uint32_t{half} << 16;
+            std::memcpy(out + i, &bits, sizeof bits);
+        }
+    }
+};
+
 template <class Element>
 void scores(const AttentionChunk& chunk) {
     for (int32_t page = chunk.begin / kKvPage; page * kKvPage < chunk.end; ++page) {
@@ -69,11 +81,17 @@ void attention_scores_f32_scalar(const AttentionChunk& chunk) {
 void attention_scores_f16_scalar(const AttentionChunk& chunk) {
     scores<F16>(chunk);
 }
+void attention_scores_bf16_scalar(const AttentionChunk& chunk) {
+    scores<BF16>(chunk);
+}
 void attention_values_f32_scalar(const AttentionChunk& chunk) {
     values<F32>(chunk);
 }
 void attention_values_f16_scalar(const AttentionChunk& chunk) {
     values<F16>(chunk);
+}
+void attention_values_bf16_scalar(const AttentionChunk& chunk) {
+    values<BF16>(chunk);
 }
 
 }  // namespace puna::core
