@@ -43,12 +43,13 @@ class Logits(unittest.TestCase):
 
     def test_options_change_rounding_at_most(self):
         rows = rows_of(logits())
-        # Logits have a deviation of 3; 8 bits of activations cost 2 % of it in this model.
+        # Logits have a deviation of 3; 8 bits of activations or of the cache cost 2 % of it in this
+        # model.
         for bound, options in ((0.5, ("--batch", "1")), (0.5, ("--kernels", "scalar")),
                                (0.1, ("--batch", "7")), (0.1, ("--batch", "65536")),
                                (0.1, ("--threads", "1")), (0.1, ("--threads", "2")),
                                (0.1, ("--kv-type-k", "f32", "--kv-type-v", "f32")),
-                               (0.2, ("--kv-type-k", "bf16", "--kv-type-v", "q8_0")),
+                               (0.5, ("--kv-type-k", "bf16", "--kv-type-v", "q8_0")),
                                (0.1, ("--gpu-layers", "0"))):
             for row, other in zip(rows, rows_of(logits(*options))):
                 self.assertLess(max(abs(a - b) for a, b in zip(row, other)), bound, options)
