@@ -116,8 +116,26 @@ using PackRowsFn = void (*)(const float* x, int64_t x_stride, int64_t n_in, int3
 // The size of 32 columns of n_rows packed rows, all groups but the last being whole.
 using PackedBytesFn = int64_t (*)(int64_t n_rows);
 
+void pack_bytes_avx2(const float* x, int64_t x_stride, int64_t n_in, int32_t n_rows, void* group);
+int64_t packed_bytes_avx2(int64_t n_rows);
+void pack_words_avx2(const float* x, int64_t x_stride, int64_t n_in, int32_t n_rows, void* group);
+int64_t packed_words_avx2(int64_t n_rows);
 void pack_rows_avx512(const float* x, int64_t x_stride, int64_t n_in, int32_t n_rows, void* group);
 int64_t packed_bytes_avx512(int64_t n_rows);
+
+void panel_q4_0_avx2(const PanelBlock& block);
+void panel_q4_1_avx2(const PanelBlock& block);
+void panel_q5_0_avx2(const PanelBlock& block);
+void panel_q5_1_avx2(const PanelBlock& block);
+void panel_q8_0_avx2(const PanelBlock& block);
+void panel_q2_k_avx2(const PanelBlock& block);
+void panel_q3_k_avx2(const PanelBlock& block);
+void panel_q4_k_avx2(const PanelBlock& block);
+void panel_q5_k_avx2(const PanelBlock& block);
+void panel_q6_k_avx2(const PanelBlock& block);
+void panel_iq4_nl_avx2(const PanelBlock& block);
+void panel_iq4_xs_avx2(const PanelBlock& block);
+void panel_mxfp4_avx2(const PanelBlock& block);
 
 void panel_q4_0_avx512(const PanelBlock& block);
 void panel_q4_1_avx512(const PanelBlock& block);

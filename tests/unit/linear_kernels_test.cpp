@@ -102,11 +102,11 @@ LinearBlock block_of(const Weights& weights, const float* x, int32_t n_rows, flo
     return block;
 }
 
-// Of the 16 activations among which x[at] is.
-double largest_of_group(const float* x, int64_t at, int64_t n) {
+// Of the activations that share a scale with x[at], a group of this length.
+double largest_of_group(const float* x, int64_t at, int64_t n, int64_t length) {
     double largest = 0.0;
-    const int64_t begin = at / 16 * 16;
-    for (int64_t i = begin; i < std::min(n, begin + 16); ++i) {
+    const int64_t begin = at / length * length;
+    for (int64_t i = begin; i < std::min(n, begin + length); ++i) {
         largest = std::max(largest, std::fabs(static_cast<double>(x[i])));
     }
     return largest;
@@ -114,14 +114,16 @@ double largest_of_group(const float* x, int64_t at, int64_t n) {
 
 // What a kernel may do to its input.
 struct Rounding {
-    double activation;  // changes one by so much of the largest in its group of 16
+    double activation;  // changes one by so much of the largest in its group
+    int64_t group;      // of so many
     double weight;      // takes one apart into terms that are so many times larger
     double least;       // loses what is smaller
 };
 Rounding rounding_of(const Kernel& kernel) {
     const bool in_bytes = kernel.info->block_length > 1;
-    if (std::strcmp(kernel.set, "avx512") == 0 && in_bytes) return {0.5 / 32639, 4.0, 1e-38};
-    return {0.0, 1.0, 1e-40};
+    if (std::strcmp(kernel.set, "avx512") == 0 && in_bytes) return {0.5 / 32639, 16, 4.0, 1e-38};
+    if (std::strcmp(kernel.set, "avx2") == 0 && in_bytes) return {0.5 / 32766, 32, 4.0, 1e-38};
+    return {0.0, 1, 1.0, 1e-40};
 }
 
 // A float dot product of n terms errs by at most about n / lanes roundings of the sum of
@@ -155,7 +157,7 @@ void expect_close(const Kernel& kernel, const Weights& weights, const char* what
                 for (int64_t l = j; l < j + length; ++l) {
                     expected[r] += static_cast<double>(w[l]) * xr[l];
                     magnitude[r] += largest * std::fabs(xr[l]);
-                    rounded[r] += std::fabs(w[l]) * largest_of_group(xr, l, n_in);
+                    rounded[r] += std::fabs(w[l]) * largest_of_group(xr, l, n_in, rounding.group);
                 }
             }
         }

@@ -1,28 +1,38 @@
-#include "cpu/kernels/places_avx2.h"
+#include "cpu/kernels/linear_panel_avx2.h"
 
 namespace puna::core {
 namespace {
 
-// Blocks of 32 elements: an F16 scale, then 16 bytes; byte i holds the elements i and i + 16, each a
-// place in a table.
+// An F16 scale, then 32 nibbles in 16 bytes, as indices of values.
 struct IQ4_NL {
     static constexpr int64_t kBlock = 32;
     static constexpr int64_t kBlockBytes = 18;
+    static constexpr bool kSigned = true;
+    static constexpr int kLargest = 127;
+    static constexpr int kOffset = 0;
+    static constexpr bool kHasMinimums = false;
+    static constexpr bool kWideScales = true;
 
-    void begin(const uint8_t* block) {
-        scale = load_half(block);
-        q = block + 2;
+    const uint8_t* blocks;
+    __m256 scales;
+
+    void open(const uint8_t* at) {
+        blocks = at;
+        scales = load_halves<kBlockBytes, 0>(at);
     }
-    void load(int, __m256 w[kVectors]) const { scale_places(load_16(q), uneven_steps(), scale, w); }
-
-    __m256 scale;
-    const uint8_t* q;
+    template <int kIndex>
+    __m256i quants() const {
+        return look_up_iq4(spread_nibbles(blocks + kIndex * kBlockBytes + 2));
+    }
 };
 
 }  // namespace
 
 void linear_iq4_nl_avx2(const LinearBlock& block) {
-    multiply_block<IQ4_NL>(block);
+    multiply_blocks<IQ4_NL>(block);
+}
+void panel_iq4_nl_avx2(const PanelBlock& block) {
+    multiply_panels_of_rows<IQ4_NL>(block);
 }
 
 }  // namespace puna::core

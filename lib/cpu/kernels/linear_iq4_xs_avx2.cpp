@@ -1,40 +1,49 @@
-#include "cpu/kernels/places_avx2.h"
+#include "cpu/kernels/linear_panel_avx2.h"
 
 namespace puna::core {
 namespace {
 
-// Blocks of 256 elements: an F16 scale, the upper 2 bits of the 8 scales of sub-blocks, their lower
-// 4 bits, then 16 bytes per sub-block of 32; byte i holds the elements i and i + 16, each a place in a
-// table. The scales of sub-blocks are from -32.
+// An F16 scale, 8 scales of 6 bits, less 32, of which 16 bits hold the high pairs and 4 bytes the low
+// nibbles; then 256 nibbles in pieces of 16 bytes, as indices of values.
 struct IQ4_XS {
     static constexpr int64_t kBlock = 256;
     static constexpr int64_t kBlockBytes = 136;
+    static constexpr bool kSigned = true;
+    static constexpr int kLargest = 127;
+    static constexpr int kOffset = 0;
+    static constexpr bool kHasMinimums = false;
+    static constexpr bool kWideScales = true;
 
-    void begin(const uint8_t* block) {
-        const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
-        const __m256i upper = _mm256_srlv_epi32(_mm256_set1_epi32(load_word<uint16_t>(block + 2)),
-                                                _mm256_slli_epi32(lane, 1));
-        const __m256i lower = _mm256_srlv_epi32(_mm256_set1_epi32(load_word<int32_t>(block + 4)),
-                                                _mm256_slli_epi32(lane, 2));
-        const __m256i bits =
-            _mm256_or_si256(_mm256_and_si256(lower, _mm256_set1_epi32(15)),
-                            _mm256_slli_epi32(_mm256_and_si256(upper, _mm256_set1_epi32(3)), 4));
-        const __m256i numbers = _mm256_sub_epi32(bits, _mm256_set1_epi32(32));
-        _mm256_storeu_ps(scales, _mm256_mul_ps(_mm256_cvtepi32_ps(numbers), load_half(block)));
-        q = block + 8;
-    }
-    void load(int step, __m256 w[kVectors]) const {
-        scale_places(load_16(q + 16 * step), uneven_steps(), _mm256_set1_ps(scales[step]), w);
-    }
+    const uint8_t* block;
+    __m256 scales;
 
-    float scales[8];
-    const uint8_t* q;
+    static __m256 load_scales(const uint8_t* at) {
+        const __m256i high = _mm256_srlv_epi32(_mm256_set1_epi32(load_word<uint16_t>(at)),
+                                               _mm256_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14));
+        const __m256i low = _mm256_srlv_epi32(_mm256_set1_epi32(load_word<int32_t>(at + 2)),
+                                              _mm256_setr_epi32(0, 4, 8, 12, 16, 20, 24, 28));
+        const __m256i six =
+            _mm256_or_si256(_mm256_and_si256(low, _mm256_set1_epi32(15)),
+                            _mm256_slli_epi32(_mm256_and_si256(high, _mm256_set1_epi32(3)), 4));
+        return _mm256_cvtepi32_ps(_mm256_sub_epi32(six, _mm256_set1_epi32(32)));
+    }
+    void open(const uint8_t* at) {
+        block = at;
+        scales = _mm256_mul_ps(load_half(at), load_scales(at + 2));
+    }
+    template <int kIndex>
+    __m256i quants() const {
+        return look_up_iq4(spread_nibbles(block + 8 + 16 * kIndex));
+    }
 };
 
 }  // namespace
 
 void linear_iq4_xs_avx2(const LinearBlock& block) {
-    multiply_block<IQ4_XS>(block);
+    multiply_blocks<IQ4_XS>(block);
+}
+void panel_iq4_xs_avx2(const PanelBlock& block) {
+    multiply_panels_of_rows<IQ4_XS>(block);
 }
 
 }  // namespace puna::core

@@ -1,36 +1,53 @@
-#include "cpu/kernels/places_avx2.h"
+#include "cpu/kernels/linear_panel_avx2.h"
 
 namespace puna::core {
 namespace {
 
-// Blocks of 32 elements: the exponent of a power of two, then 16 bytes; byte i holds the elements i
-// and i + 16, each a sign, two bits of exponent and one of mantissa.
+// A power of two, then 32 nibbles in 16 bytes, each a 4-bit float.
 struct MXFP4 {
     static constexpr int64_t kBlock = 32;
     static constexpr int64_t kBlockBytes = 17;
+    static constexpr bool kSigned = false;
+    static constexpr int kLargest = 28;
+    static constexpr int kOffset = 16;
+    static constexpr bool kHasMinimums = false;
+    static constexpr bool kWideScales = true;
 
-    void begin(const uint8_t* block) {
-        // 2 to the power of exponent - 127, halved since the table holds the doubled numbers. Below 2
-        // that is subnormal.
-        const uint32_t exponent = block[0];
-        const uint32_t bits = exponent < 2 ? 0x00200000u << exponent : (exponent - 1) << 23;
-        scale = _mm256_castsi256_ps(_mm256_set1_epi32(static_cast<int32_t>(bits)));
-        q = block + 1;
-    }
-    void load(int, __m256 w[kVectors]) const {
-        const __m128i doubled =
-            _mm_setr_epi8(0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12);
-        scale_places(load_16(q), doubled, scale, w);
+    const uint8_t* blocks;
+    __m256 scales;
+
+    // 2^(e - 128), e being the first bytes of eight blocks.
+    static __m256 half_powers(const uint8_t* blocks) {
+        const auto byte = [blocks](int64_t i) { return int32_t{blocks[i * kBlockBytes]}; };
+        const __m256i e = _mm256_setr_epi32(byte(0), byte(1), byte(2), byte(3), byte(4), byte(5),
+                                            byte(6), byte(7));
+        const __m256i normal = _mm256_slli_epi32(_mm256_sub_epi32(e, _mm256_set1_epi32(1)), 23);
+        const __m256i subnormal = _mm256_sllv_epi32(_mm256_set1_epi32(0x00200000), e);
+        const __m256i is_normal = _mm256_cmpgt_epi32(e, _mm256_set1_epi32(1));
+        return _mm256_castsi256_ps(_mm256_blendv_epi8(subnormal, normal, is_normal));
     }
 
-    __m256 scale;
-    const uint8_t* q;
+    void open(const uint8_t* at) {
+        blocks = at;
+        scales = half_powers(at);
+    }
+    template <int kIndex>
+    __m256i quants() const {
+        // Twice the values, plus 16.
+        const __m128i values =
+            _mm_setr_epi8(16, 17, 18, 19, 20, 22, 24, 28, 16, 15, 14, 13, 12, 10, 8, 4);
+        return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(values),
+                                   spread_nibbles(blocks + kIndex * kBlockBytes + 1));
+    }
 };
 
 }  // namespace
 
 void linear_mxfp4_avx2(const LinearBlock& block) {
-    multiply_block<MXFP4>(block);
+    multiply_blocks<MXFP4>(block);
+}
+void panel_mxfp4_avx2(const PanelBlock& block) {
+    multiply_panels_of_rows<MXFP4>(block);
 }
 
 }  // namespace puna::core

@@ -1,30 +1,38 @@
-#include "cpu/kernels/linear_tile_avx2.h"
+#include "cpu/kernels/linear_panel_avx2.h"
 
 namespace puna::core {
 namespace {
 
-// Blocks of 32 elements: an F16 scale, then 16 bytes; byte i holds the elements i and i + 16, 4 bits
-// each, from -8.
+// An F16 scale, then 32 nibbles in 16 bytes, less 8.
 struct Q4_0 {
     static constexpr int64_t kBlock = 32;
     static constexpr int64_t kBlockBytes = 18;
+    static constexpr bool kSigned = false;
+    static constexpr int kLargest = 15;
+    static constexpr int kOffset = 8;
+    static constexpr bool kHasMinimums = false;
+    static constexpr bool kWideScales = true;
 
-    void begin(const uint8_t* block) {
-        scale = load_half(block);
-        offset = _mm256_mul_ps(scale, _mm256_set1_ps(-8.0f));
-        q = block + 2;
+    const uint8_t* blocks;
+    __m256 scales;
+
+    void open(const uint8_t* at) {
+        blocks = at;
+        scales = load_halves<kBlockBytes, 0>(at);
     }
-    void load(int, __m256 w[kVectors]) const { scale_nibbles(q, scale, offset, w); }
-
-    __m256 scale;
-    __m256 offset;
-    const uint8_t* q;
+    template <int kIndex>
+    __m256i quants() const {
+        return spread_nibbles(blocks + kIndex * kBlockBytes + 2);
+    }
 };
 
 }  // namespace
 
 void linear_q4_0_avx2(const LinearBlock& block) {
-    multiply_block<Q4_0>(block);
+    multiply_blocks<Q4_0>(block);
+}
+void panel_q4_0_avx2(const PanelBlock& block) {
+    multiply_panels_of_rows<Q4_0>(block);
 }
 
 }  // namespace puna::core

@@ -1,30 +1,40 @@
-#include "cpu/kernels/linear_tile_avx2.h"
+#include "cpu/kernels/linear_panel_avx2.h"
 
 namespace puna::core {
 namespace {
 
-// Blocks of 32 elements: an F16 scale, an F16 offset, then 16 bytes; byte i holds the elements i and
-// i + 16, 4 bits each.
+// An F16 scale and minimum, then 32 nibbles in 16 bytes.
 struct Q4_1 {
     static constexpr int64_t kBlock = 32;
     static constexpr int64_t kBlockBytes = 20;
+    static constexpr bool kSigned = false;
+    static constexpr int kLargest = 15;
+    static constexpr int kOffset = 0;
+    static constexpr bool kHasMinimums = true;
+    static constexpr bool kWideScales = true;
 
-    void begin(const uint8_t* block) {
-        scale = load_half(block);
-        offset = load_half(block + 2);
-        q = block + 4;
+    const uint8_t* blocks;
+    __m256 scales;
+    __m256 minimums;
+
+    void open(const uint8_t* at) {
+        blocks = at;
+        scales = load_halves<kBlockBytes, 0>(at);
+        minimums = load_halves<kBlockBytes, 2>(at);
     }
-    void load(int, __m256 w[kVectors]) const { scale_nibbles(q, scale, offset, w); }
-
-    __m256 scale;
-    __m256 offset;
-    const uint8_t* q;
+    template <int kIndex>
+    __m256i quants() const {
+        return spread_nibbles(blocks + kIndex * kBlockBytes + 4);
+    }
 };
 
 }  // namespace
 
 void linear_q4_1_avx2(const LinearBlock& block) {
-    multiply_block<Q4_1>(block);
+    multiply_blocks<Q4_1>(block);
+}
+void panel_q4_1_avx2(const PanelBlock& block) {
+    multiply_panels_of_rows<Q4_1>(block);
 }
 
 }  // namespace puna::core

@@ -1,33 +1,39 @@
-#include "cpu/kernels/sub_blocks_avx2.h"
+#include "cpu/kernels/linear_panel_avx2.h"
 
 namespace puna::core {
 namespace {
 
-// Blocks of 256 elements: an F16 scale and an F16 minimum, 6 bits for the scale and 6 for the minimum
-// of each sub-block of 32, then 4 times 32 bytes; byte i of a group holds the elements i and i + 32 of
-// its 64.
+// Scales and minimums, then 256 nibbles in pieces of 32 bytes.
 struct Q4_K {
     static constexpr int64_t kBlock = 256;
     static constexpr int64_t kBlockBytes = 144;
+    static constexpr bool kSigned = false;
+    static constexpr int kLargest = 15;
+    static constexpr int kOffset = 0;
+    static constexpr bool kHasMinimums = true;
+    static constexpr bool kWideScales = true;
 
-    void begin(const uint8_t* block) {
-        factors.begin(block);
-        q = block + 16;
-    }
-    void load(int step, __m256 w[kVectors]) const {
-        const __m256i both = load_32(q + step / 2 * 32);
-        const __m256i bits = _mm256_srli_epi16(both, step % 2 * 4);
-        factors.apply(_mm256_and_si256(bits, _mm256_set1_epi8(15)), step, w);
-    }
+    const uint8_t* block;
+    __m256 scales;
+    __m256 minimums;
 
-    ScalesAndOffsets factors;
-    const uint8_t* q;
+    void open(const uint8_t* at) {
+        block = at;
+        load_k_factors(at, scales, minimums);
+    }
+    template <int kIndex>
+    __m256i quants() const {
+        return pick_bits<kIndex % 2 * -4>(load_32(block + 16 + kIndex / 2 * 32), 0x0f);
+    }
 };
 
 }  // namespace
 
 void linear_q4_k_avx2(const LinearBlock& block) {
-    multiply_block<Q4_K>(block);
+    multiply_blocks<Q4_K>(block);
+}
+void panel_q4_k_avx2(const PanelBlock& block) {
+    multiply_panels_of_rows<Q4_K>(block);
 }
 
 }  // namespace puna::core

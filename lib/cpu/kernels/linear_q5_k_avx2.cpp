@@ -1,38 +1,43 @@
-#include "cpu/kernels/sub_blocks_avx2.h"
+#include "cpu/kernels/linear_panel_avx2.h"
 
 namespace puna::core {
 namespace {
 
-// Blocks of 256 elements: as Q4_K, but with 32 bytes before the lower 4 bits; bit s of byte i is the
-// fifth bit of element i of sub-block s.
+// Scales and minimums, 32 bytes with the fifth bits of 8 elements each, then 256 nibbles in pieces of
+// 32 bytes.
 struct Q5_K {
     static constexpr int64_t kBlock = 256;
     static constexpr int64_t kBlockBytes = 176;
+    static constexpr bool kSigned = false;
+    static constexpr int kLargest = 31;
+    static constexpr int kOffset = 0;
+    static constexpr bool kHasMinimums = true;
+    static constexpr bool kWideScales = true;
 
-    void begin(const uint8_t* block) {
-        factors.begin(block);
-        fifth = load_32(block + 16);
-        q = block + 48;
-    }
-    void load(int step, __m256 w[kVectors]) const {
-        const __m256i both = load_32(q + step / 2 * 32);
-        const __m256i low =
-            _mm256_and_si256(_mm256_srli_epi16(both, step % 2 * 4), _mm256_set1_epi8(15));
-        const __m256i bit = _mm256_set1_epi8(static_cast<char>(1 << step));
-        const __m256i is_set = _mm256_cmpeq_epi8(_mm256_and_si256(fifth, bit), bit);
-        const __m256i bit_4 = _mm256_and_si256(is_set, _mm256_set1_epi8(16));
-        factors.apply(_mm256_or_si256(low, bit_4), step, w);
-    }
+    const uint8_t* block;
+    __m256 scales;
+    __m256 minimums;
 
-    ScalesAndOffsets factors;
-    __m256i fifth;
-    const uint8_t* q;
+    void open(const uint8_t* at) {
+        block = at;
+        load_k_factors(at, scales, minimums);
+    }
+    template <int kIndex>
+    __m256i quants() const {
+        const __m256i nibbles = load_32(block + 48 + kIndex / 2 * 32);
+        // Bit i of a byte belongs to the elements 32 i .. 32 i + 31: it goes to bit 4.
+        return _mm256_or_si256(pick_bits<kIndex % 2 * -4>(nibbles, 0x0f),
+                               pick_bits<4 - kIndex>(load_32(block + 16), 0x10));
+    }
 };
 
 }  // namespace
 
 void linear_q5_k_avx2(const LinearBlock& block) {
-    multiply_block<Q5_K>(block);
+    multiply_blocks<Q5_K>(block);
+}
+void panel_q5_k_avx2(const PanelBlock& block) {
+    multiply_panels_of_rows<Q5_K>(block);
 }
 
 }  // namespace puna::core

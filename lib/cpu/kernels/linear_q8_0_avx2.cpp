@@ -1,32 +1,38 @@
-#include "cpu/kernels/linear_tile_avx2.h"
+#include "cpu/kernels/linear_panel_avx2.h"
 
 namespace puna::core {
 namespace {
 
-// Blocks of 32 elements: an F16 scale, then a signed byte per element.
+// An F16 scale, then 32 signed bytes.
 struct Q8_0 {
     static constexpr int64_t kBlock = 32;
     static constexpr int64_t kBlockBytes = 34;
+    static constexpr bool kSigned = true;
+    static constexpr int kLargest = 127;
+    static constexpr int kOffset = 0;
+    static constexpr bool kHasMinimums = false;
+    static constexpr bool kWideScales = true;
 
-    void begin(const uint8_t* block) {
-        scale = load_half(block);
-        q = block + 2;
-    }
-    void load(int, __m256 w[kVectors]) const {
-        for (int v = 0; v < kVectors; ++v) {
-            const auto* eight = reinterpret_cast<const __m128i*>(q + v * kLanes);
-            w[v] = _mm256_mul_ps(signed_floats(_mm_loadl_epi64(eight)), scale);
-        }
-    }
+    const uint8_t* blocks;
+    __m256 scales;
 
-    __m256 scale;
-    const uint8_t* q;
+    void open(const uint8_t* at) {
+        blocks = at;
+        scales = load_halves<kBlockBytes, 0>(at);
+    }
+    template <int kIndex>
+    __m256i quants() const {
+        return load_32(blocks + kIndex * kBlockBytes + 2);
+    }
 };
 
 }  // namespace
 
 void linear_q8_0_avx2(const LinearBlock& block) {
-    multiply_block<Q8_0>(block);
+    multiply_blocks<Q8_0>(block);
+}
+void panel_q8_0_avx2(const PanelBlock& block) {
+    multiply_panels_of_rows<Q8_0>(block);
 }
 
 }  // namespace puna::core

@@ -1,4 +1,5 @@
-// The AVX2 linear kernel for float32 activations, written once for all formats.
+// The AVX2 linear kernel for weights that are floats of any width, and what it shares with the one for
+// quantised weights, linear_blocks_avx2.h.
 //
 // A format is a struct with
 //   static constexpr int64_t kBlock;       // elements, a multiple of kStep
@@ -27,71 +28,17 @@ constexpr int64_t kStep = kVectors * kLanes;
 // results are enough to hide the latency of FMA.
 constexpr int kSums = 2;
 constexpr int32_t kTileRows = 4;  // activation rows that share one pass over a weight row
-// How far ahead of the weights the cache is asked. 2 to 4 KB were best where it was measured (Zen 4, 2
-// busy cores); without it a core got half of the bandwidth, with 1 KB two thirds.
-constexpr int64_t kPrefetchBytes = 2048;
+// How far ahead of the weights the cache is asked. On Zen 4 (2 busy cores) 4 KB were best; without it a
+// core got half of the bandwidth, with 1 KB two thirds.
+constexpr int64_t kPrefetchBytes = 4096;
 
 // ---- What loaders are made of -------------------------------------------------------------------
 
-template <class Word>
-inline Word load_word(const uint8_t* at) {
-    Word word;
-    std::memcpy(&word, at, sizeof word);
-    return word;
-}
 inline __m128i load_16(const uint8_t* at) {
     return _mm_loadu_si128(reinterpret_cast<const __m128i*>(at));
 }
 inline __m256i load_32(const uint8_t* at) {
     return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(at));
-}
-// The F16 number at `at`, in all lanes.
-inline __m256 load_half(const uint8_t* at) {
-    return _mm256_cvtph_ps(_mm_set1_epi16(load_word<int16_t>(at)));
-}
-
-// 8 bytes in memory, or the lower 8 of a vector.
-inline __m256 signed_floats(__m128i bytes) {
-    return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(bytes));
-}
-inline __m256 unsigned_floats(__m128i bytes) {
-    return _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(bytes));
-}
-inline __m128i upper_half(__m128i bytes) {
-    return _mm_unpackhi_epi64(bytes, bytes);
-}
-
-// w = scale * q for 16 signed bytes.
-inline void scale_bytes(__m128i q, __m256 scale, __m256 w[2]) {
-    w[0] = _mm256_mul_ps(signed_floats(q), scale);
-    w[1] = _mm256_mul_ps(signed_floats(upper_half(q)), scale);
-}
-// w = scale * q + offset for 16 unsigned bytes.
-inline void scale_bytes(__m128i q, __m256 scale, __m256 offset, __m256 w[2]) {
-    w[0] = _mm256_fmadd_ps(unsigned_floats(q), scale, offset);
-    w[1] = _mm256_fmadd_ps(unsigned_floats(upper_half(q)), scale, offset);
-}
-
-// w = scale * q + offset for 16 bytes of two 4-bit numbers: the lower ones go to w[0] and w[1], the
-// upper ones to w[2] and w[3].
-inline void scale_nibbles(const uint8_t* at, __m256 scale, __m256 offset, __m256 w[kVectors]) {
-    const __m256i low_bits = _mm256_set1_epi32(15);
-    for (int v = 0; v < 2; ++v) {
-        const auto* eight = reinterpret_cast<const __m128i*>(at + v * kLanes);
-        const __m256i both = _mm256_cvtepu8_epi32(_mm_loadl_epi64(eight));
-        const __m256 low = _mm256_cvtepi32_ps(_mm256_and_si256(both, low_bits));
-        const __m256 high = _mm256_cvtepi32_ps(_mm256_srli_epi32(both, 4));
-        w[v] = _mm256_fmadd_ps(low, scale, offset);
-        w[v + 2] = _mm256_fmadd_ps(high, scale, offset);
-    }
-}
-
-// The lower and the upper 4 bits of 16 bytes.
-inline __m128i low_nibbles(__m128i bytes) {
-    return _mm_and_si128(bytes, _mm_set1_epi8(15));
-}
-inline __m128i high_nibbles(__m128i bytes) {
-    return low_nibbles(_mm_srli_epi16(bytes, 4));
 }
 
 // ---- The tile -----------------------------------------------------------------------------------

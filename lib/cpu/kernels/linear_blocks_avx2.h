@@ -1,0 +1,446 @@
+// The AVX2 linear kernel for quantised weights and few activation rows, written once for all formats.
+//
+// It goes through a row in chunks of 256 elements, in 8 blocks of 32. Weights become bytes and then
+// words of 16 bits: an element is scale * (quant - kOffset) + minimum. Activations are rounded to 16
+// bits in blocks of 32 with a scale of their own, which changes one by 1/65532 of the largest of its
+// block at most. So sums of products are exact until they meet their scales.
+//
+// A format is a struct with
+//   static constexpr int64_t kBlock, kBlockBytes;  // elements of a block, a divisor of kChunk
+//   static constexpr bool kSigned;                 // quants are signed bytes, and kOffset is 0
+//   static constexpr int kLargest;                 // of the quants
+//   static constexpr int kOffset;                  // 0 or a power of two
+//   static constexpr bool kHasMinimums;            // then kOffset is 0
+//   static constexpr bool kWideScales;             // one for 32 elements, else for 16
+//   void open(const uint8_t* at);
+//   template <int kIndex> __m256i quants() const;
+// `open` prepares the chunk at `at`; `quants` gives the elements of block kIndex in order. Where scales
+// are wide there are
+//   __m256 scales, minimums;  // lane i: of block i
+// and otherwise
+//   __m256 scale;             // all lanes
+//   __m128i sub_scales;       // signed bytes that multiply it; byte i: of the elements 16 i .. 16 i + 15
+//   __m256 minimums[2];       // lane i of the 16 likewise
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+
+#include "cpu/kernels/linear_tile_avx2.h"
+#include "cpu/kernels/rounded_block_avx2.h"
+
+namespace puna::core {
+namespace {
+
+// ---- Loads --------------------------------------------------------------------------------------
+
+template <class Word>
+inline Word load_word(const uint8_t* at) {
+    Word word;
+    std::memcpy(&word, at, sizeof word);
+    return word;
+}
+// The F16 number at `at`, in all lanes.
+inline __m256 load_half(const uint8_t* at) {
+    return _mm256_cvtph_ps(_mm_set1_epi16(load_word<int16_t>(at)));
+}
+// The lower 8 bytes of a vector.
+inline __m256 signed_floats(__m128i bytes) {
+    return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(bytes));
+}
+inline __m128i upper_half(__m128i bytes) {
+    return _mm_unpackhi_epi64(bytes, bytes);
+}
+
+// ---- Activations --------------------------------------------------------------------------------
+
+constexpr int64_t kChunk = 256;
+constexpr int kRowBlocks = kChunk / kRowBlock;
+
+struct alignas(32) Words {
+    int16_t values[16];
+
+    __m256i load() const { return _mm256_load_si256(reinterpret_cast<const __m256i*>(values)); }
+    void store(__m256i v) { _mm256_store_si256(reinterpret_cast<__m256i*>(values), v); }
+};
+
+// A chunk of activations: x = scale * word.
+struct alignas(32) ChunkOfX {
+    Words even[kRowBlocks];  // the elements 0, 2, 4 .. of each block
+    Words odd[kRowBlocks];
+    // Lane i: of block i, or of the elements 16 i .. 16 i + 15.
+    __m256 scales;
+    __m256 half_scales[2];
+    __m256 sums;  // of the activations, as rounded
+    __m256 half_sums[2];
+
+    // The first n elements, a multiple of 32, and zeros beyond. Infinity and NaN become NaN.
+    void load(const float* x, int64_t n) {
+        alignas(32) float block_scales[kRowBlocks] = {};
+        for (int i = 0; i < kRowBlocks; ++i) {
+            if (i * kRowBlock < n) {
+                const RoundedBlock rounded = round_block<kMostOfWords>(x + i * kRowBlock);
+                block_scales[i] = rounded.scale;
+                store_block(rounded.integers, i);
+            } else {
+                even[i].store(_mm256_setzero_si256());
+                odd[i].store(_mm256_setzero_si256());
+            }
+        }
+        scales = _mm256_load_ps(block_scales);
+        half_scales[0] =
+            _mm256_permutevar8x32_ps(scales, _mm256_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3));
+        half_scales[1] =
+            _mm256_permutevar8x32_ps(scales, _mm256_setr_epi32(4, 4, 5, 5, 6, 6, 7, 7));
+        const __m256i low = sum_halves(0);
+        const __m256i high = sum_halves(4);
+        const __m256i all =
+            _mm256_permute4x64_epi64(_mm256_hadd_epi32(low, high), _MM_SHUFFLE(3, 1, 2, 0));
+        half_sums[0] = _mm256_mul_ps(_mm256_cvtepi32_ps(low), half_scales[0]);
+        half_sums[1] = _mm256_mul_ps(_mm256_cvtepi32_ps(high), half_scales[1]);
+        sums = _mm256_mul_ps(_mm256_cvtepi32_ps(all), scales);
+    }
+
+  private:
+    void store_block(const __m256i (&integers)[4], int i) {
+        const __m256i parted =
+            _mm256_setr_epi8(0, 1, 4, 5, 8, 9, 12, 13, 2, 3, 6, 7, 10, 11, 14, 15, 0, 1, 4, 5, 8, 9,
+                             12, 13, 2, 3, 6, 7, 10, 11, 14, 15);
+        const __m256i a = _mm256_shuffle_epi8(pack_words(integers[0], integers[1]), parted);
+        const __m256i b = _mm256_shuffle_epi8(pack_words(integers[2], integers[3]), parted);
+        even[i].store(
+            _mm256_permute4x64_epi64(_mm256_unpacklo_epi64(a, b), _MM_SHUFFLE(3, 1, 2, 0)));
+        odd[i].store(
+            _mm256_permute4x64_epi64(_mm256_unpackhi_epi64(a, b), _MM_SHUFFLE(3, 1, 2, 0)));
+    }
+    // Lane i: the words of half i of four blocks from `first`, two halves in each, added up.
+    __m256i sum_halves(int first) const {
+        const __m256i ones = _mm256_set1_epi16(1);
+        __m256i fours[4];
+        for (int i = 0; i < 4; ++i) {
+            fours[i] = _mm256_add_epi32(_mm256_madd_epi16(even[first + i].load(), ones),
+                                        _mm256_madd_epi16(odd[first + i].load(), ones));
+        }
+        const __m256i sums_of_fours = _mm256_hadd_epi32(_mm256_hadd_epi32(fours[0], fours[1]),
+                                                        _mm256_hadd_epi32(fours[2], fours[3]));
+        return _mm256_permutevar8x32_epi32(sums_of_fours,
+                                           _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
+    }
+};
+
+// ---- Scales -------------------------------------------------------------------------------------
+
+// The scales of a chunk of a weight row times those of activations, for the sums of one block.
+template <bool kWide>
+struct ChunkScales {
+    alignas(32) float values[kRowBlocks];
+
+    template <class Format>
+    void multiply(const Format& w, const ChunkOfX& x) {
+        _mm256_store_ps(values, _mm256_mul_ps(w.scales, x.scales));
+    }
+    __m256 of_block(int i) const { return _mm256_broadcast_ss(values + i); }
+};
+template <>
+struct ChunkScales<false> {
+    alignas(32) float values[2 * kRowBlocks];
+
+    template <class Format>
+    void multiply(const Format& w, const ChunkOfX& x) {
+        multiply(w.scale, w.sub_scales, x.half_scales[0], values);
+        multiply(w.scale, upper_half(w.sub_scales), x.half_scales[1], values + kRowBlocks);
+    }
+    // A half of the lanes belongs to a half of the block.
+    __m256 of_block(int i) const {
+        double both;
+        std::memcpy(&both, values + 2 * i, sizeof both);
+        return _mm256_permutevar_ps(_mm256_castpd_ps(_mm256_set1_pd(both)),
+                                    _mm256_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1));
+    }
+
+  private:
+    static void multiply(__m256 scale, __m128i sub_scales, __m256 x, float* to) {
+        const __m256 scales = _mm256_mul_ps(scale, signed_floats(sub_scales));
+        _mm256_store_ps(to, _mm256_mul_ps(scales, x));
+    }
+};
+
+// What the quants being too large, and minimums, add to the sums.
+template <class Format>
+[[gnu::always_inline]] inline __m256 add_constants(const Format& w, const ChunkOfX& x, __m256 sum) {
+    if constexpr (Format::kHasMinimums && Format::kWideScales) {
+        sum = _mm256_fmadd_ps(w.minimums, x.sums, sum);
+    } else if constexpr (Format::kHasMinimums) {
+        sum = _mm256_fmadd_ps(w.minimums[0], x.half_sums[0], sum);
+        sum = _mm256_fmadd_ps(w.minimums[1], x.half_sums[1], sum);
+    } else if constexpr (Format::kOffset != 0 && Format::kWideScales) {
+        const __m256 minus = _mm256_mul_ps(w.scales, _mm256_set1_ps(-Format::kOffset));
+        sum = _mm256_fmadd_ps(minus, x.sums, sum);
+    } else if constexpr (Format::kOffset != 0) {
+        const __m256 minus = _mm256_mul_ps(w.scale, _mm256_set1_ps(-Format::kOffset));
+        const __m256 low = signed_floats(w.sub_scales);
+        const __m256 high = signed_floats(upper_half(w.sub_scales));
+        sum = _mm256_fmadd_ps(_mm256_mul_ps(minus, low), x.half_sums[0], sum);
+        sum = _mm256_fmadd_ps(_mm256_mul_ps(minus, high), x.half_sums[1], sum);
+    }
+    return sum;
+}
+
+// ---- Sums ---------------------------------------------------------------------------------------
+
+// Columns that pass together, in chunks: their activations are on the stack, 29 KB for each row. So
+// the weights of most models stream row by row.
+constexpr int64_t kSpan = 24;
+
+// Weight rows that pass together under a single activation row: they share its loads.
+constexpr int32_t kTileOuts = 2;
+
+// Adds block kIndex of each of kOuts weight rows with each of kRows rows of activations, and the blocks
+// after it. A loop would not be unrolled.
+template <class Format, int kIndex = 0, int32_t kOuts, int32_t kRows>
+[[gnu::always_inline]] inline void add_blocks(
+    const Format (&w)[kOuts], const ChunkOfX* const (&x)[kRows],
+    const ChunkScales<Format::kWideScales> (&scales)[kOuts][kRows], __m256 (&sums)[kOuts][kRows]) {
+    if constexpr (kIndex < kRowBlocks) {
+        for (int32_t o = 0; o < kOuts; ++o) {
+            const __m256i bytes = w[o].template quants<kIndex>();
+            __m256i even;
+            __m256i odd;
+            if constexpr (Format::kSigned) {
+                even = _mm256_srai_epi16(_mm256_slli_epi16(bytes, 8), 8);
+                odd = _mm256_srai_epi16(bytes, 8);
+            } else {
+                even = _mm256_and_si256(bytes, _mm256_set1_epi16(0xff));
+                odd = _mm256_srli_epi16(bytes, 8);
+            }
+            for (int32_t r = 0; r < kRows; ++r) {
+                const __m256i products =
+                    _mm256_add_epi32(_mm256_madd_epi16(even, x[r]->even[kIndex].load()),
+                                     _mm256_madd_epi16(odd, x[r]->odd[kIndex].load()));
+                sums[o][r] = _mm256_fmadd_ps(scales[o][r].of_block(kIndex),
+                                             _mm256_cvtepi32_ps(products), sums[o][r]);
+            }
+        }
+        add_blocks<Format, kIndex + 1>(w, x, scales, sums);
+    }
+}
+
+template <class Format, int32_t kOuts, int32_t kRows>
+[[gnu::always_inline]] inline void add_chunk(const uint8_t* at, int64_t out_bytes,
+                                             const ChunkOfX* const (&x)[kRows],
+                                             __m256 (&sums)[kOuts][kRows]) {
+    Format w[kOuts];
+    ChunkScales<Format::kWideScales> scales[kOuts][kRows];
+    for (int32_t o = 0; o < kOuts; ++o) {
+        w[o].open(at + o * out_bytes);
+        for (int32_t r = 0; r < kRows; ++r) {
+            scales[o][r].multiply(w[o], *x[r]);
+            sums[o][r] = add_constants(w[o], *x[r], sums[o][r]);
+        }
+    }
+    add_blocks(w, x, scales, sums);
+}
+
+// Asks for kBytes that lie `offset` bytes after `row`. An address beyond the matrix is fine for a
+// prefetch, but not for pointer arithmetic.
+template <int64_t kBytes>
+[[gnu::always_inline]] inline void prefetch_bytes(const uint8_t* row, int64_t offset) {
+    const auto at = reinterpret_cast<uintptr_t>(row) + static_cast<uintptr_t>(offset);
+    for (uintptr_t i = 0; i < static_cast<uintptr_t>(kBytes); i += 64) {
+        _mm_prefetch(reinterpret_cast<const char*>(at + i), _MM_HINT_T1);
+    }
+}
+
+// Some chunks of columns of a matrix.
+template <class Format>
+struct Span {
+    static constexpr int64_t kChunkBytes = kChunk / Format::kBlock * Format::kBlockBytes;
+
+    Span(int64_t begin, int64_t n_columns)
+        : offset(begin / Format::kBlock * Format::kBlockBytes),
+          n_bytes(n_columns / kChunk * kChunkBytes),
+          tail_bytes(n_columns % kChunk / Format::kBlock * Format::kBlockBytes),
+          rows_ahead(n_bytes > 0 ? kPrefetchBytes / n_bytes : 0),
+          bytes_ahead(n_bytes > 0 ? kPrefetchBytes % n_bytes : 0) {}
+
+    int64_t offset;      // in the rows, in bytes
+    int64_t n_bytes;     // of whole chunks
+    int64_t tail_bytes;  // of a last one that is not whole
+    // kPrefetchBytes within the span, as rows and the rest.
+    int64_t rows_ahead;
+    int64_t bytes_ahead;
+};
+
+// Asks for the chunk that comes kPrefetchBytes after the one at row + `at`, in each of the rows that
+// pass together.
+template <class Format, int32_t kOuts>
+[[gnu::always_inline]] inline void prefetch_chunk(const Span<Format>& span, const uint8_t* row,
+                                                  int64_t row_bytes, int64_t at) {
+    int64_t rows = span.rows_ahead;
+    int64_t ahead = at + span.bytes_ahead;
+    if (ahead >= span.n_bytes) {
+        ahead -= span.n_bytes;
+        ++rows;
+    }
+    ahead += rows * kOuts * row_bytes;
+    for (int32_t o = 0; o < kOuts; ++o, ahead += row_bytes) {
+        prefetch_bytes<Span<Format>::kChunkBytes>(row, ahead);
+    }
+}
+
+// y[r * y_stride + o] (+)= the products of kOuts weight rows and kRows activation rows in a span.
+template <class Format, int32_t kOuts, int32_t kRows>
+void multiply_span(const LinearBlock& block, const Span<Format>& span, const uint8_t* row,
+                   const ChunkOfX (&x)[kRows][kSpan], float* y) {
+    constexpr int64_t kChunkBytes = Span<Format>::kChunkBytes;
+    __m256 sums[kOuts][kRows];
+    for (int32_t o = 0; o < kOuts; ++o) {
+        for (int32_t r = 0; r < kRows; ++r) sums[o][r] = _mm256_setzero_ps();
+    }
+    const ChunkOfX* at_x[kRows];
+    row += span.offset;
+    if constexpr (Format::kBlock < kChunk) {
+        if (span.tail_bytes > 0) {  // as a chunk that is zero beyond
+            uint8_t tail[kOuts][kChunkBytes] = {};
+            for (int32_t o = 0; o < kOuts; ++o) {
+                std::memcpy(tail[o], row + o * block.row_bytes + span.n_bytes,
+                            static_cast<size_t>(span.tail_bytes));
+            }
+            for (int32_t r = 0; r < kRows; ++r) at_x[r] = &x[r][span.n_bytes / kChunkBytes];
+            add_chunk<Format>(tail[0], kChunkBytes, at_x, sums);
+        }
+    }
+    for (int32_t r = 0; r < kRows; ++r) at_x[r] = x[r];
+    for (int64_t at = 0; at < span.n_bytes; at += kChunkBytes) {
+        prefetch_chunk<Format, kOuts>(span, row, block.row_bytes, at);
+        add_chunk<Format>(row + at, block.row_bytes, at_x, sums);
+        for (int32_t r = 0; r < kRows; ++r) ++at_x[r];
+    }
+    for (int32_t o = 0; o < kOuts; ++o) {
+        for (int32_t r = 0; r < kRows; ++r) {
+            float* out = y + r * block.y_stride + o;
+            const float sum = sum_lanes(sums[o][r]);
+            *out = span.offset == 0 ? sum : *out + sum;
+        }
+    }
+}
+
+template <class Format, int32_t kRows>
+void multiply_spans(const LinearBlock& block, const float* x, float* y) {
+    ChunkOfX chunks[kRows][kSpan];
+    for (int64_t begin = 0; begin < block.n_in; begin += kSpan * kChunk) {
+        const int64_t left = block.n_in - begin;
+        const int64_t n = left < kSpan * kChunk ? left : kSpan * kChunk;
+        for (int32_t r = 0; r < kRows; ++r) {
+            for (int64_t j = 0; j < n; j += kChunk) {
+                chunks[r][j / kChunk].load(x + r * block.x_stride + begin + j, n - j);
+            }
+        }
+        const Span<Format> span(begin, n);
+        const auto* row = static_cast<const uint8_t*>(block.weights);
+        constexpr int32_t kOuts = kRows == 1 ? kTileOuts : 1;
+        int64_t i = 0;
+        for (; i + kOuts <= block.n_out; i += kOuts, row += kOuts * block.row_bytes) {
+            multiply_span<Format, kOuts>(block, span, row, chunks, y + i);
+        }
+        for (; i < block.n_out; ++i, row += block.row_bytes) {
+            multiply_span<Format, 1>(block, span, row, chunks, y + i);
+        }
+    }
+}
+
+template <class Format>
+void multiply_blocks(const LinearBlock& block) {
+    for (int32_t r = 0; r < block.n_rows; r += kTileRows) {
+        const float* x = block.x + r * block.x_stride;
+        float* y = block.y + r * block.y_stride;
+        switch (block.n_rows - r) {
+            case 1:
+                multiply_spans<Format, 1>(block, x, y);
+                break;
+            case 2:
+                multiply_spans<Format, 2>(block, x, y);
+                break;
+            case 3:
+                multiply_spans<Format, 3>(block, x, y);
+                break;
+            default:
+                multiply_spans<Format, kTileRows>(block, x, y);
+                break;
+        }
+    }
+}
+
+// ---- Parts of formats ---------------------------------------------------------------------------
+
+// The F16 numbers kAt bytes after the beginning of eight blocks. Loads of four bytes cost less than
+// those that insert two.
+template <int64_t kBlockBytes, int64_t kAt>
+__m256 load_halves(const uint8_t* blocks) {
+    static_assert(kAt + 4 <= kBlockBytes);
+    const auto pair = [blocks](int64_t i) {
+        const uint8_t* at = blocks + i * kBlockBytes + kAt;
+        return _mm_unpacklo_epi16(_mm_cvtsi32_si128(load_word<int32_t>(at)),
+                                  _mm_cvtsi32_si128(load_word<int32_t>(at + kBlockBytes)));
+    };
+    const __m128i low = _mm_unpacklo_epi32(pair(0), pair(2));
+    const __m128i high = _mm_unpacklo_epi32(pair(4), pair(6));
+    return _mm256_cvtph_ps(_mm_unpacklo_epi64(low, high));
+}
+
+// Nibbles of blocks of 32 in 16 bytes: low ones are the elements 0 .. 15, high ones 16 .. 31.
+inline __m256i spread_nibbles(const uint8_t* at) {
+    const __m256i twice = _mm256_broadcastsi128_si256(load_16(at));
+    const __m256i shifted = _mm256_srlv_epi32(twice, _mm256_setr_epi32(0, 0, 0, 0, 4, 4, 4, 4));
+    return _mm256_and_si256(shifted, _mm256_set1_epi8(0x0f));
+}
+
+// Q5_0 and Q5_1 keep the fifth bit of element j in bit j of four bytes.
+inline __m256i join_fifth(__m256i nibbles, const uint8_t* at) {
+    const __m256i bits = _mm256_set1_epi32(load_word<int32_t>(at));
+    const __m256i byte_of = _mm256_setr_epi64x(0x0000000000000000, 0x0101010101010101,
+                                               0x0202020202020202, 0x0303030303030303);
+    const __m256i bit_of = _mm256_set1_epi64x(static_cast<int64_t>(0x8040201008040201));
+    const __m256i fifth = _mm256_and_si256(_mm256_shuffle_epi8(bits, byte_of), bit_of);
+    const __m256i is_set = _mm256_cmpeq_epi8(fifth, bit_of);
+    return _mm256_or_si256(nibbles, _mm256_and_si256(is_set, _mm256_set1_epi8(0x10)));
+}
+
+// Bits of bytes, moved up by kUp places; they leave and enter by their neighbours.
+template <int kUp>
+__m256i shift_up(__m256i bytes) {
+    return kUp >= 0 ? _mm256_slli_epi16(bytes, kUp) : _mm256_srli_epi16(bytes, -kUp);
+}
+// Those bits of 32 bytes that the mask has, after they moved up.
+template <int kUp>
+__m256i pick_bits(__m256i bytes, int8_t mask) {
+    return _mm256_and_si256(shift_up<kUp>(bytes), _mm256_set1_epi8(mask));
+}
+
+// The signed values of IQ4_NL and IQ4_XS, by nibble.
+inline __m256i look_up_iq4(__m256i nibbles) {
+    const __m128i values =
+        _mm_setr_epi8(-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113);
+    return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(values), nibbles);
+}
+
+// Q4_K and Q5_K: an F16 scale and an F16 that is subtracted, and eight pairs of 6 bits that multiply
+// them.
+inline void load_k_factors(const uint8_t* block, __m256& scales, __m256& minimums) {
+    constexpr uint32_t kLow4 = 0x0f0f0f0f;  // in each of 4 bytes
+    constexpr uint32_t kLow6 = 0x3f3f3f3f;
+    constexpr uint32_t kBits45 = 0x30303030;
+    const auto floats = [](uint32_t first, uint32_t second) {
+        const uint64_t both = uint64_t{second} << 32 | first;
+        return signed_floats(_mm_cvtsi64_si128(static_cast<int64_t>(both)));
+    };
+    const auto a = load_word<uint32_t>(block + 4);
+    const auto b = load_word<uint32_t>(block + 8);
+    const auto c = load_word<uint32_t>(block + 12);
+    scales = _mm256_mul_ps(load_half(block), floats(a & kLow6, (c & kLow4) | (a >> 2 & kBits45)));
+    minimums = _mm256_mul_ps(_mm256_sub_ps(_mm256_setzero_ps(), load_half(block + 2)),
+                             floats(b & kLow6, (c >> 4 & kLow4) | (b >> 2 & kBits45)));
+}
+
+}  // namespace
+}  // namespace puna::core
