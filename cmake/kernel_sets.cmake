@@ -79,6 +79,10 @@ function(puna_add_kernel_libraries kernels_dir header_dir)
                 target_compile_options(puna_kernels_${name} PRIVATE
                     -Wa,-muse-unaligned-vector-move)
             endif()
+            if(PUNA_ARCH STREQUAL aarch64 AND CMAKE_CXX_COMPILER_ID STREQUAL GNU)
+                # GCC moves loads up, far from where they are used, until accumulators are spilled.
+                target_compile_options(puna_kernels_${name} PRIVATE -fno-schedule-insns)
+            endif()
             list(APPEND libraries puna_kernels_${name})
         endif()
         if(NOT name STREQUAL scalar)

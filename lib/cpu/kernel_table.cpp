@@ -196,6 +196,56 @@ constexpr RowPacking kBf16Amx = {16, 5, pack_rows_amx, packed_bytes_amx};
 constexpr PanelRows kPanelAmx[] = {{&kBf16Amx, kPanelBf16Amx}};
 #endif
 
+#if PUNA_HAVE_KERNELS_NEON
+constexpr Row<LinearFn> kLinearNeon[] = {
+    {PUNA_FORMAT_F32, linear_f32_neon},       {PUNA_FORMAT_F16, linear_f16_neon},
+    {PUNA_FORMAT_BF16, linear_bf16_neon},     {PUNA_FORMAT_Q4_0, linear_q4_0_neon},
+    {PUNA_FORMAT_Q4_1, linear_q4_1_neon},     {PUNA_FORMAT_Q5_0, linear_q5_0_neon},
+    {PUNA_FORMAT_Q5_1, linear_q5_1_neon},     {PUNA_FORMAT_Q8_0, linear_q8_0_neon},
+    {PUNA_FORMAT_Q2_K, linear_q2_k_neon},     {PUNA_FORMAT_Q3_K, linear_q3_k_neon},
+    {PUNA_FORMAT_Q4_K, linear_q4_k_neon},     {PUNA_FORMAT_Q5_K, linear_q5_k_neon},
+    {PUNA_FORMAT_Q6_K, linear_q6_k_neon},     {PUNA_FORMAT_IQ4_NL, linear_iq4_nl_neon},
+    {PUNA_FORMAT_IQ4_XS, linear_iq4_xs_neon}, {PUNA_FORMAT_MXFP4, linear_mxfp4_neon},
+};
+constexpr Row<PanelFn> kPanelBytesNeon[] = {
+    {PUNA_FORMAT_Q4_0, panel_q4_0_neon},     {PUNA_FORMAT_Q4_1, panel_q4_1_neon},
+    {PUNA_FORMAT_Q5_0, panel_q5_0_neon},     {PUNA_FORMAT_Q5_1, panel_q5_1_neon},
+    {PUNA_FORMAT_Q8_0, panel_q8_0_neon},     {PUNA_FORMAT_Q2_K, panel_q2_k_neon},
+    {PUNA_FORMAT_Q3_K, panel_q3_k_neon},     {PUNA_FORMAT_Q4_K, panel_q4_k_neon},
+    {PUNA_FORMAT_Q5_K, panel_q5_k_neon},     {PUNA_FORMAT_Q6_K, panel_q6_k_neon},
+    {PUNA_FORMAT_IQ4_NL, panel_iq4_nl_neon}, {PUNA_FORMAT_IQ4_XS, panel_iq4_xs_neon},
+    {PUNA_FORMAT_MXFP4, panel_mxfp4_neon},
+};
+// By instructions: panels pay from 3 rows on, but few rows keep 16 bits of activations.
+constexpr RowPacking kBytesNeon = {4, 5, pack_rows_neon, packed_bytes_neon};
+constexpr PanelRows kPanelNeon[] = {{&kBytesNeon, kPanelBytesNeon}};
+constexpr Row<AttentionFn> kScoresNeon[] = {
+    {PUNA_KV_F16, attention_scores_f16_neon},
+    {PUNA_KV_F32, attention_scores_f32_neon},
+};
+constexpr Row<AttentionFn> kValuesNeon[] = {
+    {PUNA_KV_F16, attention_values_f16_neon},
+    {PUNA_KV_F32, attention_values_f32_neon},
+};
+constexpr Row<NormFn> kNormNeon[] = {{PUNA_NORM_RMS, norm_rms_neon}};
+constexpr Row<ActivationFn> kActivationNeon[] = {
+    {PUNA_ACTIVATION_SILU, activation_silu_neon},
+};
+#endif
+
+#if PUNA_HAVE_KERNELS_NEON_I8MM
+constexpr Row<PanelFn> kPanelBytesNeonI8mm[] = {
+    {PUNA_FORMAT_Q4_0, panel_q4_0_neon_i8mm},     {PUNA_FORMAT_Q4_1, panel_q4_1_neon_i8mm},
+    {PUNA_FORMAT_Q5_0, panel_q5_0_neon_i8mm},     {PUNA_FORMAT_Q5_1, panel_q5_1_neon_i8mm},
+    {PUNA_FORMAT_Q8_0, panel_q8_0_neon_i8mm},     {PUNA_FORMAT_Q2_K, panel_q2_k_neon_i8mm},
+    {PUNA_FORMAT_Q3_K, panel_q3_k_neon_i8mm},     {PUNA_FORMAT_Q4_K, panel_q4_k_neon_i8mm},
+    {PUNA_FORMAT_Q5_K, panel_q5_k_neon_i8mm},     {PUNA_FORMAT_Q6_K, panel_q6_k_neon_i8mm},
+    {PUNA_FORMAT_IQ4_NL, panel_iq4_nl_neon_i8mm}, {PUNA_FORMAT_IQ4_XS, panel_iq4_xs_neon_i8mm},
+    {PUNA_FORMAT_MXFP4, panel_mxfp4_neon_i8mm},
+};
+constexpr PanelRows kPanelNeonI8mm[] = {{&kBytesNeon, kPanelBytesNeonI8mm}};
+#endif
+
 // The lowest first. A set inherits from those before it that its own features cover.
 constexpr KernelSet kSets[] = {
     {.name = "scalar",
@@ -237,6 +287,20 @@ constexpr KernelSet kSets[] = {
      .attention_rows = kAttentionRowsAmx,
      .attention_memory = attention_memory_amx},
 #endif
+#if PUNA_HAVE_KERNELS_NEON
+    {.name = "neon",
+     .features = PUNA_KERNEL_SET_NEON_FEATURES,
+     .linear = kLinearNeon,
+     .panel = kPanelNeon,
+     .attention_scores = kScoresNeon,
+     .attention_values = kValuesNeon,
+     .softmax = softmax_neon,
+     .norm = kNormNeon,
+     .activation = kActivationNeon},
+#endif
+#if PUNA_HAVE_KERNELS_NEON_I8MM
+    {.name = "neon_i8mm", .features = PUNA_KERNEL_SET_NEON_I8MM_FEATURES, .panel = kPanelNeonI8mm},
+#endif
 };
 
 constexpr const char* kSetNames[] = {
@@ -249,6 +313,12 @@ constexpr const char* kSetNames[] = {
 #endif
 #if PUNA_HAVE_KERNELS_AMX
     "amx",
+#endif
+#if PUNA_HAVE_KERNELS_NEON
+    "neon",
+#endif
+#if PUNA_HAVE_KERNELS_NEON_I8MM
+    "neon_i8mm",
 #endif
 };
 static_assert(std::size(kSets) == std::size(kSetNames));

@@ -91,6 +91,23 @@ void linear_iq4_nl_avx512(const LinearBlock& block);
 void linear_iq4_xs_avx512(const LinearBlock& block);
 void linear_mxfp4_avx512(const LinearBlock& block);
 
+void linear_f32_neon(const LinearBlock& block);
+void linear_f16_neon(const LinearBlock& block);
+void linear_bf16_neon(const LinearBlock& block);
+void linear_q4_0_neon(const LinearBlock& block);
+void linear_q4_1_neon(const LinearBlock& block);
+void linear_q5_0_neon(const LinearBlock& block);
+void linear_q5_1_neon(const LinearBlock& block);
+void linear_q8_0_neon(const LinearBlock& block);
+void linear_q2_k_neon(const LinearBlock& block);
+void linear_q3_k_neon(const LinearBlock& block);
+void linear_q4_k_neon(const LinearBlock& block);
+void linear_q5_k_neon(const LinearBlock& block);
+void linear_q6_k_neon(const LinearBlock& block);
+void linear_iq4_nl_neon(const LinearBlock& block);
+void linear_iq4_xs_neon(const LinearBlock& block);
+void linear_mxfp4_neon(const LinearBlock& block);
+
 // ---- Linear layers for many rows ----------------------------------------------------------------
 
 // The same product where weight rows are unpacked once for many activation rows. The activations are
@@ -187,6 +204,36 @@ void kv_encode_q8_0_scalar(const float* from, int64_t n, uint8_t* out);
 void kv_encode_f16_avx2(const float* from, int64_t n, uint8_t* out);
 void kv_encode_bf16_avx2(const float* from, int64_t n, uint8_t* out);
 void kv_encode_q8_0_avx2(const float* from, int64_t n, uint8_t* out);
+void pack_rows_neon(const float* x, int64_t x_stride, int64_t n_in, int32_t n_rows, void* group);
+int64_t packed_bytes_neon(int64_t n_rows);
+
+void panel_q4_0_neon(const PanelBlock& block);
+void panel_q4_1_neon(const PanelBlock& block);
+void panel_q5_0_neon(const PanelBlock& block);
+void panel_q5_1_neon(const PanelBlock& block);
+void panel_q8_0_neon(const PanelBlock& block);
+void panel_q2_k_neon(const PanelBlock& block);
+void panel_q3_k_neon(const PanelBlock& block);
+void panel_q4_k_neon(const PanelBlock& block);
+void panel_q5_k_neon(const PanelBlock& block);
+void panel_q6_k_neon(const PanelBlock& block);
+void panel_iq4_nl_neon(const PanelBlock& block);
+void panel_iq4_xs_neon(const PanelBlock& block);
+void panel_mxfp4_neon(const PanelBlock& block);
+
+void panel_q4_0_neon_i8mm(const PanelBlock& block);
+void panel_q4_1_neon_i8mm(const PanelBlock& block);
+void panel_q5_0_neon_i8mm(const PanelBlock& block);
+void panel_q5_1_neon_i8mm(const PanelBlock& block);
+void panel_q8_0_neon_i8mm(const PanelBlock& block);
+void panel_q2_k_neon_i8mm(const PanelBlock& block);
+void panel_q3_k_neon_i8mm(const PanelBlock& block);
+void panel_q4_k_neon_i8mm(const PanelBlock& block);
+void panel_q5_k_neon_i8mm(const PanelBlock& block);
+void panel_q6_k_neon_i8mm(const PanelBlock& block);
+void panel_iq4_nl_neon_i8mm(const PanelBlock& block);
+void panel_iq4_xs_neon_i8mm(const PanelBlock& block);
+void panel_mxfp4_neon_i8mm(const PanelBlock& block);
 
 // ---- Attention ----------------------------------------------------------------------------------
 
@@ -276,6 +323,11 @@ void attention_rows_f32_amx(const AttentionRows& rows);
 void attention_rows_f16_amx(const AttentionRows& rows);
 int64_t attention_memory_amx(int64_t head_dim_k, int64_t head_dim_v);
 
+void attention_scores_f32_neon(const AttentionChunk& chunk);
+void attention_scores_f16_neon(const AttentionChunk& chunk);
+void attention_values_f32_neon(const AttentionChunk& chunk);
+void attention_values_f16_neon(const AttentionChunk& chunk);
+
 // ---- Vectors ------------------------------------------------------------------------------------
 
 // x[i] becomes exp(x[i] - largest), where `largest` is the largest of the n >= 1 values and goes
@@ -300,5 +352,9 @@ void activation_silu_avx2(float* gate, const float* up, int64_t n);
 float softmax_avx512(float* x, int32_t n, float* largest);
 void norm_rms_avx512(const float* x, const float* gain, int64_t n, float epsilon, float* out);
 void activation_silu_avx512(float* gate, const float* up, int64_t n);
+
+float softmax_neon(float* x, int32_t n, float* largest);
+void norm_rms_neon(const float* x, const float* gain, int64_t n, float epsilon, float* out);
+void activation_silu_neon(float* gate, const float* up, int64_t n);
 
 }  // namespace puna::core

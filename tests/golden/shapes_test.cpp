@@ -4,6 +4,7 @@
 #include <ostream>
 
 #include "support/engine_fixture.h"
+#include "support/kernel_tables.h"
 
 namespace puna::test {
 namespace {
@@ -138,7 +139,7 @@ struct Bound {
 Bound bound_of(const std::string& kernels, int32_t kv_type) {
     if (kernels == "amx") return {0.02, 1e-3};
     if (kv_type == PUNA_KV_F16) return {2e-3, 1e-5};
-    if (kernels == "avx2" || kernels == "avx512") return {2e-4, 3e-8};
+    if (rounded_group(kernels) > 0) return {2e-4, 3e-8};
     return {3e-6, 2e-11};
 }
 

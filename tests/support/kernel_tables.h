@@ -1,5 +1,6 @@
 #pragma once
 
+#include <string_view>
 #include <vector>
 
 #include "base/cpu_features.h"
@@ -27,6 +28,14 @@ inline std::vector<core::KernelTable> testable_kernel_tables() {
         if (table.ok()) tables.push_back(*table);
     }
     return tables;
+}
+
+// Where the linear kernels of a set keep 16 bits of the activations that meet weights in bytes: how
+// many of them share a scale. 0: nothing is rounded.
+inline int32_t rounded_group(std::string_view set) {
+    if (set == "avx512" || set == "amx") return 16;
+    if (set == "avx2" || set == "neon" || set == "neon_i8mm") return 32;
+    return 0;
 }
 
 }  // namespace puna::test

@@ -147,8 +147,7 @@ TEST_P(CpuSpecs, AgreesWithDouble) {
         BackendSession session(api(), host, table.name, LayersRequest(model),
                                test::executor_options());
         const auto logits = run_logits(model.spec(), session, tokens, 20);
-        // Activations that meet weights in bytes keep 16 bits.
-        const bool is_rounded = std::strcmp(table.name, "scalar") != 0;
+        const bool is_rounded = test::rounded_group(table.name) > 0;
         EXPECT_LT(relative_error(expected.logits, logits), is_rounded ? 2e-4 : 3e-6) << table.name;
     }
 }

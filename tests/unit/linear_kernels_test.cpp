@@ -102,11 +102,11 @@ LinearBlock block_of(const Weights& weights, const float* x, int32_t n_rows, flo
     return block;
 }
 
-// Of the activations that share a scale with x[at], a group of this length.
-double largest_of_group(const float* x, int64_t at, int64_t n, int64_t length) {
+// Of the `group` activations among which x[at] is.
+double largest_of_group(const float* x, int64_t at, int64_t n, int32_t group) {
     double largest = 0.0;
-    const int64_t begin = at / length * length;
-    for (int64_t i = begin; i < std::min(n, begin + length); ++i) {
+    const int64_t begin = at / group * group;
+    for (int64_t i = begin; i < std::min(n, begin + group); ++i) {
         largest = std::max(largest, std::fabs(static_cast<double>(x[i])));
     }
     return largest;
@@ -114,16 +114,16 @@ double largest_of_group(const float* x, int64_t at, int64_t n, int64_t length) {
 
 // What a kernel may do to its input.
 struct Rounding {
+    int32_t group;      // of activations that are rounded together
     double activation;  // changes one by so much of the largest in its group
-    int64_t group;      // of so many
     double weight;      // takes one apart into terms that are so many times larger
     double least;       // loses what is smaller
 };
 Rounding rounding_of(const Kernel& kernel) {
     const bool in_bytes = kernel.info->block_length > 1;
-    if (std::strcmp(kernel.set, "avx512") == 0 && in_bytes) return {0.5 / 32639, 16, 4.0, 1e-38};
-    if (std::strcmp(kernel.set, "avx2") == 0 && in_bytes) return {0.5 / 32766, 32, 4.0, 1e-38};
-    return {0.0, 1, 1.0, 1e-40};
+    const int32_t group = test::rounded_group(kernel.set);
+    if (group > 0 && in_bytes) return {group, 0.5 / 32639, 4.0, 1e-38};
+    return {1, 0.0, 1.0, 1e-40};
 }
 
 // A float dot product of n terms errs by at most about n / lanes roundings of the sum of

@@ -1,0 +1,11 @@
+#include "cpu/kernels/blocks_of_256_neon.h"
+#include "cpu/kernels/linear_panel_neon.h"
+#include "cpu/kernels/matrix_products_neon_i8mm.h"
+
+namespace puna::core {
+
+void panel_iq4_xs_neon_i8mm(const PanelBlock& block) {
+    multiply_panels<MatrixProducts, IQ4_XS>(block);
+}
+
+}  // namespace puna::core
