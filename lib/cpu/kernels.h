@@ -187,6 +187,7 @@ void panel_q6_k_amx(const PanelBlock& block);
 void panel_iq4_nl_amx(const PanelBlock& block);
 void panel_iq4_xs_amx(const PanelBlock& block);
 void panel_mxfp4_amx(const PanelBlock& block);
+
 // ---- The KV cache -------------------------------------------------------------------------------
 
 // n elements of one head of one cell, in order, as the type of the cache keeps them; `out` need not

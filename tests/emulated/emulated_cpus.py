@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""The program that was built for every x86-64 processor, on processors that lack instructions.
+"""The program that was built for every processor of its kind, on some that lack instructions.
 
-  emulated_cpus.py QEMU-CPU SET...   QEMU-CPU as `qemu-x86_64 -cpu` takes it; the kernel sets that
+  emulated_cpus.py QEMU-CPU SET...   QEMU-CPU as `qemu-x86_64 -cpu` takes it, or the emulator that
+                                     programs for another system run under; the kernel sets that
                                      such a processor runs, the best one last
 
 QEMU stops a program at the first instruction that its processor does not know, so a program that
@@ -15,11 +16,11 @@ import unittest
 
 import program  # of tests/cli
 
-KNOWN_SETS = ("scalar", "avx2", "avx512", "amx")
+KNOWN_SETS = ("scalar", "avx2", "avx512", "amx", "neon", "neon_i8mm")
 NOT_BUILT = "this build has no kernel set"
 NOT_RUN = "this processor does not run the kernel set"
 
-QEMU = shutil.which("qemu-x86_64")
+QEMU = program.EMULATOR or ["qemu-x86_64"]
 CPU, *RUNNING_SETS = sys.argv[1:]
 
 
@@ -30,7 +31,7 @@ def story_case():
 
 
 def on_cpu(name, *arguments):
-    return program.run_program([QEMU, "-cpu", CPU, program.BIN / name], *arguments)
+    return program.run_program([*QEMU, "-cpu", CPU, program.BIN / name], *arguments)
 
 
 class EmulatedCpu(unittest.TestCase):
@@ -62,7 +63,7 @@ class EmulatedCpu(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    if not QEMU:
-        print("left out: there is no qemu-x86_64, the emulator of processors")
+    if not shutil.which(QEMU[0]):
+        print(f"left out: there is no {QEMU[0]}, the emulator of processors")
         sys.exit(77)
     unittest.main(argv=sys.argv[:1])
