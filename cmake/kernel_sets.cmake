@@ -79,9 +79,12 @@ function(puna_add_kernel_libraries kernels_dir header_dir)
                 target_compile_options(puna_kernels_${name} PRIVATE
                     -Wa,-muse-unaligned-vector-move)
             endif()
-            if(PUNA_ARCH STREQUAL aarch64 AND CMAKE_CXX_COMPILER_ID STREQUAL GNU)
-                # GCC moves loads up, far from where they are used, until accumulators are spilled.
-                target_compile_options(puna_kernels_${name} PRIVATE -fno-schedule-insns)
+            if(PUNA_ARCH STREQUAL aarch64)
+                # Both compilers move loads far up, away from their use, until accumulators are
+                # spilled; the sources have them in a good order.
+                target_compile_options(puna_kernels_${name} PRIVATE
+                    $<$<CXX_COMPILER_ID:GNU>:-fno-schedule-insns>
+                    "$<$<CXX_COMPILER_ID:Clang,AppleClang>:SHELL:-mllvm -enable-misched=false>")
             endif()
             list(APPEND libraries puna_kernels_${name})
         endif()

@@ -1,6 +1,9 @@
 #include "base/cpu_features.h"
 
 #include <gtest/gtest.h>
+#if defined(__linux__) && defined(__aarch64__)
+#include <sys/auxv.h>
+#endif
 
 #include <set>
 #include <sstream>
@@ -91,6 +94,23 @@ TEST(CpuFeatures, AgreesWithTheKernel) {
     const std::string brand = cpu_brand();
     EXPECT_FALSE(brand.empty());
     EXPECT_NE(info->find(brand), std::string::npos) << brand;
+}
+#endif
+
+#if defined(__linux__) && defined(__aarch64__)
+// The registers in which a processor tells its features; the kernel lets programs read them.
+TEST(CpuFeatures, AgreesWithTheIdRegisters) {
+    constexpr unsigned long kHwcapCpuid = 1ul << 11;
+    if (!(getauxval(AT_HWCAP) & kHwcapCpuid)) GTEST_SKIP() << "the kernel does not show them";
+    uint64_t isar0 = 0, isar1 = 0, pfr0 = 0;
+    __asm__("mrs %0, ID_AA64ISAR0_EL1" : "=r"(isar0));
+    __asm__("mrs %0, ID_AA64ISAR1_EL1" : "=r"(isar1));
+    __asm__("mrs %0, ID_AA64PFR0_EL1" : "=r"(pfr0));
+    const uint64_t features = detect_cpu_features();
+    EXPECT_EQ((features & kCpuNeon) != 0, (pfr0 >> 20 & 15) != 15);
+    EXPECT_EQ((features & kCpuNeonFp16) != 0, (pfr0 >> 20 & 15) == 1);
+    EXPECT_EQ((features & kCpuNeonDotprod) != 0, (isar0 >> 44 & 15) != 0);
+    EXPECT_EQ((features & kCpuNeonI8mm) != 0, (isar1 >> 52 & 15) != 0);
 }
 #endif
 

@@ -112,6 +112,28 @@ TEST(KernelTable, InheritedEntryKeepsTheNameOfItsSet) {
     }
 }
 
+constexpr int32_t kCommonBlocks[] = {
+    PUNA_FORMAT_Q4_0,   PUNA_FORMAT_Q4_1,   PUNA_FORMAT_Q5_0, PUNA_FORMAT_Q5_1, PUNA_FORMAT_Q8_0,
+    PUNA_FORMAT_Q2_K,   PUNA_FORMAT_Q3_K,   PUNA_FORMAT_Q4_K, PUNA_FORMAT_Q5_K, PUNA_FORMAT_Q6_K,
+    PUNA_FORMAT_IQ4_NL, PUNA_FORMAT_IQ4_XS, PUNA_FORMAT_MXFP4};
+
+TEST(KernelTable, SetsOfArmBuildOnEachOther) {
+    const auto neon = choose_kernels(~uint64_t{0}, "neon");
+    const auto i8mm = choose_kernels(~uint64_t{0}, "neon_i8mm");
+    if (!neon.ok() || !i8mm.ok()) GTEST_SKIP() << "this build has no kernels for ARM";
+    EXPECT_EQ(neon->features, kCpuNeon | kCpuNeonDotprod);
+    EXPECT_EQ(i8mm->features, kCpuNeon | kCpuNeonDotprod | kCpuNeonI8mm);
+    for (const int32_t format : kCommonBlocks) {
+        EXPECT_STREQ(neon->linear[format].set, "neon") << format;
+        EXPECT_STREQ(neon->panel[format].set, "neon") << format;
+        EXPECT_STREQ(i8mm->linear[format].set, "neon") << format;
+        EXPECT_STREQ(i8mm->panel[format].set, "neon_i8mm") << format;
+    }
+    for (const int32_t format : {PUNA_FORMAT_F32, PUNA_FORMAT_F16, PUNA_FORMAT_BF16}) {
+        EXPECT_STREQ(i8mm->linear[format].set, "neon") << format;
+    }
+}
+
 // The order of the sets matters: the last that a processor runs is the one it gets.
 TEST(KernelTable, SetsOfX86BuildOnEachOther) {
     const auto avx512 = choose_kernels(~uint64_t{0}, "avx512");
@@ -119,11 +141,10 @@ TEST(KernelTable, SetsOfX86BuildOnEachOther) {
     if (!avx2.ok() || !avx512.ok()) GTEST_SKIP() << "this build has no kernels for x86-64";
     EXPECT_EQ(avx2->features, kCpuAvx | kCpuAvx2 | kCpuFma | kCpuF16c | kCpuBmi2);
     EXPECT_EQ(avx2->features & ~avx512->features, 0u);
-    for (const int32_t format :
-         {PUNA_FORMAT_F32, PUNA_FORMAT_F16, PUNA_FORMAT_BF16, PUNA_FORMAT_Q4_0, PUNA_FORMAT_Q4_1,
-          PUNA_FORMAT_Q5_0, PUNA_FORMAT_Q5_1, PUNA_FORMAT_Q8_0, PUNA_FORMAT_Q2_K, PUNA_FORMAT_Q3_K,
-          PUNA_FORMAT_Q4_K, PUNA_FORMAT_Q5_K, PUNA_FORMAT_Q6_K, PUNA_FORMAT_IQ4_NL,
-          PUNA_FORMAT_IQ4_XS, PUNA_FORMAT_MXFP4}) {
+    for (const int32_t format : kCommonBlocks) {
+        EXPECT_STREQ(avx2->linear[format].set, "avx2") << format;
+    }
+    for (const int32_t format : {PUNA_FORMAT_F32, PUNA_FORMAT_F16, PUNA_FORMAT_BF16}) {
         EXPECT_STREQ(avx2->linear[format].set, "avx2") << format;
     }
     for (int32_t type = PUNA_KV_F16; type <= PUNA_KV_Q8_0; ++type) {

@@ -5,6 +5,7 @@
 #include <arm_neon.h>
 
 #include <cstdint>
+#include <cstring>
 
 namespace puna::core {
 namespace {
@@ -31,8 +32,9 @@ struct MatrixProducts {
     }
     template <int kVector>
     static float32x4_t of_weights(const float* four) {
-        const float32x2_t pair = vld1_f32(four + kVector % 2 * 2);
-        return vcombine_f32(pair, pair);
+        double pair;
+        std::memcpy(&pair, four + kVector % 2 * 2, sizeof pair);
+        return vreinterpretq_f32_f64(vdupq_n_f64(pair));
     }
     template <int kVector>
     static float32x4_t of_rows(float32x4_t four) {
