@@ -216,7 +216,7 @@ constexpr Row<PanelFn> kPanelBytesNeon[] = {
     {PUNA_FORMAT_IQ4_NL, panel_iq4_nl_neon}, {PUNA_FORMAT_IQ4_XS, panel_iq4_xs_neon},
     {PUNA_FORMAT_MXFP4, panel_mxfp4_neon},
 };
-// By instructions: panels pay from 3 rows on, but few rows keep 16 bits of activations.
+// By their instructions panels pay from 2 rows on, but up to 4 rows keep 16 bits of activations.
 constexpr RowPacking kBytesNeon = {4, 5, pack_rows_neon, packed_bytes_neon};
 constexpr PanelRows kPanelNeon[] = {{&kBytesNeon, kPanelBytesNeon}};
 constexpr Row<AttentionFn> kScoresNeon[] = {

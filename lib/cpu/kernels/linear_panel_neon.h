@@ -104,15 +104,15 @@ void unpack_quartet(const uint8_t* const (&rows)[4], int64_t n_bytes, int32_t qu
     }
 }
 
-// A panel of columns of the weight rows from `first` on. Instead of rows beyond the matrix its last one
-// is unpacked; nobody reads their results.
+// A panel of columns of the weight rows from `first` on, as far as there are any. What a quartet lacks
+// is unpacked from the last row of the matrix; nobody reads its results.
 template <class Product, class Format>
 void unpack_tile(const PanelBlock& block, int64_t first_column, int64_t n_columns, int64_t first,
                  UnpackedTile<Format>& tile) {
     const int64_t n_bytes = n_columns / Format::kBlock * Format::kBlockBytes;
     const auto* weights = static_cast<const uint8_t*>(block.weights) +
                           first_column / Format::kBlock * Format::kBlockBytes;
-    for (int32_t q = 0; q < kQuartets; ++q) {
+    for (int32_t q = 0; q < kQuartets && first + 4 * q < block.n_out; ++q) {
         const uint8_t* rows[4];
         for (int32_t r = 0; r < 4; ++r) {
             const int64_t row = first + 4 * q + r;
@@ -124,24 +124,22 @@ void unpack_tile(const PanelBlock& block, int64_t first_column, int64_t n_column
 
 // ---- Products -----------------------------------------------------------------------------------
 
-template <int32_t kRows>
-using TileSums = float32x4_t[kQuartets][kRows];
-
 // Adds the products of the columns that have scale kScale of a block, times their scales.
-template <class Product, int kScale, class Format, int32_t kRows>
+template <class Product, int kScale, class Format, int32_t kCount, int32_t kRows>
 [[gnu::always_inline]] inline void add_columns(const UnpackedTile<Format>& w, int64_t block,
-                                               const PackedBlock& x, TileSums<kRows>& sums) {
+                                               const PackedBlock& x,
+                                               float32x4_t (&sums)[kCount][kRows]) {
     constexpr int kScales = UnpackedTile<Format>::kScales;
     constexpr int kEights = 4 / kScales;
-    int32x4_t products[kQuartets][kRows];
-    for (int32_t q = 0; q < kQuartets; ++q) {
+    int32x4_t products[kCount][kRows];
+    for (int32_t q = 0; q < kCount; ++q) {
         for (int32_t v = 0; v < kRows; ++v) products[q][v] = vdupq_n_s32(0);
     }
     unroll<kEights>([&](auto i) __attribute__((always_inline)) {
         constexpr int kEight = kScale * kEights + i;
         int8x16_t pairs[kRows / 2];
         for (int32_t p = 0; p < kRows / 2; ++p) pairs[p] = vld1q_s8(x.bytes[kEight][p][0]);
-        for (int32_t q = 0; q < kQuartets; ++q) {
+        for (int32_t q = 0; q < kCount; ++q) {
             Product::template add<kEight, kRows>(w.quants[block][q], pairs, products[q]);
         }
     });
@@ -149,7 +147,7 @@ template <class Product, int kScale, class Format, int32_t kRows>
     const int64_t scale = block * kScales + kScale;
     unroll<kRows>([&](auto v) __attribute__((always_inline)) {
         const float32x4_t of_rows = Product::template of_rows<v>(x_scales);
-        for (int32_t q = 0; q < kQuartets; ++q) {
+        for (int32_t q = 0; q < kCount; ++q) {
             const float32x4_t of_weights = Product::template of_weights<v>(w.scales[q][scale]);
             sums[q][v] = vfmaq_f32(sums[q][v], vcvtq_f32_s32(products[q][v]),
                                    vmulq_f32(of_weights, of_rows));
@@ -160,7 +158,7 @@ template <class Product, int kScale, class Format, int32_t kRows>
         if constexpr (Format::kWideScales) x_sums = vaddq_f32(x_sums, vld1q_f32(x.sums[1]));
         unroll<kRows>([&](auto v) __attribute__((always_inline)) {
             const float32x4_t of_rows = Product::template of_rows<v>(x_sums);
-            for (int32_t q = 0; q < kQuartets; ++q) {
+            for (int32_t q = 0; q < kCount; ++q) {
                 const float32x4_t of_weights =
                     Product::template of_weights<v>(w.minimums[q][scale]);
                 sums[q][v] = vfmaq_f32(sums[q][v], of_weights, of_rows);
@@ -169,28 +167,52 @@ template <class Product, int kScale, class Format, int32_t kRows>
     }
 }
 
-// The products of a tile with the first kRows rows of a group. Results go to y[row * y_stride + i], or
-// are added to it.
-template <class Product, int32_t kRows, class Format>
-void multiply_tile(const UnpackedTile<Format>& w, const PackedBlock* x, int64_t n_blocks,
-                   int64_t n_outs, int32_t n_rows, bool add, float* y, int64_t y_stride) {
-    TileSums<kRows> sums;
-    for (int32_t q = 0; q < kQuartets; ++q) {
+// Where the results of a tile go, or are added to.
+struct Results {
+    float* y;
+    int64_t stride;  // floats from an activation row to the next
+    int64_t n_outs;
+    int32_t n_rows;
+    bool add;
+};
+
+// The products of kCount quartets of a tile with the first kRows rows of a group.
+template <class Product, int32_t kCount, int32_t kRows, class Format>
+void multiply_quartets(const UnpackedTile<Format>& w, const PackedBlock* x, int64_t n_blocks,
+                       const Results& results) {
+    float32x4_t sums[kCount][kRows];
+    for (int32_t q = 0; q < kCount; ++q) {
         for (int32_t v = 0; v < kRows; ++v) sums[q][v] = vdupq_n_f32(0.0f);
     }
     for (int64_t b = 0; b < n_blocks; ++b, ++x) {
         unroll<UnpackedTile<Format>::kScales>([&](auto scale) __attribute__((always_inline)) {
-            add_columns<Product, scale, Format, kRows>(w, b, *x, sums);
+            add_columns<Product, scale>(w, b, *x, sums);
         });
     }
-    float results[kRows][kTileOfW];
+    float values[kRows][4 * kCount];
     unroll<kRows>([&](auto v) __attribute__((always_inline)) {
-        for (int32_t q = 0; q < kQuartets; ++q) {
-            Product::template store_results<v>(sums[q][v], results[0] + 4 * q, kTileOfW);
+        for (int32_t q = 0; q < kCount; ++q) {
+            Product::template store_results<v>(sums[q][v], values[0] + 4 * q, 4 * kCount);
         }
     });
-    for (int32_t r = 0; r < n_rows; ++r, y += y_stride) {
-        for (int64_t i = 0; i < n_outs; ++i) y[i] = add ? y[i] + results[r][i] : results[r][i];
+    float* y = results.y;
+    for (int32_t r = 0; r < results.n_rows; ++r, y += results.stride) {
+        for (int64_t i = 0; i < results.n_outs; ++i) {
+            y[i] = results.add ? y[i] + values[r][i] : values[r][i];
+        }
+    }
+}
+
+template <class Product, int32_t kRows, class Format>
+void multiply_tile(const UnpackedTile<Format>& w, const PackedBlock* x, int64_t n_blocks,
+                   const Results& results) {
+    static_assert(kQuartets == 3);
+    if (results.n_outs > 8) {
+        multiply_quartets<Product, 3, kRows>(w, x, n_blocks, results);
+    } else if (results.n_outs > 4) {
+        multiply_quartets<Product, 2, kRows>(w, x, n_blocks, results);
+    } else {
+        multiply_quartets<Product, 1, kRows>(w, x, n_blocks, results);
     }
 }
 
@@ -199,18 +221,17 @@ template <class Product, class Format>
 void multiply_unpacked(const PanelBlock& block, const UnpackedTile<Format>* tiles, int64_t n_outs,
                        int64_t first_block, int64_t n_blocks, float* y) {
     const auto* x = static_cast<const PackedBlock*>(block.x) + first_block;
-    const bool add = first_block > 0;
     for (int32_t row = 0; row < block.n_rows; row += kGroupRows, x += block.n_in / kPart) {
         const int32_t left = block.n_rows - row;
-        float* out = y + row * block.y_stride;
         for (int64_t i = 0; i < n_outs; i += kTileOfW) {
             const UnpackedTile<Format>& tile = tiles[i / kTileOfW];
-            const int64_t n = n_outs - i < kTileOfW ? n_outs - i : kTileOfW;
+            const Results results = {y + row * block.y_stride + i, block.y_stride,
+                                     n_outs - i < kTileOfW ? n_outs - i : kTileOfW,
+                                     left < kGroupRows ? left : kGroupRows, first_block > 0};
             if (left > 2) {
-                multiply_tile<Product, 4>(tile, x, n_blocks, n, left < 4 ? left : 4, add, out + i,
-                                          block.y_stride);
+                multiply_tile<Product, 4>(tile, x, n_blocks, results);
             } else {
-                multiply_tile<Product, 2>(tile, x, n_blocks, n, left, add, out + i, block.y_stride);
+                multiply_tile<Product, 2>(tile, x, n_blocks, results);
             }
         }
     }
