@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import shlex
+import signal
 import sys
 
 from comparison.chart import write_chart
@@ -140,8 +141,13 @@ def write_all(report, options):
         write_chart(report, options.svg)
 
 
+def stop(number, _):
+    sys.exit(128 + number)  # on the way out the running program is ended
+
+
 def main():
     parser, options = parse()
+    signal.signal(signal.SIGTERM, stop)
     try:
         puna = Puna(options.puna, options.threads, options.kernels, options.timeout)
         peer = LlamaBench(options.peer, options.threads, options.timeout)

@@ -28,14 +28,16 @@ def load(llama_cpp, options):
                            n_gpu_layers=options.gpu_layers, verbose=False)
 
 
-def run(llm, options, tokens):
+def run(llama_cpp, llm, options, tokens):
     """Tokens per second behind the filled cache. What was evaluated is forgotten."""
     llm.n_tokens = options.depth
     begin = time.perf_counter()
     if options.n_prompt:
         llm.eval(tokens[:options.n_prompt])
+        llama_cpp.llama_synchronize(llm.ctx)
     for token in tokens[options.n_prompt:]:
         llm.eval([token])
+        llama_cpp.llama_synchronize(llm.ctx)
     return len(tokens) / (time.perf_counter() - begin)
 
 
@@ -51,8 +53,8 @@ def main():
     tokens = [draw.randrange(llm.n_vocab()) for _ in range(n_tokens)]
     if options.depth:
         llm.eval(tokens[:options.depth])
-    run(llm, options, tokens[options.depth:])  # warms up
-    rates = [run(llm, options, tokens[options.depth:]) for _ in range(options.repeat)]
+    run(llama_cpp, llm, options, tokens[options.depth:])  # warms up
+    rates = [run(llama_cpp, llm, options, tokens[options.depth:]) for _ in range(options.repeat)]
     print(json.dumps([{"build_commit": f"llama-cpp-python {llama_cpp.__version__}",
                        "n_prompt": options.n_prompt, "n_gen": options.n_generate,
                        "n_depth": options.depth, "n_threads": options.threads,

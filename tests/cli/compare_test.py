@@ -3,10 +3,12 @@
 import json
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 import tempfile
 import textwrap
+import time
 import unittest
 import xml.etree.ElementTree as xml
 
@@ -51,6 +53,7 @@ PEER_PRETENDS = PRETEND + """\
     if rate == "crash":
         os.kill(os.getpid(), signal.SIGILL)
     if rate == "hang":
+        (here / "hangs").write_text(str(os.getpid()))
         time.sleep(600)
     if rate == "fail":
         print("first line", file=sys.stderr)
@@ -83,11 +86,14 @@ class Compare(unittest.TestCase):
     def figures(self, name, *values):
         (self.folder / name).write_text(json.dumps(values))
 
-    def compare(self, *arguments, models=("m-a.gguf",), environment=None):
+    def command(self, *arguments, models=("m-a.gguf",)):
         command = [sys.executable, "-B", SCRIPT, "--puna", self.puna, "--peer", self.peer,
                    "--models", *(self.folder / name for name in models), *arguments]
-        return subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=120,
-                              env={**os.environ, **(environment or {})})
+        return list(map(str, command))
+
+    def compare(self, *arguments, environment=None, **options):
+        return subprocess.run(self.command(*arguments, **options), capture_output=True, text=True,
+                              timeout=120, env={**os.environ, **(environment or {})})
 
     def document(self, *arguments, status=0, **options):
         result = self.compare(*arguments, "--json", "-", **options)
@@ -178,6 +184,24 @@ class Compare(unittest.TestCase):
                 n_calls = sum(line.startswith("peer") and " -p 8 " in line for line in self.log())
                 self.assertEqual(n_calls, 1)  # what failed is not tried again
 
+    def test_ended_from_outside(self):
+        """It takes the program that runs along."""
+        pid = self.folder / "hangs"
+        for number, status in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
+            with self.subTest(number):
+                self.figures("peer-1-0-0", "hang")
+                pid.unlink(missing_ok=True)
+                process = subprocess.Popen(self.command("--repeat", "1"), stdout=subprocess.PIPE,
+                                           stderr=subprocess.DEVNULL)
+                while not (pid.exists() and pid.read_text()):
+                    self.assertIsNone(process.poll())
+                    time.sleep(0.05)
+                process.send_signal(number)
+                self.assertEqual(process.communicate(timeout=60)[0], b"")
+                self.assertEqual(process.returncode, status)
+                with self.assertRaises(ProcessLookupError):
+                    os.kill(int(pid.read_text()), 0)
+
     def test_missing_model(self):
         report = self.document("--repeat", "1", "--prompt", "8", "--depth", "", status=1,
                                models=("no.gguf", "m-a.gguf"))
@@ -234,11 +258,14 @@ class Compare(unittest.TestCase):
         package.mkdir(parents=True)
         (package / "__init__.py").write_text(textwrap.dedent("""\
             __version__ = "5.6"
+            def llama_synchronize(context):
+                assert context == "context"
             class Llama:
                 def __init__(self, model_path, n_ctx, n_threads, **options):
                     assert n_ctx == 1 + 0 or n_ctx == 9 + 5 or n_ctx == 7, n_ctx
                     assert n_threads == 3
                     self.n_tokens = 0
+                    self.ctx = "context"
                 def n_vocab(self):
                     return 10
                 def eval(self, tokens):
