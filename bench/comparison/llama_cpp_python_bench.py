@@ -23,7 +23,8 @@ def parse():
 
 def load(llama_cpp, options):
     n_ctx = options.depth + options.n_prompt + options.n_generate
-    return llama_cpp.Llama(model_path=options.model, n_ctx=n_ctx, n_batch=512,
+    # With the flash attention that llama-bench has by default, and the package does not.
+    return llama_cpp.Llama(model_path=options.model, n_ctx=n_ctx, n_batch=512, flash_attn=True,
                            n_threads=options.threads, n_threads_batch=options.threads,
                            n_gpu_layers=options.gpu_layers, verbose=False)
 
