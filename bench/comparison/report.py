@@ -23,6 +23,11 @@ class Report:
     def peer(self):
         return "llama.cpp " + (self.latest("build") or "(unknown commit)")
 
+    def load_of_others(self):
+        """Of which the programs measured had `threads` at most; 0 when it is in their noise."""
+        load = max((result.load for result in self.results), default=0) - self.threads
+        return load if load > 1 else 0
+
     def has_errors(self):
         return any(series.error for result in self.results for series in result.series())
 
@@ -39,7 +44,8 @@ class Report:
 def as_json(report):
     rate = read_rate(report.results)
     return {"machine": {"cpu": report.latest("cpu"), "threads": report.threads,
-                        "read_gb_per_s": rate and rate / 1e9},
+                        "read_gb_per_s": rate and rate / 1e9,
+                        "load_of_others": report.load_of_others()},
             "puna": {"version": report.puna, "kernels": report.latest("kernels")},
             "peer": {"version": report.peer, "note": report.note},
             "rounds": report.n_rounds,
@@ -84,13 +90,16 @@ def heading(report):
     rate = read_rate(report.results)
     reads = f", reads {rate / 1e9:.1f} GB/s" if rate else ""
     kernels = report.latest("kernels")
+    others = report.load_of_others()
+    busy = [f"- The machine was busy: other programs kept up to {others:.0f} more threads running. "
+            "These figures prove nothing"] if others else []
     return [f"- Machine: {report.latest('cpu') or 'unknown'}, {report.threads} "
             f"thread{'s' if report.threads != 1 else ''}{reads}",
             f"- {report.puna}" + (f", kernel set `{kernels}`" if kernels else ""),
             f"- {report.peer}" + (f", {report.note}" if report.note else ""),
             f"- Each test {report.n_rounds} times by each program in turn: medians, in brackets "
             "the lowest and the highest",
-            f"- `{report.command}`"]
+            f"- `{report.command}`", *busy]
 
 
 def speed_table(report):

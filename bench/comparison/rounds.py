@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import os
 import pathlib
 import statistics
 import sys
@@ -51,6 +52,7 @@ class Comparison:
 class ModelResult:
     path: pathlib.Path
     comparisons: list  # the first is of ONE_TOKEN
+    load: float = 0  # the highest load average between turns
 
     @property
     def label(self):
@@ -76,7 +78,13 @@ def compare_model(path, puna, peer, tests, n_rounds):
         for comparison in result.comparisons:
             for program, series in ((puna, comparison.puna), (peer, comparison.peer)):
                 take_turn(program, series, path, comparison.test, f"{i + 1}/{n_rounds}")
+            result.load = max(result.load, load_average())
     return result
+
+
+def load_average():
+    """Threads that wanted to run in the last minute, those of the programs measured included."""
+    return os.getloadavg()[0] if hasattr(os, "getloadavg") else 0
 
 
 def take_turn(program, series, path, test, turn):

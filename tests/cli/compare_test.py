@@ -100,6 +100,13 @@ class Compare(unittest.TestCase):
         self.assertEqual(result.returncode, status, result.stderr)
         return json.loads(result.stdout)
 
+    def patched(self, statement):
+        """The environment in which every Python program begins with a statement."""
+        folder = self.folder / "patch"
+        folder.mkdir()
+        (folder / "sitecustomize.py").write_text(f"import os, sys\n{statement}\n")
+        return {"PYTHONPATH": str(folder)}
+
     def log(self):
         return (self.folder / "log").read_text().splitlines()
 
@@ -121,8 +128,10 @@ class Compare(unittest.TestCase):
         self.figures("puna-0-9-5", 20.0, 10.0, 30.0)
         self.figures("peer-0-9-5", 10.0, 5.0, 8.0)
         report = self.document("--repeat", "3", "--threads", "3", "--prompt", "", "--depth", "5",
-                               "--generate", "9", "--peer-note", "built so")
-        self.assertEqual(report["machine"], {"cpu": "A|B 9000", "threads": 3, "read_gb_per_s": 20})
+                               "--generate", "9", "--peer-note", "built so",
+                               environment=self.patched("os.getloadavg = lambda: (4, 9, 9)"))
+        self.assertEqual(report["machine"], {"cpu": "A|B 9000", "threads": 3, "read_gb_per_s": 20,
+                                             "load_of_others": 0})
         self.assertEqual(report["puna"], {"version": "puna 7.8.9", "kernels": "best"})
         self.assertEqual(report["peer"], {"version": "llama.cpp abc123", "note": "built so"})
         (model,) = report["models"]
@@ -162,6 +171,12 @@ class Compare(unittest.TestCase):
         self.assertRegex(text, r"(?m)^\| m-b \| pp512 \| failed: exit status 1: .+ \| 1.00 \|  \|")
         self.assertRegex(text, r"(?m)^\| m-a \| 3 MB \| 0\.25 s \| 123 MB \| \d+ MB \|$")
         self.assertNotIn(str(self.folder), text)
+
+    def test_busy_machine(self):
+        result = self.compare("--repeat", "1", "--threads", "3",
+                              environment=self.patched("os.getloadavg = lambda: (9.6, 0, 0)"))
+        self.assertIn("\n- The machine was busy: other programs kept up to 7 more threads running",
+                      result.stdout)
 
     def test_peer_fails(self):
         for figure, words in (("crash", "killed by SIGILL"),
@@ -211,11 +226,7 @@ class Compare(unittest.TestCase):
         self.assertEqual(there["tests"][0]["ratio"], 1)
 
     def test_wrong_calls(self):
-        no_matplotlib = self.folder / "without"
-        no_matplotlib.mkdir()
-        (no_matplotlib / "sitecustomize.py").write_text(
-            "import sys\nsys.modules['matplotlib'] = None\n")
-        hidden = {"PYTHONPATH": str(no_matplotlib)}
+        hidden = self.patched("sys.modules['matplotlib'] = None")
         for arguments, words in ((("--puna", "no-puna"), ("--puna", "no-puna", "preset release")),
                                  (("--peer", "no-peer"), ("--peer", "no-peer", "python")),
                                  (("--repeat", "0"), ("--repeat", "'0'")),
