@@ -45,7 +45,8 @@ def write_chart(report, path):
     figure.suptitle(title, x=0.02, ha="left", fontsize=12, fontweight="bold")
     handles, names = axes[n_tests - 1][0].get_legend_handles_labels()
     order = [names.index(name) for name in ("puna", "llama.cpp", "bound by memory")]
-    figure.legend([handles[i] for i in order], [names[i] for i in order], loc="lower center", ncols=3, frameon=False)
+    figure.legend([handles[i] for i in order], [names[i] for i in order], loc="lower center",
+                  ncols=3, frameon=False)
     figure.tight_layout(rect=(0, 0.045, 1, 0.99), h_pad=1.6)
     figure.savefig(path, format="svg", metadata={"Date": None, "Creator": None})
     pyplot.close(figure)

@@ -110,6 +110,9 @@ def say(text):
 
 def read_rate(results):
     """Bytes per second that the machine reads, at best: what was reached once can be reached."""
-    rates = [rate for result in results for comparison in result.comparisons
-             for rate in comparison.puna.figures("read_gb_per_s")]
-    return max(rates) * 1e9 if rates else None
+    rates = []
+    for comparison in (comparison for result in results for comparison in result.comparisons):
+        rates += [rate * 1e9 for rate in comparison.puna.figures("read_gb_per_s")]
+        n_bytes = comparison.puna.last("bytes_per_token") or 0
+        rates += [n_bytes * speed for speed in comparison.peer.figures("tokens_per_second")]
+    return max(rates, default=None)

@@ -172,6 +172,13 @@ class Compare(unittest.TestCase):
         self.assertRegex(text, r"(?m)^\| m-a \| 3 MB \| 0\.25 s \| 123 MB \| \d+ MB \|$")
         self.assertNotIn(str(self.folder), text)
 
+    def test_peer_reads_faster_than_puna_measured(self):
+        self.figures("peer-0-64-0", 80.0)
+        report = self.document("--repeat", "1", "--prompt", "", "--depth", "0")
+        self.assertEqual(report["machine"]["read_gb_per_s"], 40)
+        (test,) = report["models"][0]["tests"]
+        self.assertEqual(test["peer"]["fraction_of_read_bandwidth"], 1)
+
     def test_busy_machine(self):
         result = self.compare("--repeat", "1", "--threads", "3",
                               environment=self.patched("os.getloadavg = lambda: (9.6, 0, 0)"))
