@@ -97,8 +97,8 @@ def heading(report):
             f"thread{'s' if report.threads != 1 else ''}{reads}",
             f"- {report.puna}" + (f", kernel set `{kernels}`" if kernels else ""),
             f"- {report.peer}" + (f", {report.note}" if report.note else ""),
-            f"- Each test {report.n_rounds} times by each program in turn: medians, in brackets "
-            "the lowest and the highest",
+            f"- Turns of each program: {report.n_rounds}; medians, in brackets the lowest and the "
+            "highest",
             f"- `{report.command}`", *busy]
 
 

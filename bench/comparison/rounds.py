@@ -113,6 +113,6 @@ def read_rate(results):
     rates = []
     for comparison in (comparison for result in results for comparison in result.comparisons):
         rates += [rate * 1e9 for rate in comparison.puna.figures("read_gb_per_s")]
-        n_bytes = comparison.puna.last("bytes_per_token") or 0
-        rates += [n_bytes * speed for speed in comparison.peer.figures("tokens_per_second")]
+        if n_bytes := comparison.puna.last("bytes_per_token"):
+            rates += [n_bytes * speed for speed in comparison.peer.figures("tokens_per_second")]
     return max(rates, default=None)
