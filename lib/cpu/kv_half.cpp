@@ -22,30 +22,29 @@ static_assert(kPiece % kQ8Length == 0);
 
 // Between the cache and a line, whose type says the direction: const bytes go into the cache.
 template <class Byte>
-void exchange(uint8_t* stored, Byte* line, size_t n_bytes) {
+void exchange(uint8_t* stored, Byte* line, int64_t n_bytes) {
     if constexpr (std::is_const_v<Byte>) {
-        std::memcpy(stored, line, n_bytes);
+        std::memcpy(stored, line, static_cast<size_t>(n_bytes));
     } else {
-        std::memcpy(line, stored, n_bytes);
+        std::memcpy(line, stored, static_cast<size_t>(n_bytes));
     }
 }
 
 // n pieces of kBytes, which lie `step` bytes apart in the cache.
-template <size_t kBytes, class Byte>
+template <int64_t kBytes, class Byte>
 void exchange_strided(uint8_t* stored, int64_t step, Byte* line, int64_t n) {
     for (int64_t i = 0; i < n; ++i) exchange(stored + i * step, line + i * kBytes, kBytes);
 }
 
 // n elements from dimension `begin` on.
-template <size_t kBytes, class Byte>
+template <int64_t kBytes, class Byte>
 void exchange_elements(const KvHalf& half, uint8_t* block, int32_t slot, int64_t begin, int64_t n,
                        Byte* line) {
     constexpr int64_t kStep = PUNA_KV_PAGE * kBytes;
     if (half.is_keys) {
         exchange_strided<kBytes>(block + begin * kStep + slot * kBytes, kStep, line, n);
     } else {
-        exchange(block + (slot * half.head_dim + begin) * kBytes, line,
-                 static_cast<size_t>(n) * kBytes);
+        exchange(block + (slot * half.head_dim + begin) * kBytes, line, n * kBytes);
     }
 }
 
@@ -64,7 +63,7 @@ void exchange_q8_0(const KvHalf& half, uint8_t* block, int32_t slot, int64_t beg
             if (count % 2 == 0) continue;
             exchange(pairs + (count - 1) * PUNA_KV_PAGE + slot, elements + count - 1, 1);
         } else {
-            exchange(block + slot * half.head_dim + d, elements, static_cast<size_t>(count));
+            exchange(block + slot * half.head_dim + d, elements, count);
         }
     }
 }
