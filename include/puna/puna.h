@@ -641,14 +641,14 @@ PUNA_API void PUNA_CALL puna_adapter_destroy(puna_adapter* adapter);
  * Context
  * --------------------------------------------------------------------------------------------- */
 
-/* Numbers of the KV cache; heads of any size have each type. */
+/* Numbers of the KV cache. Heads of any size have each type. When tokens are dropped from the middle of
+ * a sequence, the keys behind them are rounded once more. */
 enum puna_kv_type {
     PUNA_KV_DEFAULT = 0, /* PUNA_KV_F16 */
     PUNA_KV_F16 = 1,
     PUNA_KV_F32 = 2,
     PUNA_KV_BF16 = 3, /* F16's memory, the range of F32, an eighth of the precision of F16 */
-    PUNA_KV_Q8_0 = 4  /* a byte, and an F16 scale for 32 of them: 0.53 of F16's memory. Tokens that
-                         are dropped from the middle round the keys behind them once more */
+    PUNA_KV_Q8_0 = 4  /* a byte each, and an F16 scale for 32 of them: 0.53 of F16's memory */
 };
 
 /* Positions per page of the KV cache: forks share whole pages, n_cells is rounded up to them. */
