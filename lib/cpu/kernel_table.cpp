@@ -191,6 +191,8 @@ constexpr Row<PanelFn> kPanelBf16Amx[] = {
 constexpr Row<AttentionRowsFn> kAttentionRowsAmx[] = {
     {PUNA_KV_F16, attention_rows_f16_amx},
     {PUNA_KV_F32, attention_rows_f32_amx},
+    {PUNA_KV_BF16, attention_rows_bf16_amx},
+    {PUNA_KV_Q8_0, attention_rows_q8_0_amx},
 };
 constexpr RowPacking kBf16Amx = {16, 5, pack_rows_amx, packed_bytes_amx};
 constexpr PanelRows kPanelAmx[] = {{&kBf16Amx, kPanelBf16Amx}};

@@ -322,6 +322,8 @@ using AttentionMemoryFn = int64_t (*)(int64_t head_dim_k, int64_t head_dim_v);
 
 void attention_rows_f32_amx(const AttentionRows& rows);
 void attention_rows_f16_amx(const AttentionRows& rows);
+void attention_rows_bf16_amx(const AttentionRows& rows);
+void attention_rows_q8_0_amx(const AttentionRows& rows);
 int64_t attention_memory_amx(int64_t head_dim_k, int64_t head_dim_v);
 
 void attention_scores_f32_neon(const AttentionChunk& chunk);

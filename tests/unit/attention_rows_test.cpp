@@ -8,14 +8,15 @@
 #include <new>
 #include <vector>
 
-#include "format/half.h"
 #include "puna/puna_backend.h"
+#include "support/filled_cache.h"
 #include "support/kernel_tables.h"
 #include "support/random_numbers.h"
 
 namespace puna::core {
 namespace {
 
+using test::FilledCache;
 using test::random_floats;
 
 struct FreeAligned {
@@ -31,37 +32,15 @@ struct Shape {
     float softcap = 0.0f;
 };
 
-// What an AttentionRowsFn reads and writes: one head in pages that lie in reverse order, cells that were
-// never written being NaN.
+// What an AttentionRowsFn reads and writes: one head.
 class Problem {
   public:
-    Problem(const Shape& shape, int32_t type) : shape_(shape), type_(type) {
-        const auto dim_k = static_cast<size_t>(shape.dim_k);
-        const auto dim_v = static_cast<size_t>(shape.dim_v);
-        const auto n_cells = static_cast<size_t>(shape.n_cells);
-        n_pages_ = (shape.n_cells + kKvPage - 1) / kKvPage;
-        const auto n_places = static_cast<size_t>(n_pages_ * kKvPage);
-        keys = random_floats(static_cast<int64_t>(n_cells * dim_k), 1);
-        values = random_floats(static_cast<int64_t>(n_cells * dim_v), 2);
-        q = random_floats(int64_t{shape.n_rows} * (shape.n_queries * shape.dim_k + kPad), 3);
-        for (float& value : q) value *= 2.0f / std::sqrt(static_cast<float>(dim_k));
-        std::vector<float> transposed(n_places * dim_k, NAN);
-        std::vector<float> plain(n_places * dim_v, NAN);
-        for (int32_t i = 0; i < n_pages_; ++i) pages_.push_back(n_pages_ - 1 - i);
-        for (size_t p = 0; p < n_cells; ++p) {
-            const auto page = static_cast<size_t>(pages_[p / kKvPage]);
-            const size_t slot = p % kKvPage;
-            for (size_t d = 0; d < dim_k; ++d) {
-                transposed[(page * dim_k + d) * kKvPage + slot] = keys[p * dim_k + d] =
-                    stored(keys[p * dim_k + d]);
-            }
-            for (size_t d = 0; d < dim_v; ++d) {
-                plain[(page * kKvPage + slot) * dim_v + d] = values[p * dim_v + d] =
-                    stored(values[p * dim_v + d]);
-            }
-        }
-        key_bytes_ = encode(transposed);
-        value_bytes_ = encode(plain);
+    Problem(const KernelTable& table, const Shape& shape, int32_t type)
+        : shape_(shape),
+          filled_(table, test::spec_of(shape.n_queries, 1, shape.dim_k, shape.dim_v), type,
+                  shape.n_cells) {
+        q = random_floats(shape.n_rows * q_stride(), 3);
+        for (float& value : q) value *= 2.0f / std::sqrt(static_cast<float>(shape.dim_k));
         // Prompts: each row sees one position more than that before it; and a window.
         for (int32_t r = 0; r < shape.n_rows; ++r) {
             end.push_back(std::max(1, shape.n_cells - shape.n_rows + 1 + r));
@@ -82,11 +61,11 @@ class Problem {
         rows.q_stride = q_stride();
         rows.out = out.data();
         rows.out_stride = shape_.n_queries * shape_.dim_v + kPad;
-        rows.keys = key_bytes_.data();
-        rows.values = value_bytes_.data();
-        rows.key_page_bytes = shape_.dim_k * kKvPage * element_bytes();
-        rows.value_page_bytes = shape_.dim_v * kKvPage * element_bytes();
-        rows.pages = pages_.data();
+        rows.keys = filled_.cache.keys().head(0, 0);
+        rows.values = filled_.cache.values().head(0, 0);
+        rows.key_page_bytes = filled_.cache.keys().page_bytes;
+        rows.value_page_bytes = filled_.cache.values().page_bytes;
+        rows.pages = filled_.pages.data();
         rows.begin = begin.data() + first_row;
         rows.end = end.data() + first_row;
         rows.n_rows = n_rows;
@@ -106,8 +85,7 @@ class Problem {
         for (int32_t p = begin[static_cast<size_t>(row)]; p < end[static_cast<size_t>(row)]; ++p) {
             double score = 0.0;
             for (int32_t d = 0; d < shape_.dim_k; ++d) {
-                score +=
-                    static_cast<double>(qs[d]) * keys[static_cast<size_t>(p * shape_.dim_k + d)];
+                score += static_cast<double>(qs[d]) * filled_.key(p, 0)[static_cast<size_t>(d)];
             }
             const double cap = shape_.softcap;
             weights.push_back(cap == 0.0 ? score : cap * std::tanh(score / cap));
@@ -117,10 +95,9 @@ class Problem {
         for (double& weight : weights) sum += weight = std::exp(weight - top);
         std::vector<double> out(static_cast<size_t>(shape_.dim_v));
         for (size_t i = 0; i < weights.size(); ++i) {
-            const size_t p = static_cast<size_t>(begin[static_cast<size_t>(row)]) + i;
-            for (size_t d = 0; d < out.size(); ++d) {
-                out[d] += weights[i] / sum * values[p * out.size() + d];
-            }
+            const auto& value =
+                filled_.value(begin[static_cast<size_t>(row)] + static_cast<int32_t>(i), 0);
+            for (size_t d = 0; d < out.size(); ++d) out[d] += weights[i] / sum * value[d];
         }
         return out;
     }
@@ -130,52 +107,32 @@ class Problem {
     static constexpr int64_t kPad = 3;
     static constexpr float kUntouched = -123.0f;
     std::vector<float> q;
-    std::vector<float> keys;    // [cell][dim_k], as stored
-    std::vector<float> values;  // [cell][dim_v]
     std::vector<int32_t> begin;
     std::vector<int32_t> end;
 
-  private:
-    int64_t element_bytes() const { return type_ == PUNA_KV_F32 ? 4 : 2; }
-    float stored(float value) const {
-        return type_ == PUNA_KV_F32 ? value : half_to_float(float_to_half(value));
-    }
-    std::vector<uint8_t> encode(const std::vector<float>& from) const {
-        std::vector<uint8_t> bytes(from.size() * static_cast<size_t>(element_bytes()));
-        for (size_t i = 0; i < from.size(); ++i) {
-            const uint16_t half = float_to_half(from[i]);
-            if (type_ == PUNA_KV_F32) {
-                std::memcpy(bytes.data() + 4 * i, &from[i], 4);
-            } else {
-                std::memcpy(bytes.data() + 2 * i, &half, 2);
-            }
-        }
-        return bytes;
-    }
+    const FilledCache& filled() const { return filled_; }
 
+  private:
     const Shape shape_;
-    const int32_t type_;
-    int32_t n_pages_;
-    std::vector<int32_t> pages_;
-    std::vector<uint8_t> key_bytes_;
-    std::vector<uint8_t> value_bytes_;
+    const FilledCache filled_;
 };
 
 template <class Check>
 void for_each_kernel(const Check& check) {
     for (const KernelTable& table : test::testable_kernel_tables()) {
-        for (const int32_t type : {PUNA_KV_F16, PUNA_KV_F32}) {
+        for (const int32_t type : {PUNA_KV_F16, PUNA_KV_F32, PUNA_KV_BF16, PUNA_KV_Q8_0}) {
             const RowsAttentionEntry* kernel = table.attention_rows_of(type);
             if (!kernel || std::strcmp(kernel->set, table.name) != 0) continue;
             SCOPED_TRACE(testing::Message() << table.name << ", KV type " << type);
-            check(*kernel, type);
+            check(table, *kernel, type);
         }
     }
 }
 
 // Weighted means of values of about 1, whose factors are rounded by 1/512 at most.
-void check_shape(const RowsAttentionEntry& kernel, int32_t type, const Shape& shape) {
-    Problem problem(shape, type);
+void check_shape(const KernelTable& table, const RowsAttentionEntry& kernel, int32_t type,
+                 const Shape& shape) {
+    Problem problem(table, shape, type);
     const auto out = problem.run(kernel, 0, shape.n_rows);
     const auto columns = static_cast<size_t>(shape.n_queries * shape.dim_v);
     double error = 0.0;
@@ -202,27 +159,27 @@ void check_shape(const RowsAttentionEntry& kernel, int32_t type, const Shape& sh
 }
 
 TEST(AttentionRows, AgreeWithDoubleForAnyShape) {
-    for_each_kernel([](const RowsAttentionEntry& kernel, int32_t type) {
+    for_each_kernel([](const KernelTable& table, const RowsAttentionEntry& kernel, int32_t type) {
         for (const int32_t n_cells : {1, 2, 31, 33, 100, 256, 257, 600}) {
-            check_shape(kernel, type, {16, 4, 24, 40, n_cells});
+            check_shape(table, kernel, type, {16, 4, 24, 40, n_cells});
         }
         for (const int32_t dim : {1, 2, 15, 16, 17, 31, 32, 33, 64, 80, 130}) {
-            check_shape(kernel, type, {5, 3, dim, 131 - dim, 70});
+            check_shape(table, kernel, type, {5, 3, dim, 131 - dim, 70});
         }
         for (const int32_t n_rows : {1, 2, 3, 7, 16}) {
             for (const int32_t n_queries : {1, 3, 8}) {
-                check_shape(kernel, type, {n_rows, n_queries, 64, 64, 300});
+                check_shape(table, kernel, type, {n_rows, n_queries, 64, 64, 300});
             }
         }
-        check_shape(kernel, type, {16, 8, 64, 64, 290, 1.5f});
+        check_shape(table, kernel, type, {16, 8, 64, 64, 290, 1.5f});
     });
 }
 
 // A row that stands alone gets the same bits, also when it sees no position of some chunks.
 TEST(AttentionRows, NeighboursDoNotChangeBits) {
-    for_each_kernel([](const RowsAttentionEntry& kernel, int32_t type) {
+    for_each_kernel([](const KernelTable& table, const RowsAttentionEntry& kernel, int32_t type) {
         const Shape shape = {9, 5, 20, 36, 800};
-        Problem problem(shape, type);
+        Problem problem(table, shape, type);
         problem.begin = {0, 0, 300, 513, 700, 0, 255, 256, 0};
         problem.end = {1, 256, 800, 514, 800, 800, 257, 512, 300};
         const auto together = problem.run(kernel, 0, shape.n_rows);
@@ -239,9 +196,9 @@ TEST(AttentionRows, NeighboursDoNotChangeBits) {
 
 // Weights far apart, and one so large that all others are zeros.
 TEST(AttentionRows, ExtremeScoresGiveTheirLimits) {
-    for_each_kernel([](const RowsAttentionEntry& kernel, int32_t type) {
+    for_each_kernel([](const KernelTable& table, const RowsAttentionEntry& kernel, int32_t type) {
         const Shape shape = {4, 4, 32, 32, 400};
-        Problem problem(shape, type);
+        Problem problem(table, shape, type);
         for (float& value : problem.q) value *= 3000.0f;
         const auto out = problem.run(kernel, 0, shape.n_rows);
         for (int32_t r = 0; r < shape.n_rows; ++r) {
@@ -249,11 +206,12 @@ TEST(AttentionRows, ExtremeScoresGiveTheirLimits) {
                 const float* got = out.data() + r * (4 * 32 + Problem::kPad) + h * 32;
                 // One position wins: which one, rounding may decide between near ones.
                 double best = std::numeric_limits<double>::infinity();
-                for (size_t p = 0; p < 400; ++p) {
+                for (int32_t p = 0; p < shape.n_cells; ++p) {
+                    const auto& value = problem.filled().value(p, 0);
                     double distance = 0.0;
                     for (size_t d = 0; d < 32; ++d) {
-                        distance = std::max(distance, std::fabs(static_cast<double>(got[d]) -
-                                                                problem.values[p * 32 + d]));
+                        distance =
+                            std::max(distance, std::fabs(static_cast<double>(got[d]) - value[d]));
                     }
                     best = std::min(best, distance);
                 }

@@ -8,89 +8,18 @@
 #include <limits>
 #include <vector>
 
-#include "support/backend_host.h"
+#include "support/filled_cache.h"
 #include "support/kernel_tables.h"
 #include "support/random_numbers.h"
 
 namespace puna::core {
 namespace {
 
+using test::FilledCache;
+using test::spec_of;
+
 constexpr double kEpsilon = std::numeric_limits<float>::epsilon();
 constexpr int32_t kTypes[] = {PUNA_KV_F16, PUNA_KV_F32, PUNA_KV_BF16, PUNA_KV_Q8_0};
-
-// A cache whose pages lie in reverse order, filled up to `n` positions; the rest is NaN.
-class FilledCache {
-  public:
-    FilledCache(const KernelTable& kernels, const puna_model_spec& spec, int32_t type, int32_t n,
-                int32_t n_threads = 1)
-        : host_(n_threads), n_pages_((n + kKvPage - 1) / kKvPage) {
-        layers.services = &host_.services();
-        layers.kernels = &kernels;
-        layers.spec = spec;
-        layers.layers.resize(1);
-        options.n_cells = n_pages_ * kKvPage;
-        options.n_ctx = options.n_cells;
-        options.max_rows = 16;
-        options.max_views = 1;
-        options.kv_type_k = type;
-        options.kv_type_v = type;
-        options.deterministic = 1;  // rows one by one, whatever the kernel set
-        auto planned = KvCache::plan(layers, options);
-        if (planned.ok()) cache = std::move(*planned);
-        EXPECT_TRUE(cache.allocate(host_.services()).ok());
-        for (int32_t i = 0; i < n_pages_; ++i) pages.push_back(n_pages_ - 1 - i);
-        view = {pages.data(), n_pages_, 0};
-        test::RandomNumbers random(5);
-        for (int32_t p = 0; p < n; ++p) {
-            for (int32_t head = 0; head < spec.n_head_kv; ++head) {
-                keys.push_back(store_random(cache.keys(), random, head, cell(p)));
-                values.push_back(store_random(cache.values(), random, head, cell(p)));
-            }
-        }
-    }
-
-    int32_t cell(int32_t p) const {
-        return pages[static_cast<size_t>(p / kKvPage)] * kKvPage + p % kKvPage;
-    }
-    const std::vector<float>& key(int32_t p, int32_t head) const {
-        return keys[static_cast<size_t>(p * layers.spec.n_head_kv + head)];
-    }
-    const std::vector<float>& value(int32_t p, int32_t head) const {
-        return values[static_cast<size_t>(p * layers.spec.n_head_kv + head)];
-    }
-    const test::BackendHost& host() const { return host_; }
-
-    LayerSet layers;
-    puna_executor_options options = {};
-    KvCache cache;
-    std::vector<int32_t> pages;
-    puna_batch_view view;
-
-  private:
-    // A line of random numbers, as the cache has rounded them.
-    static std::vector<float> store_random(const KvHalf& half, test::RandomNumbers& random,
-                                           int32_t head, int32_t cell) {
-        std::vector<float> line(static_cast<size_t>(half.head_dim));
-        for (float& v : line) v = static_cast<float>(random.normal());
-        half.store(0, head, cell, line.data());
-        half.load(0, head, cell, line.data());
-        return line;
-    }
-
-    test::BackendHost host_;
-    int32_t n_pages_;
-    std::vector<std::vector<float>> keys;
-    std::vector<std::vector<float>> values;
-};
-
-puna_model_spec spec_of(int32_t n_head, int32_t n_head_kv, int32_t dim_k, int32_t dim_v) {
-    puna_model_spec spec = {};
-    spec.n_head = n_head;
-    spec.n_head_kv = n_head_kv;
-    spec.head_dim_k = dim_k;
-    spec.head_dim_v = dim_v;
-    return spec;
-}
 
 std::vector<float> random_floats(int64_t n, double scale) {
     test::RandomNumbers random(19);

@@ -83,6 +83,8 @@ inline __m512i interleave(__m512i words) {
     return _mm512_permutexvar_epi16(_mm512_load_si512(kOrder.of), words);
 }
 
+// What is cached: cpu/kv_half.h has the layout of a page. `key_pair` gives dimensions d and d + 1 of 16
+// cells, [cell][2]; `value` the dimensions from d on of one cell, as far as there are lanes.
 struct F32 {
     static constexpr int64_t kBytes = 4;
     static __m512 load(const uint8_t* at, __mmask16 lanes) {
@@ -97,7 +99,69 @@ struct F16 {
     }
 };
 
+struct BF16 {
+    static constexpr int64_t kBytes = 2;
+    static __m512 load(const uint8_t* at, __mmask16 lanes) {
+        const __m512i words = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(lanes, at));
+        return _mm512_castsi512_ps(_mm512_slli_epi32(words, 16));
+    }
+};
+
 template <class Element>
+struct Plain {
+    static __m512i key_pair(const uint8_t* page, int64_t dim, int64_t d, int32_t cell) {
+        const uint8_t* at = page + (d * kKvPage + cell) * Element::kBytes;
+        const __m512 even = Element::load(at, d < dim ? 0xffff : 0);
+        const __m512 odd = Element::load(at + kKvPage * Element::kBytes, d + 1 < dim ? 0xffff : 0);
+        return interleave(to_bf16(even, odd));
+    }
+    static __m512 value(const uint8_t* page, int64_t dim, int32_t cell, int64_t d,
+                        __mmask16 lanes) {
+        return Element::load(page + (cell * dim + d) * Element::kBytes, lanes);
+    }
+};
+
+struct Q8_0 {
+    static constexpr int64_t kScaleRow = 2 * kKvPage;  // bytes
+
+    static const uint8_t* scales(const uint8_t* page, int64_t dim, int64_t d) {
+        return page + dim * kKvPage + d / kStep * kScaleRow;
+    }
+    static __m512 to_floats(__m128i bytes) {
+        return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(bytes));
+    }
+    // Lanes 2 i and 2 i + 1 of two vectors: those of v in order.
+    static __m512 twice(__m512 v, int first) {
+        const __m512i lanes = _mm512_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7);
+        return _mm512_permutexvar_ps(_mm512_add_epi32(lanes, _mm512_set1_epi32(first)), v);
+    }
+    static __m512i key_pair(const uint8_t* page, int64_t dim, int64_t d, int32_t cell) {
+        if (d >= dim) return _mm512_setzero_si512();
+        __m256i bytes;
+        if (d + 1 < dim) {
+            bytes =
+                _mm256_loadu_si256(reinterpret_cast<const __m256i*>(page + d * kKvPage + 2 * cell));
+        } else {  // alone in its row
+            bytes = _mm256_cvtepu8_epi16(
+                _mm_loadu_si128(reinterpret_cast<const __m128i*>(page + d * kKvPage + cell)));
+        }
+        const __m512 scale = F16::load(scales(page, dim, d) + 2 * cell, 0xffff);
+        const __m512 low = _mm512_mul_ps(to_floats(_mm256_castsi256_si128(bytes)), twice(scale, 0));
+        const __m512 high =
+            _mm512_mul_ps(to_floats(_mm256_extracti128_si256(bytes, 1)), twice(scale, 8));
+        return to_bf16(low, high);
+    }
+    static __m512 value(const uint8_t* page, int64_t dim, int32_t cell, int64_t d,
+                        __mmask16 lanes) {
+        if (lanes == 0) return _mm512_setzero_ps();
+        uint16_t half;
+        std::memcpy(&half, scales(page, dim, d) + 2 * cell, sizeof half);
+        const __m512 scale = _mm512_set1_ps(_cvtsh_ss(half));
+        return _mm512_mul_ps(to_floats(_mm_maskz_loadu_epi8(lanes, page + cell * dim + d)), scale);
+    }
+};
+
+template <class Cached>
 class RowsAttention {
   public:
     explicit RowsAttention(const AttentionRows& rows)
@@ -166,44 +230,32 @@ class RowsAttention {
 
     // Pages that begin before `end`. Cells beyond it may hold anything: their scores are not used.
     void load_keys(int32_t chunk, int32_t end) {
-        constexpr int64_t kLineBytes = kKvPage * Element::kBytes;
-        for (int32_t p = chunk; p < end && p < chunk + kAttentionChunk; p += kKvPage) {
+        for (int32_t p = chunk; p < end && p < chunk + kAttentionChunk; p += kTileRows) {
             const uint8_t* page = rows_.keys + rows_.pages[p / kKvPage] * rows_.key_page_bytes;
-            for (int32_t half = 0; half < kKvPage / kTileRows; ++half) {
-                const uint8_t* from = page + half * kLanes * Element::kBytes;
-                uint8_t* to =
-                    memory_.keys + ((p - chunk) / kTileRows + half) * sizes_.key_steps * kTileBytes;
-                for (int64_t d = 0; d < sizes_.key_steps * kStep; d += 2, to += kTileRowBytes) {
-                    const __mmask16 even = d < rows_.head_dim_k ? 0xffff : 0;
-                    const __mmask16 odd = d + 1 < rows_.head_dim_k ? 0xffff : 0;
-                    const uint8_t* line = from + d * kLineBytes;
-                    const __m512i both =
-                        to_bf16(Element::load(line, even), Element::load(line + kLineBytes, odd));
-                    _mm512_store_si512(to, interleave(both));
-                }
+            uint8_t* to = memory_.keys + (p - chunk) / kTileRows * sizes_.key_steps * kTileBytes;
+            for (int64_t d = 0; d < sizes_.key_steps * kStep; d += 2, to += kTileRowBytes) {
+                _mm512_store_si512(to, Cached::key_pair(page, rows_.head_dim_k, d, p % kKvPage));
             }
         }
     }
 
     // Positions before `begin` and from `end` on count as zeros.
     void load_values(int32_t chunk, int32_t begin, int32_t end) {
-        const int64_t cell_bytes = rows_.head_dim_v * Element::kBytes;
+        const int64_t dim = rows_.head_dim_v;
         for (int32_t p = chunk; p < chunk + kAttentionChunk; p += 2) {
-            const uint8_t* cell = rows_.values;
-            if (p < end) {
-                cell +=
-                    rows_.pages[p / kKvPage] * rows_.value_page_bytes + p % kKvPage * cell_bytes;
-            }
-            const int64_t n_even = p >= begin && p < end ? rows_.head_dim_v : 0;
-            const int64_t n_odd = p + 1 >= begin && p + 1 < end ? rows_.head_dim_v : 0;
+            const uint8_t* page = rows_.values;
+            if (p < end) page += rows_.pages[p / kKvPage] * rows_.value_page_bytes;
+            const int64_t n_even = p >= begin && p < end ? dim : 0;
+            const int64_t n_odd = p + 1 >= begin && p + 1 < end ? dim : 0;
             uint8_t* to = memory_.values + (p - chunk) / kStep * kTileBytes +
                           (p - chunk) % kStep / 2 * kTileRowBytes;
             for (int64_t t = 0; t < sizes_.value_tiles; ++t, to += kCellSteps * kTileBytes) {
-                const uint8_t* at = cell + t * kLanes * Element::kBytes;
-                const __m512i both =
-                    to_bf16(Element::load(at, lanes_before(n_even, t * kLanes)),
-                            Element::load(at + cell_bytes, lanes_before(n_odd, t * kLanes)));
-                _mm512_store_si512(to, interleave(both));
+                const int64_t d = t * kLanes;
+                const __m512 even =
+                    Cached::value(page, dim, p % kKvPage, d, lanes_before(n_even, d));
+                const __m512 odd =
+                    Cached::value(page, dim, p % kKvPage + 1, d, lanes_before(n_odd, d));
+                _mm512_store_si512(to, interleave(to_bf16(even, odd)));
             }
         }
     }
@@ -359,10 +411,17 @@ class RowsAttention {
 }  // namespace
 
 void attention_rows_f32_amx(const AttentionRows& rows) {
-    RowsAttention<F32>(rows).run();
+    RowsAttention<Plain<F32>>(rows).run();
 }
 void attention_rows_f16_amx(const AttentionRows& rows) {
-    RowsAttention<F16>(rows).run();
+    RowsAttention<Plain<F16>>(rows).run();
+}
+
+void attention_rows_bf16_amx(const AttentionRows& rows) {
+    RowsAttention<Plain<BF16>>(rows).run();
+}
+void attention_rows_q8_0_amx(const AttentionRows& rows) {
+    RowsAttention<Q8_0>(rows).run();
 }
 
 int64_t attention_memory_amx(int64_t head_dim_k, int64_t head_dim_v) {
