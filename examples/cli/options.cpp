@@ -102,8 +102,8 @@ void add_engine_options(CommandLine& line, EngineOptions& options) {
     line.number("--batch", options.n_batch, 1, 65536, "Tokens of the prompt to evaluate together");
     add_gpu_layers(line, options.n_gpu_layers);
     line.text("--kernels", options.kernels, "NAME",
-              "CPU kernels: scalar, avx2, avx512, amx, neon, neon_i8mm.\nDefault: the best for "
-              "this machine");
+              "CPU kernels: scalar, avx2, avx512, avx512_bf16, amx,\nneon, neon_i8mm. Default: the "
+              "best for this machine");
     add_kv_type(line, "--kv-type-k", options.kv_type_k,
                 "Numbers of the cached keys: f32, f16, bf16,\nor q8_0 in half the memory of f16");
     add_kv_type(line, "--kv-type-v", options.kv_type_v, "Numbers of the cached values");

@@ -278,9 +278,9 @@ typedef struct puna_runtime_options {
     puna_parallel_fn parallel;
     void* parallel_user;
     puna_release_fn parallel_release;
-    /* CPU kernel set: "scalar", "avx2", "avx512", "amx", "neon", "neon_i8mm". NULL: the variable
-     * PUNA_KERNELS if set and not empty, else the best that CPU and OS allow. A name that this CPU
-     * or build lacks is PUNA_ERROR_UNSUPPORTED. */
+    /* CPU kernel set: "scalar", "avx2", "avx512", "avx512_bf16", "amx", "neon", "neon_i8mm". NULL:
+     * the variable PUNA_KERNELS if set and not empty, else the best that CPU and OS allow. A name that
+     * this CPU or build lacks is PUNA_ERROR_UNSUPPORTED. */
     const char* kernels;
     /* Must be NULL. */
     const void* reserved;

@@ -235,6 +235,26 @@ void panel_q6_k_neon_i8mm(const PanelBlock& block);
 void panel_iq4_nl_neon_i8mm(const PanelBlock& block);
 void panel_iq4_xs_neon_i8mm(const PanelBlock& block);
 void panel_mxfp4_neon_i8mm(const PanelBlock& block);
+void pack_floats_avx2(const float* x, int64_t x_stride, int64_t n_in, int32_t n_rows, void* group);
+int64_t packed_floats_avx2(int64_t n_rows);
+
+void panel_f32_avx2(const PanelBlock& block);
+void panel_f16_avx2(const PanelBlock& block);
+void panel_bf16_avx2(const PanelBlock& block);
+
+void pack_floats_avx512(const float* x, int64_t x_stride, int64_t n_in, int32_t n_rows,
+                        void* group);
+int64_t packed_floats_avx512(int64_t n_rows);
+
+void panel_f32_avx512(const PanelBlock& block);
+void panel_f16_avx512(const PanelBlock& block);
+void panel_bf16_avx512(const PanelBlock& block);
+
+void pack_bf16_avx512_bf16(const float* x, int64_t x_stride, int64_t n_in, int32_t n_rows,
+                           void* group);
+int64_t packed_bf16_avx512_bf16(int64_t n_rows);
+
+void panel_bf16_avx512_bf16(const PanelBlock& block);
 
 // ---- Attention ----------------------------------------------------------------------------------
 

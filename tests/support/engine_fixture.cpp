@@ -12,7 +12,8 @@ namespace puna::test {
 std::vector<std::string> machine_kernels() {
     std::vector<std::string> names;
     const char* only = std::getenv("PUNA_TEST_KERNELS");
-    for (const char* name : {"scalar", "avx2", "avx512", "amx", "neon", "neon_i8mm"}) {
+    for (const char* name :
+         {"scalar", "avx2", "avx512", "avx512_bf16", "amx", "neon", "neon_i8mm"}) {
         if (only && std::strcmp(name, only) != 0) continue;
         RuntimeOptions options;
         options.n_threads = 1;

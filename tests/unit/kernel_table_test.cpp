@@ -103,11 +103,18 @@ TEST(KernelTable, InheritedEntryKeepsTheNameOfItsSet) {
                 EXPECT_EQ(set, lower->linear[format].set) << table->name << " format " << format;
                 EXPECT_EQ(table->linear[format].run, lower->linear[format].run);
             }
+            if (table->panel[format].run != lower->panel[format].run) {
+                EXPECT_STREQ(table->panel[format].set, table->name);
+                ++n_own;
+            } else {
+                EXPECT_STREQ(table->panel[format].set, lower->panel[format].set);
+                EXPECT_EQ(table->panel[format].packing, lower->panel[format].packing);
+            }
         }
         for (const PanelEntry& panel : table->panel) n_own += std::string(panel.set) == table->name;
         EXPECT_GT(n_own, 0) << table->name;
-        const std::string softmax = table->softmax.set;
-        EXPECT_TRUE(softmax == table->name || softmax == lower->softmax.set) << softmax;
+        const bool brings_softmax = table->softmax.run != lower->softmax.run;
+        EXPECT_STREQ(table->softmax.set, brings_softmax ? table->name : lower->softmax.set);
         EXPECT_STREQ(table->activation[PUNA_ACTIVATION_GELU].set, "scalar");
     }
 }
@@ -155,6 +162,19 @@ TEST(KernelTable, SetsOfX86BuildOnEachOther) {
     }
     EXPECT_STREQ(avx2->norm[PUNA_NORM_RMS].set, "avx2");
     EXPECT_STREQ(avx2->activation[PUNA_ACTIVATION_SILU].set, "avx2");
+}
+
+// Each kind of weights meets activations that are packed for it.
+TEST(KernelTable, FormatsOfASetArePackedByTheirKind) {
+    const auto table = choose_kernels(~uint64_t{0}, "avx512_bf16");
+    if (!table.ok()) GTEST_SKIP() << "this build has no kernels for BF16 instructions";
+    const auto packing = [&](int32_t format) { return table->panel_of(format)->packing; };
+    EXPECT_EQ(packing(PUNA_FORMAT_F32), packing(PUNA_FORMAT_F16));
+    EXPECT_NE(packing(PUNA_FORMAT_F32), packing(PUNA_FORMAT_BF16));
+    EXPECT_NE(packing(PUNA_FORMAT_F32), packing(PUNA_FORMAT_Q8_0));
+    EXPECT_STREQ(table->panel_of(PUNA_FORMAT_BF16)->set, "avx512_bf16");
+    EXPECT_STREQ(table->panel_of(PUNA_FORMAT_F16)->set, "avx512");
+    EXPECT_STREQ(table->linear_of(PUNA_FORMAT_BF16)->set, "avx512");
 }
 
 TEST(KernelTable, WhatNobodyHasIsNull) {
