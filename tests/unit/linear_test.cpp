@@ -1,0 +1,141 @@
+#include "cpu/linear.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "format/block_format.h"
+#include "format/random_blocks.h"
+#include "support/guarded_memory.h"
+#include "support/kernel_tables.h"
+#include "support/random_numbers.h"
+
+namespace puna::core {
+namespace {
+
+constexpr int64_t kOut = 20;
+constexpr int64_t kColumns = 768;
+const puna_host_services kAlone = {};
+
+// A matrix of random weights in a format, for the kernels of a table.
+struct Weights {
+    Weights(const KernelTable& table, BlockFormat format, uint64_t seed)
+        : bytes(static_cast<size_t>(kOut) * *block_format_bytes(format, kColumns)),
+          values(static_cast<size_t>(kOut * kColumns)) {
+        RandomBits bits(seed);
+        random_blocks(format, bits, 1.0f, bytes.data(), kOut * kColumns);
+        matrix.data = bytes.data();
+        matrix.rows = kOut;
+        matrix.columns = kColumns;
+        matrix.row_bytes = static_cast<int64_t>(bytes.size()) / kOut;
+        matrix.format = static_cast<int32_t>(format);
+        matrix.multiply = table.linear_of(matrix.format)->run;
+        matrix.panel = table.panel_of(matrix.format);
+        find_block_format(static_cast<uint32_t>(format))
+            ->dequantize(bytes.data(), values.data(), kOut * kColumns);
+    }
+
+    // [n_rows][kOut]
+    std::vector<float> multiplied(const Input& input) const {
+        std::vector<float> y(static_cast<size_t>(input.rows.n * kOut), NAN);
+        multiply(matrix, {0, kOut}, input, {y.data(), kOut, input.rows.n});
+        return y;
+    }
+    std::vector<double> reference(const std::vector<float>& x) const {
+        std::vector<double> y;
+        for (size_t r = 0; r < x.size(); r += kColumns) {
+            for (size_t i = 0; i < values.size(); i += kColumns) {
+                double sum = 0.0;
+                for (size_t j = 0; j < kColumns; ++j) {
+                    sum += static_cast<double>(values[i + j]) * x[r + j];
+                }
+                y.push_back(sum);
+            }
+        }
+        return y;
+    }
+
+    std::vector<uint8_t> bytes;
+    std::vector<float> values;
+    Matrix matrix;
+};
+
+// Memory of exactly what the matrices' packed rows take, at the end of a page.
+test::GuardedMemory memory_for(Matrices matrices, int32_t n_rows) {
+    const std::vector<uint8_t> garbage(
+        static_cast<size_t>(kColumns / 32 * packed_column_bytes(matrices, n_rows)), 0xff);
+    return {garbage.data(), garbage.size(), test::GuardedMemory::Place::kEnd};
+}
+
+double relative_error(const std::vector<double>& expected, const std::vector<float>& actual) {
+    double error = 0.0;
+    double size = 0.0;
+    for (size_t i = 0; i < expected.size(); ++i) {
+        error += std::pow(actual[i] - expected[i], 2);
+        size += std::pow(expected[i], 2);
+    }
+    return std::sqrt(error / size);
+}
+
+// Matrices of one phase may want their input in different packings: each gets its own, and the bits
+// that it gets alone.
+TEST(Linear, MatricesOfOnePhaseMayMixFormats) {
+    for (const KernelTable& table : test::runnable_kernel_tables()) {
+        const Weights f16(table, BlockFormat::kF16, 1);
+        const Weights bf16(table, BlockFormat::kBF16, 2);
+        const Weights q8_0(table, BlockFormat::kQ8_0, 3);
+        const Weights q4_k(table, BlockFormat::kQ4_K, 4);
+        const Matrices two_kinds = {&f16.matrix, &q8_0.matrix, &q4_k.matrix};
+        const Matrices three_kinds = {&q4_k.matrix, &bf16.matrix, &f16.matrix};
+        for (const Matrices& matrices : {two_kinds, three_kinds}) {
+            for (const int32_t n_rows : {1, 4, 5, 8, 9, 17, 40}) {
+                auto x = test::random_floats(n_rows * kColumns, 5);
+                const Rows rows = {x.data(), kColumns, n_rows};
+                const Workers alone(kAlone, 1);
+                const test::GuardedMemory memory = memory_for(matrices, n_rows);
+                const Input input = make_input(alone, rows, matrices, memory.data());
+                for (const Weights* weights : {&f16, &bf16, &q8_0, &q4_k}) {
+                    if (std::find(matrices.begin(), matrices.end(), &weights->matrix) ==
+                        matrices.end()) {
+                        continue;
+                    }
+                    const auto y = weights->multiplied(input);
+                    EXPECT_LT(relative_error(weights->reference(x), y), 0.01)
+                        << table.name << " format " << weights->matrix.format;
+                    const test::GuardedMemory own = memory_for({&weights->matrix}, n_rows);
+                    EXPECT_EQ(y, weights->multiplied(
+                                     make_input(alone, rows, {&weights->matrix}, own.data())))
+                        << table.name << " format " << weights->matrix.format;
+                }
+            }
+        }
+    }
+}
+
+// The least rows that a packing is for are counted per packing.
+TEST(Linear, FewRowsAreNotPacked) {
+    for (const KernelTable& table : test::runnable_kernel_tables()) {
+        const Weights f32(table, BlockFormat::kF32, 1);
+        const Weights q8_0(table, BlockFormat::kQ8_0, 2);
+        const Matrices matrices = {&f32.matrix, &q8_0.matrix};
+        for (int32_t n_rows = 1; n_rows <= 32; ++n_rows) {
+            auto x = test::random_floats(n_rows * kColumns, 3);
+            const Workers alone(kAlone, 1);
+            const test::GuardedMemory memory = memory_for(matrices, n_rows);
+            const Input input =
+                make_input(alone, {x.data(), kColumns, n_rows}, matrices, memory.data());
+            int32_t expected = 0;
+            for (const Matrix* matrix : matrices) {
+                if (matrix->panel && n_rows >= matrix->panel->packing->fewest_rows) ++expected;
+            }
+            EXPECT_EQ(input.n_packed, expected) << table.name << " rows " << n_rows;
+            EXPECT_EQ(make_input(alone, {x.data(), kColumns, n_rows}, matrices, nullptr).n_packed,
+                      0);
+        }
+    }
+}
+
+}  // namespace
+}  // namespace puna::core
