@@ -5,19 +5,14 @@ namespace {
 
 // The upper halves of floats.
 struct BF16 {
-    static constexpr int64_t kElementBytes = 2;
-    static constexpr int64_t kBlock = kStep;
-    static constexpr int64_t kBlockBytes = kBlock * kElementBytes;
+    static constexpr int64_t kBytes = 2;
 
-    void begin(const uint8_t* block) { at = block; }
-    void load(int, __m256 w[kVectors]) const {
+    static void load(const uint8_t* at, __m256 w[kVectors]) {
         for (int v = 0; v < kVectors; ++v) {
-            const __m256i halves = _mm256_cvtepu16_epi32(load_16(at + v * kLanes * kElementBytes));
+            const __m256i halves = _mm256_cvtepu16_epi32(load_16(at + v * kLanes * kBytes));
             w[v] = _mm256_castsi256_ps(_mm256_slli_epi32(halves, 16));
         }
     }
-
-    const uint8_t* at;
 };
 
 }  // namespace

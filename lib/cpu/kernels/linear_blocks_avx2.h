@@ -13,11 +13,12 @@
 //   static constexpr bool kHasMinimums;            // then kOffset is 0
 //   static constexpr bool kWideScales;             // one for 32 elements, else for 16
 //   void open(const uint8_t* at);
-//   template <int kIndex> __m256i quants() const;
-// `open` prepares the chunk at `at`; `quants` gives the elements of block kIndex in order. Where scales
-// are wide there are
+//   template <int kPair> void quants(__m256i& first, __m256i& second) const;
+// `open` prepares the chunk at `at`. `quants` gives the blocks 2 kPair and 2 kPair + 1, so that a half of
+// the lanes shares a scale. Where scales are wide the blocks are crossed: the elements 0 .. 15 of both are
+// `first`, 16 .. 31 of both `second`, and there are
 //   __m256 scales, minimums;  // lane i: of block i
-// and otherwise
+// Otherwise one block is `first`, the other `second`, and there are
 //   __m256 scale;             // all lanes
 //   __m128i sub_scales;       // signed bytes that multiply it; byte i: of the elements 16 i .. 16 i + 15
 //   __m256 minimums[2];       // lane i of the 16 likewise
@@ -66,7 +67,8 @@ struct alignas(32) Words {
 
 // A chunk of activations: x = scale * word.
 struct alignas(32) ChunkOfX {
-    Words even[kRowBlocks];  // the elements 0, 2, 4 .. of each block
+    // The elements 0, 2, 4 .. and 1, 3, 5 .. of each block, or of what crossed blocks meet.
+    Words even[kRowBlocks];
     Words odd[kRowBlocks];
     // Lane i: of block i, or of the elements 16 i .. 16 i + 15.
     __m256 scales;
@@ -101,7 +103,21 @@ struct alignas(32) ChunkOfX {
         sums = _mm256_mul_ps(_mm256_cvtepi32_ps(all), scales);
     }
 
+    // The order of crossed blocks.
+    void cross() {
+        for (int i = 0; i < kRowBlocks; i += 2) {
+            cross_pair(even + i);
+            cross_pair(odd + i);
+        }
+    }
+
   private:
+    static void cross_pair(Words* words) {
+        const __m256i a = words[0].load();
+        const __m256i b = words[1].load();
+        words[0].store(_mm256_permute2x128_si256(a, b, 0x20));
+        words[1].store(_mm256_permute2x128_si256(a, b, 0x31));
+    }
     void store_block(const __m256i (&integers)[4], int i) {
         const __m256i parted =
             _mm256_setr_epi8(0, 1, 4, 5, 8, 9, 12, 13, 2, 3, 6, 7, 10, 11, 14, 15, 0, 1, 4, 5, 8, 9,
@@ -130,38 +146,44 @@ struct alignas(32) ChunkOfX {
 
 // ---- Scales -------------------------------------------------------------------------------------
 
-// The scales of a chunk of a weight row times those of activations, for the sums of one block.
+// The scales of a chunk of a weight row times those of activations.
 template <bool kWide>
 struct ChunkScales {
-    alignas(32) float values[kRowBlocks];
+    __m256 values;
 
     template <class Format>
     void multiply(const Format& w, const ChunkOfX& x) {
-        _mm256_store_ps(values, _mm256_mul_ps(w.scales, x.scales));
+        values = _mm256_mul_ps(w.scales, x.scales);
     }
-    __m256 of_block(int i) const { return _mm256_broadcast_ss(values + i); }
+    // Of the sums of two blocks: a half of the lanes belongs to each.
+    template <int kPair>
+    __m256 of_pair() const {
+        constexpr int kA = 2 * kPair;
+        constexpr int kB = kA + 1;
+        return _mm256_permutevar8x32_ps(values, _mm256_setr_epi32(kA, kA, kA, kA, kB, kB, kB, kB));
+    }
 };
 template <>
 struct ChunkScales<false> {
-    alignas(32) float values[2 * kRowBlocks];
+    __m256 values[2];
 
     template <class Format>
     void multiply(const Format& w, const ChunkOfX& x) {
-        multiply(w.scale, w.sub_scales, x.half_scales[0], values);
-        multiply(w.scale, upper_half(w.sub_scales), x.half_scales[1], values + kRowBlocks);
+        values[0] = multiply(w.scale, w.sub_scales, x.half_scales[0]);
+        values[1] = multiply(w.scale, upper_half(w.sub_scales), x.half_scales[1]);
     }
-    // A half of the lanes belongs to a half of the block.
-    __m256 of_block(int i) const {
-        double both;
-        std::memcpy(&both, values + 2 * i, sizeof both);
-        return _mm256_permutevar_ps(_mm256_castpd_ps(_mm256_set1_pd(both)),
-                                    _mm256_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1));
+    // Of the sums of a block: a half of the lanes belongs to each half.
+    template <int kIndex>
+    __m256 of_block() const {
+        constexpr int kA = 2 * kIndex % 8;
+        constexpr int kB = kA + 1;
+        return _mm256_permutevar8x32_ps(values[kIndex / 4],
+                                        _mm256_setr_epi32(kA, kA, kA, kA, kB, kB, kB, kB));
     }
 
   private:
-    static void multiply(__m256 scale, __m128i sub_scales, __m256 x, float* to) {
-        const __m256 scales = _mm256_mul_ps(scale, signed_floats(sub_scales));
-        _mm256_store_ps(to, _mm256_mul_ps(scales, x));
+    static __m256 multiply(__m256 scale, __m128i sub_scales, __m256 x) {
+        return _mm256_mul_ps(_mm256_mul_ps(scale, signed_floats(sub_scales)), x);
     }
 };
 
@@ -188,40 +210,66 @@ template <class Format>
 
 // ---- Sums ---------------------------------------------------------------------------------------
 
-// Columns that pass together, in chunks: their activations are on the stack, 29 KB for each row. So
+// Columns that pass together, in chunks: their activations are on the stack, 17 KB for each row. So
 // the weights of most models stream row by row.
 constexpr int64_t kSpan = 24;
 
 // Weight rows that pass together under a single activation row: they share its loads.
 constexpr int32_t kTileOuts = 2;
 
-// Adds block kIndex of each of kOuts weight rows with each of kRows rows of activations, and the blocks
-// after it. A loop would not be unrolled.
-template <class Format, int kIndex = 0, int32_t kOuts, int32_t kRows>
-[[gnu::always_inline]] inline void add_blocks(
+// A vector of quants as words.
+template <bool kSigned>
+struct QuantWords {
+    __m256i even;
+    __m256i odd;
+
+    explicit QuantWords(__m256i bytes) {
+        if constexpr (kSigned) {
+            even = _mm256_srai_epi16(_mm256_slli_epi16(bytes, 8), 8);
+            odd = _mm256_srai_epi16(bytes, 8);
+        } else {
+            even = _mm256_and_si256(bytes, _mm256_set1_epi16(0xff));
+            odd = _mm256_srli_epi16(bytes, 8);
+        }
+    }
+    // Their products with vector i of a chunk, four of them in a lane.
+    __m256i multiply(const ChunkOfX& x, int i) const {
+        return _mm256_add_epi32(_mm256_madd_epi16(even, x.even[i].load()),
+                                _mm256_madd_epi16(odd, x.odd[i].load()));
+    }
+};
+
+// Adds two blocks of each of kOuts weight rows with each of kRows rows of activations, and the blocks
+// after them. A loop would not be unrolled.
+template <class Format, int kPair = 0, int32_t kOuts, int32_t kRows>
+[[gnu::always_inline]] inline void add_pairs(
     const Format (&w)[kOuts], const ChunkOfX* const (&x)[kRows],
     const ChunkScales<Format::kWideScales> (&scales)[kOuts][kRows], __m256 (&sums)[kOuts][kRows]) {
-    if constexpr (kIndex < kRowBlocks) {
+    if constexpr (kPair < kRowBlocks / 2) {
+        constexpr int kA = 2 * kPair;
+        constexpr int kB = kA + 1;
         for (int32_t o = 0; o < kOuts; ++o) {
-            const __m256i bytes = w[o].template quants<kIndex>();
-            __m256i even;
-            __m256i odd;
-            if constexpr (Format::kSigned) {
-                even = _mm256_srai_epi16(_mm256_slli_epi16(bytes, 8), 8);
-                odd = _mm256_srai_epi16(bytes, 8);
-            } else {
-                even = _mm256_and_si256(bytes, _mm256_set1_epi16(0xff));
-                odd = _mm256_srli_epi16(bytes, 8);
-            }
+            __m256i first;
+            __m256i second;
+            w[o].template quants<kPair>(first, second);
+            const QuantWords<Format::kSigned> a(first);
+            const QuantWords<Format::kSigned> b(second);
             for (int32_t r = 0; r < kRows; ++r) {
-                const __m256i products =
-                    _mm256_add_epi32(_mm256_madd_epi16(even, x[r]->even[kIndex].load()),
-                                     _mm256_madd_epi16(odd, x[r]->odd[kIndex].load()));
-                sums[o][r] = _mm256_fmadd_ps(scales[o][r].of_block(kIndex),
-                                             _mm256_cvtepi32_ps(products), sums[o][r]);
+                const __m256i of_a = a.multiply(*x[r], kA);
+                const __m256i of_b = b.multiply(*x[r], kB);
+                if constexpr (Format::kWideScales) {
+                    sums[o][r] = _mm256_fmadd_ps(scales[o][r].template of_pair<kPair>(),
+                                                 _mm256_cvtepi32_ps(_mm256_add_epi32(of_a, of_b)),
+                                                 sums[o][r]);
+                } else {
+                    sums[o][r] = _mm256_fmadd_ps(scales[o][r].template of_block<kA>(),
+                                                 _mm256_cvtepi32_ps(of_a), sums[o][r]);
+                    sums[o][r] = _mm256_fmadd_ps(scales[o][r].template of_block<kB>(),
+                                                 _mm256_cvtepi32_ps(of_b), sums[o][r]);
+                }
             }
         }
-        add_blocks<Format, kIndex + 1>(w, x, scales, sums);
+        add_pairs<Format, kPair + 1>(w, x, scales, sums);
     }
 }
 
@@ -238,7 +286,7 @@ template <class Format, int32_t kOuts, int32_t kRows>
             sums[o][r] = add_constants(w[o], *x[r], sums[o][r]);
         }
     }
-    add_blocks(w, x, scales, sums);
+    add_pairs(w, x, scales, sums);
 }
 
 // Asks for kBytes that lie `offset` bytes after `row`. An address beyond the matrix is fine for a
@@ -333,7 +381,9 @@ void multiply_spans(const LinearBlock& block, const float* x, float* y) {
         const int64_t n = left < kSpan * kChunk ? left : kSpan * kChunk;
         for (int32_t r = 0; r < kRows; ++r) {
             for (int64_t j = 0; j < n; j += kChunk) {
-                chunks[r][j / kChunk].load(x + r * block.x_stride + begin + j, n - j);
+                ChunkOfX& chunk = chunks[r][j / kChunk];
+                chunk.load(x + r * block.x_stride + begin + j, n - j);
+                if constexpr (Format::kWideScales) chunk.cross();
             }
         }
         const Span<Format> span(begin, n);
@@ -388,33 +438,58 @@ __m256 load_halves(const uint8_t* blocks) {
     return _mm256_cvtph_ps(_mm_unpacklo_epi64(low, high));
 }
 
-// Nibbles of blocks of 32 in 16 bytes: low ones are the elements 0 .. 15, high ones 16 .. 31.
-inline __m256i spread_nibbles(const uint8_t* at) {
+// Two pieces of 16 bytes.
+inline __m256i load_pair(const uint8_t* first, const uint8_t* second) {
+    return _mm256_inserti128_si256(_mm256_castsi128_si256(load_16(first)), load_16(second), 1);
+}
+// The nibbles of bytes.
+inline __m256i low_nibbles(__m256i bytes) {
+    return _mm256_and_si256(bytes, _mm256_set1_epi8(0x0f));
+}
+inline __m256i high_nibbles(__m256i bytes) {
+    return low_nibbles(_mm256_srli_epi16(bytes, 4));
+}
+
+// The bits of 16 bytes twice, moved up by kLow places in the lower and by kHigh in the upper half; they
+// leave and enter by their neighbours.
+template <int kLow, int kHigh>
+__m256i spread_bits(const uint8_t* at) {
+    static_assert((kLow > 0 && kHigh > 0) || (kLow <= 0 && kHigh <= 0));
     const __m256i twice = _mm256_broadcastsi128_si256(load_16(at));
-    const __m256i shifted = _mm256_srlv_epi32(twice, _mm256_setr_epi32(0, 0, 0, 0, 4, 4, 4, 4));
-    return _mm256_and_si256(shifted, _mm256_set1_epi8(0x0f));
+    if constexpr (kLow > 0) {
+        return _mm256_sllv_epi32(
+            twice, _mm256_setr_epi32(kLow, kLow, kLow, kLow, kHigh, kHigh, kHigh, kHigh));
+    } else {
+        return _mm256_srlv_epi32(
+            twice, _mm256_setr_epi32(-kLow, -kLow, -kLow, -kLow, -kHigh, -kHigh, -kHigh, -kHigh));
+    }
+}
+// The nibbles of 16 bytes: low ones, then high ones.
+inline __m256i spread_nibbles(const uint8_t* at) {
+    return low_nibbles(spread_bits<0, -4>(at));
 }
 
-// Q5_0 and Q5_1 keep the fifth bit of element j in bit j of four bytes.
-inline __m256i join_fifth(__m256i nibbles, const uint8_t* at) {
-    const __m256i bits = _mm256_set1_epi32(load_word<int32_t>(at));
-    const __m256i byte_of = _mm256_setr_epi64x(0x0000000000000000, 0x0101010101010101,
-                                               0x0202020202020202, 0x0303030303030303);
+// Q5_0 and Q5_1 keep the fifth bit of element j in bit j of four bytes: those of two blocks, where
+// they belong in crossed blocks.
+inline void join_fifths(const uint8_t* first, const uint8_t* second, __m256i& low, __m256i& high) {
+    const __m256i bits = _mm256_setr_m128i(_mm_set1_epi32(load_word<int32_t>(first)),
+                                           _mm_set1_epi32(load_word<int32_t>(second)));
     const __m256i bit_of = _mm256_set1_epi64x(static_cast<int64_t>(0x8040201008040201));
-    const __m256i fifth = _mm256_and_si256(_mm256_shuffle_epi8(bits, byte_of), bit_of);
-    const __m256i is_set = _mm256_cmpeq_epi8(fifth, bit_of);
-    return _mm256_or_si256(nibbles, _mm256_and_si256(is_set, _mm256_set1_epi8(0x10)));
+    const auto join = [&](__m256i nibbles, __m256i byte_of) {
+        const __m256i fifth = _mm256_and_si256(_mm256_shuffle_epi8(bits, byte_of), bit_of);
+        const __m256i is_set = _mm256_cmpeq_epi8(fifth, bit_of);
+        return _mm256_or_si256(nibbles, _mm256_and_si256(is_set, _mm256_set1_epi8(0x10)));
+    };
+    low = join(low, _mm256_setr_epi64x(0, 0x0101010101010101, 0, 0x0101010101010101));
+    high = join(high, _mm256_setr_epi64x(0x0202020202020202, 0x0303030303030303, 0x0202020202020202,
+                                         0x0303030303030303));
 }
 
-// Bits of bytes, moved up by kUp places; they leave and enter by their neighbours.
-template <int kUp>
-__m256i shift_up(__m256i bytes) {
-    return kUp >= 0 ? _mm256_slli_epi16(bytes, kUp) : _mm256_srli_epi16(bytes, -kUp);
-}
-// Those bits of 32 bytes that the mask has, after they moved up.
+// Those bits of bytes that the mask has, after they moved up by kUp places.
 template <int kUp>
 __m256i pick_bits(__m256i bytes, int8_t mask) {
-    return _mm256_and_si256(shift_up<kUp>(bytes), _mm256_set1_epi8(mask));
+    const __m256i moved = kUp >= 0 ? _mm256_slli_epi16(bytes, kUp) : _mm256_srli_epi16(bytes, -kUp);
+    return _mm256_and_si256(moved, _mm256_set1_epi8(mask));
 }
 
 // The signed values of IQ4_NL and IQ4_XS, by nibble.

@@ -4,18 +4,13 @@ namespace puna::core {
 namespace {
 
 struct F16 {
-    static constexpr int64_t kElementBytes = 2;
-    static constexpr int64_t kBlock = kStep;
-    static constexpr int64_t kBlockBytes = kBlock * kElementBytes;
+    static constexpr int64_t kBytes = 2;
 
-    void begin(const uint8_t* block) { at = block; }
-    void load(int, __m256 w[kVectors]) const {
+    static void load(const uint8_t* at, __m256 w[kVectors]) {
         for (int v = 0; v < kVectors; ++v) {
-            w[v] = _mm256_cvtph_ps(load_16(at + v * kLanes * kElementBytes));
+            w[v] = _mm256_cvtph_ps(load_16(at + v * kLanes * kBytes));
         }
     }
-
-    const uint8_t* at;
 };
 
 }  // namespace

@@ -20,9 +20,12 @@ struct IQ4_NL {
         blocks = at;
         scales = load_halves<kBlockBytes, 0>(at);
     }
-    template <int kIndex>
-    __m256i quants() const {
-        return look_up_iq4(spread_nibbles(blocks + kIndex * kBlockBytes + 2));
+    template <int kPair>
+    void quants(__m256i& first, __m256i& second) const {
+        const uint8_t* two = blocks + 2 * kPair * kBlockBytes;
+        const __m256i both = load_pair(two + 2, two + kBlockBytes + 2);
+        first = look_up_iq4(low_nibbles(both));
+        second = look_up_iq4(high_nibbles(both));
     }
 };
 

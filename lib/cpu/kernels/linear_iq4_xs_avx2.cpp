@@ -31,9 +31,11 @@ struct IQ4_XS {
         block = at;
         scales = _mm256_mul_ps(load_half(at), load_scales(at + 2));
     }
-    template <int kIndex>
-    __m256i quants() const {
-        return look_up_iq4(spread_nibbles(block + 8 + 16 * kIndex));
+    template <int kPair>
+    void quants(__m256i& first, __m256i& second) const {
+        const __m256i both = load_32(block + 8 + 32 * kPair);
+        first = look_up_iq4(low_nibbles(both));
+        second = look_up_iq4(high_nibbles(both));
     }
 };
 

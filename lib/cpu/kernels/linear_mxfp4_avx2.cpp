@@ -31,13 +31,15 @@ struct MXFP4 {
         blocks = at;
         scales = half_powers(at);
     }
-    template <int kIndex>
-    __m256i quants() const {
+    template <int kPair>
+    void quants(__m256i& first, __m256i& second) const {
         // Twice the values, plus 16.
-        const __m128i values =
-            _mm_setr_epi8(16, 17, 18, 19, 20, 22, 24, 28, 16, 15, 14, 13, 12, 10, 8, 4);
-        return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(values),
-                                   spread_nibbles(blocks + kIndex * kBlockBytes + 1));
+        const __m256i values = _mm256_broadcastsi128_si256(
+            _mm_setr_epi8(16, 17, 18, 19, 20, 22, 24, 28, 16, 15, 14, 13, 12, 10, 8, 4));
+        const uint8_t* two = blocks + 2 * kPair * kBlockBytes;
+        const __m256i both = load_pair(two + 1, two + kBlockBytes + 1);
+        first = _mm256_shuffle_epi8(values, low_nibbles(both));
+        second = _mm256_shuffle_epi8(values, high_nibbles(both));
     }
 };
 

@@ -104,11 +104,20 @@ struct alignas(64) UnpackedTile {
     }
 
   private:
-    template <int kIndex = 0>
+    template <int kPair = 0>
     void store_quants(const Format& w, int32_t row, int64_t block) {
-        if constexpr (kIndex < kRowBlocks) {
-            As::store(quants[block + kIndex][row], w.template quants<kIndex>());
-            store_quants<kIndex + 1>(w, row, block);
+        if constexpr (kPair < kRowBlocks / 2) {
+            __m256i first;
+            __m256i second;
+            w.template quants<kPair>(first, second);
+            if constexpr (Format::kWideScales) {  // they are crossed
+                const __m256i low = first;
+                first = _mm256_permute2x128_si256(low, second, 0x20);
+                second = _mm256_permute2x128_si256(low, second, 0x31);
+            }
+            As::store(quants[block + 2 * kPair][row], first);
+            As::store(quants[block + 2 * kPair + 1][row], second);
+            store_quants<kPair + 1>(w, row, block);
         }
     }
     static void store_sub_scales(__m128i bytes, int32_t* at) {

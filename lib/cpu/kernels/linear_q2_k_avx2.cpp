@@ -29,9 +29,12 @@ struct Q2_K {
         minimums[0] = _mm256_mul_ps(minus, signed_floats(nibbles));
         minimums[1] = _mm256_mul_ps(minus, signed_floats(upper_half(nibbles)));
     }
-    template <int kIndex>
-    __m256i quants() const {
-        return pick_bits<kIndex % 4 * -2>(load_32(block + 16 + kIndex / 4 * 32), 3);
+    template <int kPair>
+    void quants(__m256i& first, __m256i& second) const {
+        constexpr int kDown = kPair % 2 * 4;
+        const __m256i four = load_32(block + 16 + kPair / 2 * 32);
+        first = pick_bits<-kDown>(four, 3);
+        second = pick_bits<-kDown - 2>(four, 3);
     }
 };
 

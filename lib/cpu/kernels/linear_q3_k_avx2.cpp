@@ -34,12 +34,15 @@ struct Q3_K {
         scale = load_half(at + 108);
         sub_scales = load_scales(at + 96);
     }
-    template <int kIndex>
-    __m256i quants() const {
-        const __m256i pairs = load_32(block + 32 + kIndex / 4 * 32);
+    template <int kPair>
+    void quants(__m256i& first, __m256i& second) const {
+        constexpr int kDown = kPair % 2 * 4;
+        const __m256i four = load_32(block + 32 + kPair / 2 * 32);
         // Bit i of a byte belongs to the elements 32 i .. 32 i + 31: it goes to bit 2.
-        return _mm256_or_si256(pick_bits<kIndex % 4 * -2>(pairs, 3),
-                               pick_bits<2 - kIndex>(load_32(block), 4));
+        const __m256i third = load_32(block);
+        first = _mm256_or_si256(pick_bits<-kDown>(four, 3), pick_bits<2 - 2 * kPair>(third, 4));
+        second =
+            _mm256_or_si256(pick_bits<-kDown - 2>(four, 3), pick_bits<1 - 2 * kPair>(third, 4));
     }
 };
 

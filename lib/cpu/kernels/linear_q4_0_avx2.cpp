@@ -20,9 +20,12 @@ struct Q4_0 {
         blocks = at;
         scales = load_halves<kBlockBytes, 0>(at);
     }
-    template <int kIndex>
-    __m256i quants() const {
-        return spread_nibbles(blocks + kIndex * kBlockBytes + 2);
+    template <int kPair>
+    void quants(__m256i& first, __m256i& second) const {
+        const uint8_t* two = blocks + 2 * kPair * kBlockBytes;
+        const __m256i both = load_pair(two + 2, two + kBlockBytes + 2);
+        first = low_nibbles(both);
+        second = high_nibbles(both);
     }
 };
 

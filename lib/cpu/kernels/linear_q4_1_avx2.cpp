@@ -22,9 +22,12 @@ struct Q4_1 {
         scales = load_halves<kBlockBytes, 0>(at);
         minimums = load_halves<kBlockBytes, 2>(at);
     }
-    template <int kIndex>
-    __m256i quants() const {
-        return spread_nibbles(blocks + kIndex * kBlockBytes + 4);
+    template <int kPair>
+    void quants(__m256i& first, __m256i& second) const {
+        const uint8_t* two = blocks + 2 * kPair * kBlockBytes;
+        const __m256i both = load_pair(two + 4, two + kBlockBytes + 4);
+        first = low_nibbles(both);
+        second = high_nibbles(both);
     }
 };
 

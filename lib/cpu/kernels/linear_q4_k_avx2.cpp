@@ -21,9 +21,11 @@ struct Q4_K {
         block = at;
         load_k_factors(at, scales, minimums);
     }
-    template <int kIndex>
-    __m256i quants() const {
-        return pick_bits<kIndex % 2 * -4>(load_32(block + 16 + kIndex / 2 * 32), 0x0f);
+    template <int kPair>
+    void quants(__m256i& first, __m256i& second) const {
+        const uint8_t* nibbles = block + 16 + 32 * kPair;
+        first = spread_nibbles(nibbles);
+        second = spread_nibbles(nibbles + 16);
     }
 };
 

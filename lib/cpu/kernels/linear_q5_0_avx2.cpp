@@ -20,10 +20,13 @@ struct Q5_0 {
         blocks = at;
         scales = load_halves<kBlockBytes, 0>(at);
     }
-    template <int kIndex>
-    __m256i quants() const {
-        const uint8_t* block = blocks + kIndex * kBlockBytes;
-        return join_fifth(spread_nibbles(block + 6), block + 2);
+    template <int kPair>
+    void quants(__m256i& first, __m256i& second) const {
+        const uint8_t* two = blocks + 2 * kPair * kBlockBytes;
+        const __m256i both = load_pair(two + 6, two + kBlockBytes + 6);
+        first = low_nibbles(both);
+        second = high_nibbles(both);
+        join_fifths(two + 2, two + kBlockBytes + 2, first, second);
     }
 };
 

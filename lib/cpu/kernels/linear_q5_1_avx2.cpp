@@ -22,10 +22,13 @@ struct Q5_1 {
         scales = load_halves<kBlockBytes, 0>(at);
         minimums = load_halves<kBlockBytes, 2>(at);
     }
-    template <int kIndex>
-    __m256i quants() const {
-        const uint8_t* block = blocks + kIndex * kBlockBytes;
-        return join_fifth(spread_nibbles(block + 8), block + 4);
+    template <int kPair>
+    void quants(__m256i& first, __m256i& second) const {
+        const uint8_t* two = blocks + 2 * kPair * kBlockBytes;
+        const __m256i both = load_pair(two + 8, two + kBlockBytes + 8);
+        first = low_nibbles(both);
+        second = high_nibbles(both);
+        join_fifths(two + 4, two + kBlockBytes + 4, first, second);
     }
 };
 

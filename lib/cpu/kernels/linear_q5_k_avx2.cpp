@@ -18,16 +18,22 @@ struct Q5_K {
     __m256 scales;
     __m256 minimums;
 
+    // Bit i of a byte belongs to the elements 32 i .. 32 i + 31: it goes to bit 4.
+    template <int kPair>
+    static __m256i spread_fifth(const uint8_t* at) {
+        constexpr int kUp = 4 - 2 * kPair;
+        return _mm256_and_si256(spread_bits<kUp, kUp - 1>(at), _mm256_set1_epi8(0x10));
+    }
+
     void open(const uint8_t* at) {
         block = at;
         load_k_factors(at, scales, minimums);
     }
-    template <int kIndex>
-    __m256i quants() const {
-        const __m256i nibbles = load_32(block + 48 + kIndex / 2 * 32);
-        // Bit i of a byte belongs to the elements 32 i .. 32 i + 31: it goes to bit 4.
-        return _mm256_or_si256(pick_bits<kIndex % 2 * -4>(nibbles, 0x0f),
-                               pick_bits<4 - kIndex>(load_32(block + 16), 0x10));
+    template <int kPair>
+    void quants(__m256i& first, __m256i& second) const {
+        const uint8_t* nibbles = block + 48 + 32 * kPair;
+        first = _mm256_or_si256(spread_nibbles(nibbles), spread_fifth<kPair>(block + 16));
+        second = _mm256_or_si256(spread_nibbles(nibbles + 16), spread_fifth<kPair>(block + 32));
     }
 };
 

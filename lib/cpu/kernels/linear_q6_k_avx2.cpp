@@ -23,15 +23,17 @@ struct Q6_K {
         scale = load_half(at + 208);
         sub_scales = load_16(at + 192);
     }
-    template <int kIndex>
-    __m256i quants() const {
-        constexpr int kQuarter = kIndex % 4;
-        const __m256i nibbles = load_32(block + kIndex / 4 * 64 + kQuarter % 2 * 32);
-        // Bits 2 i and 2 i + 1 of a byte belong to the elements 32 i .. 32 i + 31 of the half: they go
-        // to bit 4.
-        return _mm256_or_si256(
-            pick_bits<kQuarter / 2 * -4>(nibbles, 0x0f),
-            pick_bits<4 - 2 * kQuarter>(load_32(block + 128 + kIndex / 4 * 32), 0x30));
+    template <int kPair>
+    void quants(__m256i& first, __m256i& second) const {
+        // The nibbles of the elements 0 .. 63 of the half are low ones. Bits 2 i and 2 i + 1 of a byte
+        // belong to the elements 32 i .. 32 i + 31 of the half: they go to bit 4.
+        constexpr int kDown = kPair % 2 * 4;
+        const uint8_t* nibbles = block + kPair / 2 * 64;
+        const __m256i high = load_32(block + 128 + kPair / 2 * 32);
+        first = _mm256_or_si256(pick_bits<-kDown>(load_32(nibbles), 0x0f),
+                                pick_bits<4 - kDown>(high, 0x30));
+        second = _mm256_or_si256(pick_bits<-kDown>(load_32(nibbles + 32), 0x0f),
+                                 pick_bits<2 - kDown>(high, 0x30));
     }
 };
 

@@ -20,9 +20,12 @@ struct Q8_0 {
         blocks = at;
         scales = load_halves<kBlockBytes, 0>(at);
     }
-    template <int kIndex>
-    __m256i quants() const {
-        return load_32(blocks + kIndex * kBlockBytes + 2);
+    template <int kPair>
+    void quants(__m256i& first, __m256i& second) const {
+        const uint8_t* a = blocks + 2 * kPair * kBlockBytes + 2;
+        const uint8_t* b = a + kBlockBytes;
+        first = load_pair(a, b);
+        second = load_pair(a + 16, b + 16);
     }
 };
 

@@ -2,12 +2,8 @@
 // quantised weights, linear_blocks_avx2.h.
 //
 // A format is a struct with
-//   static constexpr int64_t kBlock;       // elements, a multiple of kStep
-//   static constexpr int64_t kBlockBytes;
-//   void begin(const uint8_t* block);      // reads the scales of a block
-//   void load(int step, __m256 w[kVectors]) const;
-// load dequantises the elements kStep * step .. kStep * (step + 1) - 1 of the block. A format with
-// a member kElementBytes is one of single elements: its rows may end within a block.
+//   static constexpr int64_t kBytes;                        // of an element
+//   static void load(const uint8_t* at, __m256 w[kVectors]);  // the kStep elements at `at`
 #pragma once
 
 #include <immintrin.h>
@@ -32,8 +28,6 @@ constexpr int32_t kTileRows = 4;  // activation rows that share one pass over a 
 // core got half of the bandwidth, with 1 KB two thirds.
 constexpr int64_t kPrefetchBytes = 4096;
 
-// ---- What loaders are made of -------------------------------------------------------------------
-
 inline __m128i load_16(const uint8_t* at) {
     return _mm_loadu_si128(reinterpret_cast<const __m128i*>(at));
 }
@@ -41,12 +35,10 @@ inline __m256i load_32(const uint8_t* at) {
     return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(at));
 }
 
-// ---- The tile -----------------------------------------------------------------------------------
-
-// Asks for what a tile of kOut weight rows reads kPrefetchBytes after `at`, a block of one of them:
+// Asks for what a tile of kOut weight rows reads kPrefetchBytes after `at`, a step of one of them:
 // beyond the end of the row, the row kOut further on.
 template <int32_t kOut>
-inline void prefetch_block(const uint8_t* at, int64_t left, int64_t row_bytes, int64_t n_bytes) {
+inline void prefetch_step(const uint8_t* at, int64_t left, int64_t row_bytes, int64_t n_bytes) {
     // An address beyond the matrix is fine for a prefetch, but not for pointer arithmetic.
     auto ahead = reinterpret_cast<uintptr_t>(at) + static_cast<uintptr_t>(kPrefetchBytes);
     if (left <= kPrefetchBytes) ahead += static_cast<uintptr_t>((kOut - 1) * row_bytes);
@@ -67,25 +59,11 @@ struct Tile {
             }
         }
     }
-    // One block of each row; weight rows are row_bytes apart.
+    // A step of each row; weight rows are row_bytes apart.
     void add(const uint8_t* weights, int64_t row_bytes, const float* x, int64_t x_stride) {
-        Format formats[kOut];
-        for (int32_t i = 0; i < kOut; ++i) formats[i].begin(weights + i * row_bytes);
-        // Unrolled, so that shifts by a multiple of the step are constants: a tenth of the time.
-        constexpr int kSteps = Format::kBlock / kStep;
-        constexpr int kUnrolled = kSteps < 4 ? kSteps : 4;
-        for (int step = 0; step < kSteps; step += kUnrolled) {
-#pragma GCC unroll 4
-            for (int s = 0; s < kUnrolled; ++s) {
-                add_step(formats, step + s, x + (step + s) * kStep, x_stride);
-            }
-        }
-    }
-    [[gnu::always_inline]] inline void add_step(const Format* formats, int step, const float* x,
-                                                int64_t x_stride) {
         for (int32_t i = 0; i < kOut; ++i) {
             __m256 w[kVectors];
-            formats[i].load(step, w);
+            Format::load(weights + i * row_bytes, w);
             for (int32_t r = 0; r < kRows; ++r) {
                 for (int v = 0; v < kVectors; ++v) {
                     const __m256 xv = _mm256_loadu_ps(x + r * x_stride + v * kLanes);
@@ -94,19 +72,20 @@ struct Tile {
             }
         }
     }
-    // The `left` elements after the last whole block.
+    // The `left` elements after the last whole step.
     void add_rest(const uint8_t* weights, int64_t row_bytes, const float* x, int64_t x_stride,
                   int64_t left) {
-        uint8_t w_rest[kOut][Format::kBlockBytes] = {};
-        float x_rest[kRows][Format::kBlock] = {};
+        constexpr int64_t kStepBytes = kStep * Format::kBytes;
+        uint8_t w_rest[kOut][kStepBytes] = {};
+        float x_rest[kRows][kStep] = {};
         for (int32_t i = 0; i < kOut; ++i) {
             std::memcpy(w_rest[i], weights + i * row_bytes,
-                        static_cast<size_t>(left * Format::kElementBytes));
+                        static_cast<size_t>(left * Format::kBytes));
         }
         for (int32_t r = 0; r < kRows; ++r) {
             std::memcpy(x_rest[r], x + r * x_stride, static_cast<size_t>(left) * sizeof(float));
         }
-        add(w_rest[0], Format::kBlockBytes, x_rest[0], Format::kBlock);
+        add(w_rest[0], kStepBytes, x_rest[0], kStep);
     }
     void store(float* y, int64_t y_stride) const {
         static_assert(kSums == 2);
@@ -120,21 +99,20 @@ struct Tile {
 
 template <class Format, int32_t kRows, int32_t kOut>
 void multiply_tile(const LinearBlock& block, const uint8_t* weights, const float* x, float* y) {
+    constexpr int64_t kStepBytes = kStep * Format::kBytes;
     Tile<Format, kRows, kOut> tile;
     tile.clear();
     int64_t j = 0;
     const uint8_t* at = weights;
-    for (; j + Format::kBlock <= block.n_in; j += Format::kBlock, at += Format::kBlockBytes) {
+    for (; j + kStep <= block.n_in; j += kStep, at += kStepBytes) {
         for (int32_t i = 0; i < kOut; ++i) {
-            prefetch_block<kOut>(at + i * block.row_bytes, weights + block.row_bytes - at,
-                                 block.row_bytes, Format::kBlockBytes);
+            prefetch_step<kOut>(at + i * block.row_bytes, weights + block.row_bytes - at,
+                                block.row_bytes, kStepBytes);
         }
         tile.add(at, block.row_bytes, x + j, block.x_stride);
     }
-    if constexpr (requires { Format::kElementBytes; }) {
-        if (j < block.n_in) {
-            tile.add_rest(at, block.row_bytes, x + j, block.x_stride, block.n_in - j);
-        }
+    if (j < block.n_in) {
+        tile.add_rest(at, block.row_bytes, x + j, block.x_stride, block.n_in - j);
     }
     tile.store(y, block.y_stride);
 }
