@@ -8,7 +8,7 @@
 // A format is a struct with
 //   static constexpr int64_t kBlock, kBlockBytes;  // elements of a block, a divisor of kChunk
 //   static constexpr bool kSigned;                 // quants are signed bytes, and kOffset is 0
-//   static constexpr int kLargest;                 // of the quants
+//   static constexpr int kLargest;                 // of the quants that are not signed
 //   static constexpr int kOffset;                  // 0 or a power of two
 //   static constexpr bool kHasMinimums;            // then kOffset is 0
 //   static constexpr bool kWideScales;             // one for 32 elements, else for 16

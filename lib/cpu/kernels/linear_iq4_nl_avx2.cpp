@@ -8,7 +8,6 @@ struct IQ4_NL {
     static constexpr int64_t kBlock = 32;
     static constexpr int64_t kBlockBytes = 18;
     static constexpr bool kSigned = true;
-    static constexpr int kLargest = 127;
     static constexpr int kOffset = 0;
     static constexpr bool kHasMinimums = false;
     static constexpr bool kWideScales = true;

@@ -9,7 +9,6 @@ struct IQ4_XS {
     static constexpr int64_t kBlock = 256;
     static constexpr int64_t kBlockBytes = 136;
     static constexpr bool kSigned = true;
-    static constexpr int kLargest = 127;
     static constexpr int kOffset = 0;
     static constexpr bool kHasMinimums = false;
     static constexpr bool kWideScales = true;
