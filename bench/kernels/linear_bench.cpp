@@ -1,11 +1,12 @@
 // How fast weights stream through the linear kernels: checked against double, then timed.
 //
 // Every format of every kernel set that this machine runs, on 1 and 2 threads, each with a matrix of its
-// own: kernels for few rows with 1, 4 and 32 activation rows, panel kernels with 8, 32 and 512, which
-// are packed in the time that is measured. For one row the matrices of all threads take 256 MB, more
-// than any cache holds; for more rows less, as memory is not what they wait for. bytes_per_second is
-// the rate at which weights are read, of_bandwidth its share of what plain reads reach on as many
-// threads in the same run, and flops counts multiplications and additions.
+// own: kernels for few rows with 1, 4, 8, 16 and 32 activation rows, panel kernels with 8, 16, 32 and 512,
+// which are packed in the time that is measured, also where a batch of so few would not be. For one row
+// the matrices of all threads take 256 MB, more than any cache holds; for more rows less, as memory is
+// not what they wait for. bytes_per_second is the rate at which weights are read, of_bandwidth its share
+// of what plain reads reach on as many threads in the same run, and flops counts multiplications and
+// additions.
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
@@ -24,6 +25,7 @@
 #include "format/random_blocks.h"
 #include "plain_reads.h"
 #include "support/kernel_tables.h"
+#include "support/model_file.h"
 #include "support/random_numbers.h"
 
 namespace {
@@ -38,7 +40,7 @@ constexpr int64_t kPatternRows = 16;  // that differ; the others repeat them
 
 struct Kernel {
     core::LinearFn linear = nullptr;
-    const core::PanelEntry* panel = nullptr;  // either
+    core::PanelEntry panel;  // either
 };
 
 // Each thread of the benchmark works for itself.
@@ -73,7 +75,14 @@ struct Problem {
         matrix.columns = kColumns;
         matrix.row_bytes = row_bytes;
         matrix.multiply = kernel.linear;
-        matrix.panel = kernel.panel;
+        core::PanelEntry panel = kernel.panel;
+        core::RowPacking packing;
+        if (panel.run) {
+            packing = *panel.packing;
+            packing.fewest_rows = 1;
+            panel.packing = &packing;
+            matrix.panel = &panel;
+        }
         const core::Workers alone(kAlone, 1);
         const core::Matrices matrices = {&matrix};
         const core::Input from =
@@ -111,7 +120,7 @@ struct Problem {
     int32_t rows;
     std::vector<float> decoded;
     std::vector<uint8_t> weights;
-    std::vector<float> x;
+    std::vector<float, test::CacheLineAllocator<float>> x;  // aligned like scratch
     std::vector<uint8_t> packed;
     std::vector<float> y;
 };
@@ -121,7 +130,7 @@ void linear(benchmark::State& state, const Kernel& kernel, const core::BlockForm
     const double bandwidth = bench::read_bandwidth(state.threads());
     Problem problem(info, n_rows, state.threads());
     problem.multiply(kernel);
-    if (!problem.is_right(kernel.panel ? 1.0 : 5e-3)) {
+    if (!problem.is_right(kernel.panel.run ? 1.0 : 5e-3)) {
         state.SkipWithError("wrong result");
         return;
     }
@@ -148,7 +157,7 @@ void linear(benchmark::State& state, const Kernel& kernel, const core::BlockForm
 void register_kernel(const char* set, const Kernel& kernel, const core::BlockFormatInfo& info,
                      std::initializer_list<int32_t> rows) {
     for (const int32_t n_rows : rows) {
-        const std::string name = std::string(kernel.panel ? "panel/" : "linear/") + set + "/" +
+        const std::string name = std::string(kernel.panel.run ? "panel/" : "linear/") + set + "/" +
                                  info.name + "/rows:" + std::to_string(n_rows);
         benchmark::RegisterBenchmark(name.c_str(), linear, kernel, info, n_rows)
             ->Threads(1)
@@ -165,10 +174,10 @@ const bool kRegistered = [] {
             const auto* panel = table.panel_of(static_cast<int32_t>(info.format));
             const auto* few = table.linear_of(static_cast<int32_t>(info.format));
             if (panel && std::strcmp(panel->set, table.name) == 0) {
-                register_kernel(table.name, {few->run, panel}, info, {8, 32, 512});
+                register_kernel(table.name, {few->run, *panel}, info, {8, 16, 32, 512});
             }
             if (few && std::strcmp(few->set, table.name) == 0) {
-                register_kernel(table.name, {few->run, nullptr}, info, {1, 4, 32});
+                register_kernel(table.name, {few->run, {}}, info, {1, 4, 8, 16, 32});
             }
         }
     }

@@ -33,7 +33,8 @@ struct Kernel {
     enum class Keeps { kFloats, kBf16, kBytes };
     Keeps keeps() const {
         if (info->block_length > 1) return Keeps::kBytes;
-        return std::strcmp(set, "avx512_bf16") == 0 ? Keeps::kBf16 : Keeps::kFloats;
+        const bool in_bf16 = std::strcmp(set, "avx512_bf16") == 0 || std::strcmp(set, "amx") == 0;
+        return in_bf16 ? Keeps::kBf16 : Keeps::kFloats;
     }
     // The columns that widths are made of: a block, or an odd number of elements that have none.
     int64_t unit() const { return info->block_length > 1 ? info->block_length : 37; }
@@ -203,7 +204,7 @@ double bound_of_rounding(const Kernel& kernel) {
         case Kernel::Keeps::kFloats:
             return 2e-6;
         case Kernel::Keeps::kBf16:
-            return 2e-3;
+            return 3e-3;
         case Kernel::Keeps::kBytes:
             return 0.01;
     }
