@@ -59,6 +59,7 @@ struct Problem {
         options.n_cells = options.n_ctx = (kDepth / core::kKvPage + 1) * core::kKvPage;
         options.max_rows = 1;
         options.kv_type_k = options.kv_type_v = type;
+        options.deterministic = 1;  // rows one by one, whatever the kernel set
         cache = std::move(*core::KvCache::plan(layers, options));
         is_ready = cache.allocate(host.services()).ok();
         for (int32_t i = options.n_cells / core::kKvPage; i > 0; --i) pages.push_back(i - 1);
@@ -90,7 +91,7 @@ struct Problem {
     // The attention of the last position to those from `first` on, in a layer.
     void attend(int32_t layer) {
         const core::Workers alone(host.services(), 1);
-        const core::AttentionPlan plan(layers.spec, options, alone);
+        const core::AttentionPlan plan(layers, options, alone);
         partials.resize(static_cast<size_t>(plan.n_partials() * plan.partial_size()));
         counters = std::vector<std::atomic<int32_t>>(static_cast<size_t>(plan.n_counters()));
         puna_batch_row row = {};
@@ -101,8 +102,8 @@ struct Problem {
         batch.rows = &row;
         batch.views = &view;
         const auto columns = static_cast<int64_t>(q.size());
-        core::attend({layers, cache, alone, plan, partials.data(), counters.data(), batch, layer,
-                      core::Rows{q.data(), columns, 1}, core::Rows{out.data(), columns, 1}});
+        core::attend({layers, cache, alone, plan, partials.data(), counters.data(), nullptr, batch,
+                      layer, core::Rows{q.data(), columns, 1}, core::Rows{out.data(), columns, 1}});
     }
 
     // What attend() gives for a query head, in double.

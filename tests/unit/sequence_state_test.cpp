@@ -228,7 +228,6 @@ TEST(SequenceState, MovesBetweenContextsBatchesAndKernels) {
                          const SavedState* before, int32_t n) {
         auto options = context_options(n_ctx, PUNA_KV_F32, PUNA_KV_F32);
         options.n_batch = n_batch;
-        options.deterministic = 0;
         const SmallEngine engine(shape, options, kernels);
         Text text(engine);
         if (before != nullptr) {
