@@ -4,6 +4,7 @@
 #include <new>
 
 #include "base/checked.h"
+#include "base/large_pages.h"
 
 namespace puna::core {
 namespace {
@@ -17,11 +18,22 @@ bool block_size(size_t size, size_t alignment, size_t* out) {
     return true;
 }
 
+// Large blocks begin on a large page, so that all of it can lie in such pages.
+std::align_val_t own_alignment(size_t block, size_t alignment) {
+    return std::align_val_t(block >= kLargePage && alignment < kLargePage ? kLargePage : alignment);
+}
+
+void* allocate_own(size_t block, size_t alignment) {
+    void* ptr = ::operator new(block, own_alignment(block, alignment), std::nothrow);
+    if (ptr && block >= kLargePage) advise_large_pages(ptr, block);
+    return ptr;
+}
+
 void release(const AllocatorHooks& hooks, void* ptr, size_t block, size_t alignment) {
     if (hooks.free) {
         hooks.free(hooks.user, ptr, block, alignment);
     } else {
-        ::operator delete(ptr, std::align_val_t(alignment));
+        ::operator delete(ptr, own_alignment(block, alignment));
     }
 }
 
@@ -30,8 +42,8 @@ void release(const AllocatorHooks& hooks, void* ptr, size_t block, size_t alignm
 void* Allocator::allocate(size_t size, size_t alignment) {
     size_t block = 0;
     if (!block_size(size, alignment, &block)) return nullptr;
-    void* ptr = hooks_.alloc ? hooks_.alloc(hooks_.user, block, alignment)
-                             : ::operator new(block, std::align_val_t(alignment), std::nothrow);
+    void* ptr =
+        hooks_.alloc ? hooks_.alloc(hooks_.user, block, alignment) : allocate_own(block, alignment);
     if (!ptr) return nullptr;
     if (reinterpret_cast<uintptr_t>(ptr) % alignment != 0) {
         // A hook that ignores the alignment: refused here, or a kernel would crash on it later.

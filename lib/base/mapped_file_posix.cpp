@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/file_reader.h"
+#include "base/large_pages.h"
 #include "base/mapped_file.h"
 #include "base/os_error.h"
 
@@ -17,13 +18,13 @@ namespace {
 void touch_large_pages(const std::byte* begin, const std::byte* end) {
 #ifdef __linux__
     constexpr int kPopulateRead = 22;  // MADV_POPULATE_READ of Linux 5.14; older headers lack it
-    constexpr ptrdiff_t kLargePage = 2 << 20;
+    constexpr auto kStep = static_cast<ptrdiff_t>(kLargePage);
     const auto page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
     for (const std::byte* at = begin; at < end;) {
         if (madvise(const_cast<std::byte*>(at), page, kPopulateRead) != 0) return;
         const auto into = static_cast<ptrdiff_t>(reinterpret_cast<uintptr_t>(at) % kLargePage);
-        if (end - at <= kLargePage - into) return;
-        at += kLargePage - into;
+        if (end - at <= kStep - into) return;
+        at += kStep - into;
     }
 #else
     (void)begin;
@@ -44,12 +45,7 @@ Result<void*> MappedFile::map_pages(const FileReader& file, uint64_t aligned_off
         return make_status(PUNA_ERROR_IO, "%s: cannot map %zu bytes: %s", file.path().c_str(), size,
                            os_error_text(last_os_error()).text);
     }
-#ifdef MADV_HUGEPAGE
-    // With pages of 4 KB a core that streams weights spends a third of its time on translations: on Zen 4 it
-    // read 20.6 GB/s, and 31 from large ones; two cores made 1.2 times the tokens of Q4_K_M (Linux 6.18,
-    // ext4). Advice only: a system may lack large pages for files, and what is cached stays as it is.
-    madvise(base, size, MADV_HUGEPAGE);
-#endif
+    advise_large_pages(base, size);
     return base;
 }
 

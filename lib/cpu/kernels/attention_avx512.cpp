@@ -91,8 +91,17 @@ void mix_values(const AttentionChunk& chunk, int32_t first_query, int32_t d, __m
         const int32_t count = left < kKvPage - in_page ? left : kKvPage - in_page;
         const uint8_t* value = chunk.values + chunk.pages[p / kKvPage] * chunk.value_page_bytes +
                                in_page * cell_bytes + d * Element::kBytes;
+        // Where the cell lies in the page that follows: as with keys, the processor cannot know.
+        const bool has_next = p + count < chunk.end;
+        const uint8_t* next = has_next
+                                  ? value +
+                                        (chunk.pages[p / kKvPage + 1] - chunk.pages[p / kKvPage]) *
+                                            chunk.value_page_bytes -
+                                        in_page * cell_bytes
+                                  : value;
         const float* weights = chunk.scores + first_query * kAttentionChunk + p % kAttentionChunk;
-        for (int32_t cell = 0; cell < count; ++cell, value += cell_bytes) {
+        for (int32_t cell = 0; cell < count; ++cell, value += cell_bytes, next += cell_bytes) {
+            if (has_next) _mm_prefetch(reinterpret_cast<const char*>(next), _MM_HINT_T0);
             __m512 v[kWidth];
             if constexpr (kWidth == 1) {
                 v[0] = Element::load(value, lanes);
