@@ -40,8 +40,7 @@ void norm_rows(const Forward& f, const float* gain) {
     }
 }
 
-// The heads of Q, K and V in one count: the whole of a head is one unit of work, from the product
-// to the cache.
+// The heads of Q, K and V in one count: work is cut between heads, and goes from the product to the cache.
 struct Head {
     const Matrix& matrix;
     const float* bias;
@@ -97,16 +96,22 @@ void project_qkv(const Forward& f, const LayerWeights& w, int32_t layer) {
     const int64_t columns = f.layers.q_columns() + f.layers.k_columns() + f.layers.v_columns();
     const Input normed = input_of(f, rows_of(f, f.scratch.normed, spec.n_embd), {&w.q, &w.k, &w.v});
     f.workers.split(spec.n_head + 2 * int64_t{spec.n_head_kv}, 1, [&](Range units) {
-        for (int64_t unit = units.begin; unit < units.end; ++unit) {
-            const Head head = head_of(f, w, unit);
+        while (units.begin < units.end) {
+            // Neighbouring heads of a matrix are one product: kernels prepare their input for each.
+            Head head = head_of(f, w, units.begin);
+            const int64_t left = head.matrix.rows / head.dim - head.index;
+            const int64_t n_heads = std::min(left, units.end - units.begin);
             const int64_t begin = int64_t{head.index} * head.dim;
-            const Range outputs = {begin, begin + head.dim};
+            const Range outputs = {begin, begin + n_heads * head.dim};
             const Rows out = rows_of(f, f.scratch.qkv + head.column, columns);
             multiply(head.matrix, outputs, normed, out);
             add_bias(head.bias, outputs, out);
-            for (int32_t r = 0; r < f.batch.n_rows; ++r) {
-                finish_head(f, head, layer, r, out.row(r) + begin);
+            for (int64_t i = 0; i < n_heads; ++i, ++head.index) {
+                for (int32_t r = 0; r < f.batch.n_rows; ++r) {
+                    finish_head(f, head, layer, r, out.row(r) + begin + i * head.dim);
+                }
             }
+            units.begin += n_heads;
         }
     });
 }

@@ -33,8 +33,7 @@ inline std::vector<core::KernelTable> testable_kernel_tables() {
 // Where the linear kernels of a set keep 16 bits of the activations that meet weights in bytes: how
 // many of them share a scale. 0: nothing is rounded.
 inline int32_t rounded_group(std::string_view set) {
-    if (set.starts_with("avx512") || set == "amx") return 16;
-    if (set == "avx2" || set == "neon" || set == "neon_i8mm") return 32;
+    if (set.starts_with("avx") || set == "amx" || set == "neon" || set == "neon_i8mm") return 32;
     return 0;
 }
 

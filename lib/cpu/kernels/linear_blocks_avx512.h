@@ -43,11 +43,19 @@ inline __m512i largest_lanes(const __m512i (&v)[kGroups]) {
     return _mm512_max_epu32(_mm512_shuffle_i32x4(a, b, 0x88), _mm512_shuffle_i32x4(a, b, 0xdd));
 }
 
+// Where group g of a chunk is among the groups: in order, or the first halves of four blocks of 32 before
+// their second halves.
+template <bool kCrossed>
+constexpr int slot_of(int g) {
+    return kCrossed ? g / 8 * 8 + g % 2 * 4 + g / 2 % 4 : g;
+}
+
 // A chunk of activations: x = scale * (256 * high + low).
+template <bool kCrossed>
 struct alignas(64) ChunkOfX {
     // The largest magnitude whose high byte is still one after rounding.
     static constexpr float kLargest = 127 * 256 + 127;
-    // Groups that hold nothing above it count as zeros: the inverse of their scale would overflow.
+    // Blocks that hold nothing above it count as zeros: the inverse of their scale would overflow.
     static constexpr float kLeast = 0x1p-100f;
 
     int8_t high[kChunk];
@@ -65,7 +73,9 @@ struct alignas(64) ChunkOfX {
                 _mm512_and_si512(_mm512_castps_si512(values[g]), _mm512_set1_epi32(0x7fffffff));
         }
         // As integers, magnitudes are ordered like floats, and NaN is the largest.
-        const __m512 largest = _mm512_castsi512_ps(largest_lanes(magnitudes));
+        const __m512i of_groups = largest_lanes(magnitudes);
+        const __m512i of_others = _mm512_shuffle_epi32(of_groups, _MM_PERM_CDAB);
+        const __m512 largest = _mm512_castsi512_ps(larger(of_groups, of_others));
         const __mmask16 is_zero = _mm512_cmp_ps_mask(largest, _mm512_set1_ps(kLeast), _CMP_LT_OQ);
         scales = _mm512_mul_ps(largest, _mm512_set1_ps(1.0f / kLargest));
         const __m512 factors = _mm512_mask_mov_ps(_mm512_div_ps(_mm512_set1_ps(kLargest), largest),
@@ -75,30 +85,45 @@ struct alignas(64) ChunkOfX {
             const __m512i rounded = _mm512_cvtps_epi32(_mm512_mul_ps(values[g], factor));
             const __m512i top =
                 _mm512_srai_epi32(_mm512_add_epi32(rounded, _mm512_set1_epi32(128)), 8);
-            store(high + g * kLanes, _mm512_cvtepi32_epi8(top));
-            store(low + g * kLanes, _mm512_cvtepi32_epi8(rounded));
+            store(high + slot_of<kCrossed>(g) * kLanes, _mm512_cvtepi32_epi8(top));
+            store(low + slot_of<kCrossed>(g) * kLanes, _mm512_cvtepi32_epi8(rounded));
         }
         __m512i fours[kQuads];
         for (int i = 0; i < kQuads; ++i) fours[i] = multiply(_mm512_set1_epi8(1), i);
-        constexpr Lanes kInOrder = make_lanes([](int g) { return g % 4 * 4 + g / 4; });
+        constexpr Lanes kInOrder = make_lanes([](int g) {
+            const int slot = slot_of<kCrossed>(g);
+            return slot % 4 * 4 + slot / 4;
+        });
         const __m512i totals = _mm512_permutexvar_epi32(kInOrder, join_fours(fours, sum));
         sums = _mm512_mul_ps(_mm512_cvtepi32_ps(totals), scales);
     }
 
     // Lane 4 i + j: the products of bytes 4 j .. 4 j + 3 of group i of a quad, exact. At most
-    // 4 * 255 * 2^15, so they fit.
+    // 4 * 255 * 2^15, so they fit; also those of two quads.
     __m512i multiply(__m512i quants, int quad) const {
-        const __m512i tops = _mm512_dpbusd_epi32(_mm512_setzero_si512(), quants,
-                                                 _mm512_load_si512(high + quad * 64));
-        return _mm512_dpbusd_epi32(_mm512_slli_epi32(tops, 8), quants,
-                                   _mm512_load_si512(low + quad * 64));
+        const __m512i tops =
+            _mm512_dpbusd_epi32(_mm512_setzero_si512(), quants, quad_of(high, quad));
+        return _mm512_dpbusd_epi32(_mm512_slli_epi32(tops, 8), quants, quad_of(low, quad));
+    }
+    // The same of two quads in one sum.
+    __m512i multiply(__m512i first, __m512i second, int quad) const {
+        __m512i sum = _mm512_dpbusd_epi32(_mm512_setzero_si512(), first, quad_of(high, quad));
+        sum = _mm512_dpbusd_epi32(sum, second, quad_of(high, quad + 1));
+        sum = _mm512_dpbusd_epi32(_mm512_slli_epi32(sum, 8), first, quad_of(low, quad));
+        return _mm512_dpbusd_epi32(sum, second, quad_of(low, quad + 1));
     }
 
   private:
+    static __m512i quad_of(const int8_t* bytes, int quad) {
+        return _mm512_load_si512(bytes + quad * 64);
+    }
     static void store(int8_t* at, __m128i bytes) {
         _mm_store_si128(reinterpret_cast<__m128i*>(at), bytes);
     }
 };
+
+template <class Format>
+using XOf = ChunkOfX<Format::kCrosses>;
 
 // ---- Sums ---------------------------------------------------------------------------------------
 
@@ -110,7 +135,7 @@ constexpr int64_t kSpan = 24;
 // those of the weights times those of the activations.
 template <int kQuad, class Format, int32_t kOuts, int32_t kRows>
 [[gnu::always_inline]] inline void add_quad(const Format (&w)[kOuts],
-                                            const ChunkOfX* const (&x)[kRows],
+                                            const ChunkOfX<false>* const (&x)[kRows],
                                             const __m512 (&scales)[kOuts][kRows],
                                             __m512 (&sums)[kOuts][kRows]) {
     constexpr Lanes kScales = make_lanes([](int lane) { return 4 * kQuad + lane / 4; });
@@ -124,9 +149,28 @@ template <int kQuad, class Format, int32_t kOuts, int32_t kRows>
     }
 }
 
+// The same with four blocks, whose halves share the lanes and so the scales.
+template <int kPair, class Format, int32_t kOuts, int32_t kRows>
+[[gnu::always_inline]] inline void add_pair(const Format (&w)[kOuts],
+                                            const ChunkOfX<true>* const (&x)[kRows],
+                                            const __m512 (&scales)[kOuts][kRows],
+                                            __m512 (&sums)[kOuts][kRows]) {
+    constexpr Lanes kScales = make_lanes([](int lane) { return 8 * kPair + lane / 4 * 2; });
+    for (int32_t o = 0; o < kOuts; ++o) {
+        __m512i first;
+        __m512i second;
+        w[o].template halves<kPair>(first, second);
+        for (int32_t r = 0; r < kRows; ++r) {
+            const __m512 products = _mm512_cvtepi32_ps(x[r]->multiply(first, second, 2 * kPair));
+            sums[o][r] =
+                _mm512_fmadd_ps(_mm512_permutexvar_ps(kScales, scales[o][r]), products, sums[o][r]);
+        }
+    }
+}
+
 template <class Format, int32_t kOuts, int32_t kRows>
 [[gnu::always_inline]] inline void add_chunk_of_blocks(const uint8_t* at, int64_t out_bytes,
-                                                       const ChunkOfX* const (&x)[kRows],
+                                                       const XOf<Format>* const (&x)[kRows],
                                                        __m512 (&sums)[kOuts][kRows]) {
     Format w[kOuts];
     __m512 scales[kOuts][kRows];
@@ -143,10 +187,15 @@ template <class Format, int32_t kOuts, int32_t kRows>
             sums[o][r] = _mm512_fmadd_ps(minimums, x[r]->sums, sums[o][r]);
         }
     }
-    add_quad<0>(w, x, scales, sums);
-    add_quad<1>(w, x, scales, sums);
-    add_quad<2>(w, x, scales, sums);
-    add_quad<3>(w, x, scales, sums);
+    if constexpr (Format::kCrosses) {
+        add_pair<0>(w, x, scales, sums);
+        add_pair<1>(w, x, scales, sums);
+    } else {
+        add_quad<0>(w, x, scales, sums);
+        add_quad<1>(w, x, scales, sums);
+        add_quad<2>(w, x, scales, sums);
+        add_quad<3>(w, x, scales, sums);
+    }
 }
 
 // Some chunks of columns of a matrix.
@@ -189,13 +238,13 @@ template <class Format, int32_t kOuts>
 // y[r * y_stride + o] (+)= the products of kOuts weight rows and kRows activation rows in a span.
 template <class Format, int32_t kOuts, int32_t kRows>
 void multiply_span(const LinearBlock& block, const Span<Format>& span, const uint8_t* row,
-                   const ChunkOfX (&x)[kRows][kSpan], float* y) {
+                   const XOf<Format> (&x)[kRows][kSpan], float* y) {
     constexpr int64_t kChunkBytes = Span<Format>::kChunkBytes;
     __m512 sums[kOuts][kRows];
     for (int32_t o = 0; o < kOuts; ++o) {
         for (int32_t r = 0; r < kRows; ++r) sums[o][r] = _mm512_setzero_ps();
     }
-    const ChunkOfX* at_x[kRows];
+    const XOf<Format>* at_x[kRows];
     row += span.offset;
     if constexpr (Format::kBlock < kChunk) {
         if (span.tail_bytes > 0) {  // as a chunk that is zero beyond
@@ -225,7 +274,7 @@ void multiply_span(const LinearBlock& block, const Span<Format>& span, const uin
 
 template <class Format, int32_t kRows>
 void multiply_spans(const LinearBlock& block, const float* x, float* y) {
-    ChunkOfX chunks[kRows][kSpan];
+    XOf<Format> chunks[kRows][kSpan];
     for (int64_t begin = 0; begin < block.n_in; begin += kSpan * kChunk) {
         const int64_t left = block.n_in - begin;
         const int64_t n = left < kSpan * kChunk ? left : kSpan * kChunk;

@@ -12,7 +12,11 @@
 //   __m512 scales, minimums;                       // lane g: of group g
 //   void open(const uint8_t* at);
 //   template <int kQuad> __m512i quants() const;
-// `open` prepares the chunk at `at`; `quants` gives the elements 64 kQuad .. 64 kQuad + 63 in order.
+//   static constexpr bool kCrosses;                // with wide scales only: it has `halves`
+//   template <int kPair> void halves(__m512i& first, __m512i& second) const;
+// `open` prepares the chunk at `at`; `quants` gives the elements 64 kQuad .. 64 kQuad + 63 in order;
+// `halves` the first and the second halves of the blocks of 32 from 4 kPair on: four blocks that way take
+// half of the scaling, and nibbles come apart so by themselves.
 #pragma once
 
 #include <cstdint>
@@ -59,6 +63,15 @@ inline __m256i load_32(const uint8_t* at) {
 // Two pieces of 32 bytes.
 inline __m512i load_pair(const uint8_t* first, const uint8_t* second) {
     return _mm512_inserti64x4(_mm512_castsi256_si512(load_32(first)), load_32(second), 1);
+}
+
+// 16 bytes each, kStride apart.
+template <int64_t kStride>
+__m512i load_fours(const uint8_t* at) {
+    const __m512i first = _mm512_broadcast_i32x4(load_16(at));
+    const __m512i two = _mm512_mask_broadcast_i32x4(first, 0x00f0, load_16(at + kStride));
+    const __m512i three = _mm512_mask_broadcast_i32x4(two, 0x0f00, load_16(at + 2 * kStride));
+    return _mm512_mask_broadcast_i32x4(three, 0xf000, load_16(at + 3 * kStride));
 }
 
 // The F16 at `at`, in all lanes.

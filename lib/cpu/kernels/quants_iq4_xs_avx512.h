@@ -12,6 +12,7 @@ struct IQ4_XS {
     static constexpr int64_t kBlockBytes = 136;
     static constexpr bool kWideScales = true;
     static constexpr int kOffset = 128;
+    static constexpr bool kCrosses = true;
     static constexpr bool kHasMinimums = false;
 
     const uint8_t* block;
@@ -37,6 +38,12 @@ struct IQ4_XS {
     __m512i quants() const {
         const uint8_t* two = block + 8 + 32 * kQuad;
         return look_up_iq4(low_nibbles(spread_nibbles(two, two + 16)));
+    }
+    template <int kPair>
+    void halves(__m512i& first, __m512i& second) const {
+        const __m512i bytes = _mm512_loadu_si512(block + 8 + 64 * kPair);
+        first = look_up_iq4(low_nibbles(bytes));
+        second = look_up_iq4(low_nibbles(_mm512_srli_epi32(bytes, 4)));
     }
 };
 

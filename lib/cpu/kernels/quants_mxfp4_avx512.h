@@ -11,6 +11,7 @@ struct MXFP4 {
     static constexpr int64_t kBlockBytes = 17;
     static constexpr bool kWideScales = true;
     static constexpr int kOffset = 16;
+    static constexpr bool kCrosses = true;
     static constexpr bool kHasMinimums = false;
 
     const uint8_t* blocks;
@@ -31,14 +32,22 @@ struct MXFP4 {
         blocks = at;
         scales = half_powers(at);
     }
-    template <int kQuad>
-    __m512i quants() const {
-        // Twice the values, plus 16.
+    // Twice the values, plus 16, by nibble.
+    static __m512i look_up(__m512i nibbles) {
         const __m128i values =
             _mm_setr_epi8(16, 17, 18, 19, 20, 22, 24, 28, 16, 15, 14, 13, 12, 10, 8, 4);
-        const uint8_t* two = blocks + 2 * kQuad * kBlockBytes;
-        const __m512i nibbles = low_nibbles(spread_nibbles(two + 1, two + kBlockBytes + 1));
         return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(values), nibbles);
+    }
+    template <int kQuad>
+    __m512i quants() const {
+        const uint8_t* two = blocks + 2 * kQuad * kBlockBytes;
+        return look_up(low_nibbles(spread_nibbles(two + 1, two + kBlockBytes + 1)));
+    }
+    template <int kPair>
+    void halves(__m512i& first, __m512i& second) const {
+        const __m512i bytes = load_fours<kBlockBytes>(blocks + 4 * kPair * kBlockBytes + 1);
+        first = look_up(low_nibbles(bytes));
+        second = look_up(low_nibbles(_mm512_srli_epi32(bytes, 4)));
     }
 };
 

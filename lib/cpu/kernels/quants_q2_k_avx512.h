@@ -12,6 +12,7 @@ struct Q2_K {
     static constexpr int64_t kBlockBytes = 84;
     static constexpr bool kWideScales = false;
     static constexpr int kOffset = 0;
+    static constexpr bool kCrosses = false;
     static constexpr bool kHasMinimums = true;
 
     const uint8_t* block;

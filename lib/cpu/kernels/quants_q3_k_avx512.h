@@ -12,6 +12,7 @@ struct Q3_K {
     static constexpr int64_t kBlockBytes = 110;
     static constexpr bool kWideScales = false;
     static constexpr int kOffset = 4;
+    static constexpr bool kCrosses = false;
     static constexpr bool kHasMinimums = false;
 
     const uint8_t* block;

@@ -11,6 +11,7 @@ struct Q4_1 {
     static constexpr int64_t kBlockBytes = 20;
     static constexpr bool kWideScales = true;
     static constexpr int kOffset = 0;
+    static constexpr bool kCrosses = true;
     static constexpr bool kHasMinimums = true;
 
     const uint8_t* blocks;
@@ -26,6 +27,12 @@ struct Q4_1 {
     __m512i quants() const {
         const uint8_t* two = blocks + 2 * kQuad * kBlockBytes;
         return low_nibbles(spread_nibbles(two + 4, two + kBlockBytes + 4));
+    }
+    template <int kPair>
+    void halves(__m512i& first, __m512i& second) const {
+        const __m512i bytes = load_fours<kBlockBytes>(blocks + 4 * kPair * kBlockBytes + 4);
+        first = low_nibbles(bytes);
+        second = low_nibbles(_mm512_srli_epi32(bytes, 4));
     }
 };
 

@@ -11,6 +11,7 @@ struct Q4_K {
     static constexpr int64_t kBlockBytes = 144;
     static constexpr bool kWideScales = true;
     static constexpr int kOffset = 0;
+    static constexpr bool kCrosses = true;
     static constexpr bool kHasMinimums = true;
 
     const uint8_t* block;
@@ -26,6 +27,12 @@ struct Q4_K {
     template <int kQuad>
     __m512i quants() const {
         return low_nibbles(spread_bits<0, 4>(block + 16 + 32 * kQuad));
+    }
+    template <int kPair>
+    void halves(__m512i& first, __m512i& second) const {
+        const uint8_t* two = block + 16 + 64 * kPair;
+        first = low_nibbles(spread_nibbles(two, two + 32));
+        second = low_nibbles(spread_nibbles(two + 16, two + 48));
     }
 };
 

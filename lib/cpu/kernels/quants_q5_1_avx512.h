@@ -11,6 +11,7 @@ struct Q5_1 {
     static constexpr int64_t kBlockBytes = 24;
     static constexpr bool kWideScales = true;
     static constexpr int kOffset = 0;
+    static constexpr bool kCrosses = false;
     static constexpr bool kHasMinimums = true;
 
     const uint8_t* blocks;

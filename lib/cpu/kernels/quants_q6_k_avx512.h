@@ -12,6 +12,7 @@ struct Q6_K {
     static constexpr int64_t kBlockBytes = 210;
     static constexpr bool kWideScales = false;
     static constexpr int kOffset = 32;
+    static constexpr bool kCrosses = false;
     static constexpr bool kHasMinimums = false;
 
     const uint8_t* block;

@@ -11,6 +11,7 @@ struct Q8_0 {
     static constexpr int64_t kBlockBytes = 34;
     static constexpr bool kWideScales = true;
     static constexpr int kOffset = 128;
+    static constexpr bool kCrosses = false;
     static constexpr bool kHasMinimums = false;
 
     const uint8_t* blocks;
