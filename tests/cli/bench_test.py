@@ -73,7 +73,7 @@ class Bench(unittest.TestCase):
                       "1").decode()
         for line in (r"model +\S+\.gguf, 3\.\d+ M parameters, .+ MB",
                      r"machine +.+, \d+ threads?, reads [\d.]+ GB/s",
-                     r"weights +Q8_0 by \w+ kernels on cpu: \d+ tensors, .+ MB",
+                     r"weights +Q8_0 by [\w+]+ kernels on cpu: \d+ tensors, .+ MB",
                      r"ready after +[\d.]+ s, first token after [\d.]+ s", r"peak memory +.+",
                      r"tg3@5 +[\d.]+ +[\d.]+ +[\d.]+ +[\d.]+ +\d+ %"):
             self.assertRegex(text, rf"(?m)^{line}$")
