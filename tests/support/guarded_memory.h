@@ -35,7 +35,7 @@ class GuardedMemory {
         }
         data_ = memory_ + page + (place == Place::kEnd ? inner - n_bytes : 0);
 #endif
-        std::memcpy(data_, bytes, n_bytes);
+        if (n_bytes > 0) std::memcpy(data_, bytes, n_bytes);
     }
     ~GuardedMemory() {
 #if defined(_WIN32)
