@@ -158,18 +158,21 @@ def main():
     tests += [Test(n_generate=options.generate, depth=depth) for depth in options.depth]
     report = Report(description, options.peer_note, options.threads, options.repeat,
                     repeatable_command(), [])
+    interrupted = False
     try:
         for path in options.models:
             report.results.append(compare_model(path, puna, peer, tests, options.repeat))
     except KeyboardInterrupt:
         say("interrupted")
-        return 130
+        interrupted = True
+        if not report.results:
+            return 130
     try:
         write_all(report, options)
     except OSError as error:
         say(f"compare.py: {error.filename}: {error.strerror}")
         return 1
-    return int(report.has_errors())
+    return 130 if interrupted else int(report.has_errors())
 
 
 if __name__ == "__main__":

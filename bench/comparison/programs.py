@@ -101,7 +101,8 @@ def wait(process):
 
 def failure(status, errors):
     if status < 0:
-        return f"killed by {signal.Signals(-status).name}"
+        known = {int(number): number.name for number in signal.Signals}
+        return f"killed by {known.get(-status, f'signal {-status}')}"
     # A shell says so when the program that it ran was killed.
     if status > 128 and status - 128 in set(signal.Signals):
         return f"killed by {signal.Signals(status - 128).name}"

@@ -26,7 +26,7 @@ class Report:
     def load_of_others(self):
         """Of which the programs measured had `threads` at most; 0 when it is in their noise."""
         load = max((result.load for result in self.results), default=0) - self.threads
-        return load if load > 1 else 0
+        return load if load > 0.5 else 0
 
     def has_errors(self):
         return any(series.error for result in self.results for series in result.series())

@@ -93,8 +93,9 @@ def take_turn(program, series, path, test, turn):
     name = "first token" if test is ONE_TOKEN else test.name
     try:
         report = program.measure(path, test)
-        if not (math.isfinite(report["tokens_per_second"]) and report["tokens_per_second"] > 0):
-            raise ProgramError(f"reports {report['tokens_per_second']} tokens per second")
+        rate = report["tokens_per_second"]
+        if not (isinstance(rate, (int, float)) and math.isfinite(rate) and rate > 0):
+            raise ProgramError(f"reports {rate} tokens per second")
     except ProgramError as error:
         series.error = str(error)
         say(f"{path.stem} {name} {turn}: {program.name} failed: {error}")

@@ -280,7 +280,8 @@ typedef struct puna_runtime_options {
     puna_release_fn parallel_release;
     /* CPU kernel set: "scalar", "avx2", "avx512", "avx512_bf16", "amx", "neon", "neon_i8mm". NULL:
      * the variable PUNA_KERNELS if set and not empty, else the best that CPU and OS allow. A name that
-     * this CPU or build lacks is PUNA_ERROR_UNSUPPORTED. */
+     * this CPU or build lacks is PUNA_ERROR_UNSUPPORTED. "amx", the best where it runs, asks the OS
+     * for tile registers: from then on sigaltstack of Linux wants some 11 KB in this process. */
     const char* kernels;
     /* Must be NULL. */
     const void* reserved;
@@ -642,13 +643,14 @@ PUNA_API void PUNA_CALL puna_adapter_destroy(puna_adapter* adapter);
  * --------------------------------------------------------------------------------------------- */
 
 /* Numbers of the KV cache. Heads of any size have each type. When tokens are dropped from the middle of
- * a sequence, the keys behind them are rounded once more. */
+ * a sequence, the keys behind them are rounded to the type once more, which F32 hardly shows. */
 enum puna_kv_type {
     PUNA_KV_DEFAULT = 0, /* PUNA_KV_F16 */
     PUNA_KV_F16 = 1,
     PUNA_KV_F32 = 2,
     PUNA_KV_BF16 = 3, /* F16's memory, the range of F32, an eighth of the precision of F16 */
-    PUNA_KV_Q8_0 = 4  /* a byte each, and an F16 scale for 32 of them: 0.53 of F16's memory */
+    PUNA_KV_Q8_0 = 4  /* a byte each, and an F16 scale for 32 of a head: 0.53 of F16's memory
+                        where 32 divides the size of heads, else a little more */
 };
 
 /* Positions per page of the KV cache: forks share whole pages, n_cells is rounded up to them. */

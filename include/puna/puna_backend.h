@@ -286,7 +286,7 @@ typedef struct puna_layers_format {
     int32_t n_tensors;
     int32_t in_place; /* 1: read where the host has them */
     uint64_t size_bytes;
-    char kernels[32]; /* what multiplies them */
+    char kernels[32]; /* what multiplies them; "a+b": few and many rows of a batch */
 } puna_layers_format;
 
 typedef struct puna_layers_info {

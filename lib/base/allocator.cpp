@@ -1,6 +1,7 @@
 #include "base/allocator.h"
 
 #include <cassert>
+#include <cstdint>
 #include <new>
 
 #include "base/checked.h"
@@ -24,6 +25,8 @@ std::align_val_t own_alignment(size_t block, size_t alignment) {
 }
 
 void* allocate_own(size_t block, size_t alignment) {
+    // Operator new may round up to the alignment without a look at the end of the numbers.
+    if (block > SIZE_MAX - kLargePage) return nullptr;
     void* ptr = ::operator new(block, own_alignment(block, alignment), std::nothrow);
     if (ptr && block >= kLargePage) advise_large_pages(ptr, block);
     return ptr;

@@ -34,8 +34,8 @@ class MappedFile {
     const std::byte* data() const { return data_; }
     size_t size() const { return size_; }
 
-    // Asks the system to read these bytes ahead, into large pages where it has them for files. A hint:
-    // what is out of range is cut off.
+    // Asks the system to read these bytes ahead, into large pages where it has them for files, and waits for
+    // a part of each of those. A hint: what is out of range is cut off.
     void prefetch(size_t offset, size_t length) const;
 
   private:

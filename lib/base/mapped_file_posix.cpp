@@ -14,7 +14,8 @@ namespace puna::core {
 namespace {
 
 // Reads a page in each large one: that is what makes the system read them whole. Reading ahead by advice
-// alone fills small pages. Failures, such as that of a file cut short meanwhile, show when it is used.
+// alone fills small pages. Ends at the first that was not read whole: the system has none for this file.
+// Failures, such as that of a file cut short meanwhile, show when it is used.
 void touch_large_pages(const std::byte* begin, const std::byte* end) {
 #ifdef __linux__
     constexpr int kPopulateRead = 22;  // MADV_POPULATE_READ of Linux 5.14; older headers lack it
@@ -25,6 +26,9 @@ void touch_large_pages(const std::byte* begin, const std::byte* end) {
         const auto into = static_cast<ptrdiff_t>(reinterpret_cast<uintptr_t>(at) % kLargePage);
         if (end - at <= kStep - into) return;
         at += kStep - into;
+        unsigned char is_there = 0;
+        void* last = const_cast<std::byte*>(at - page);
+        if (mincore(last, page, &is_there) != 0 || !(is_there & 1)) return;
     }
 #else
     (void)begin;

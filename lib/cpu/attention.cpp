@@ -232,8 +232,13 @@ void BlockAttention::compute_run(const Unit& unit, const Run& run, int32_t part)
     in_.plan.rows_kernel()(rows);
 }
 
+// Blocks are not cut by chunks: with fewer of them, all heads counted, cores would have nothing to do. A
+// number of its own, because results must not depend on the threads.
+constexpr int64_t kFewestBlocks = 16;
+
 // Whether a batch has rows for the kernel for many rows.
 bool has_runs(const AttentionInput& input, const BlockAttention& blocks) {
+    if (blocks.n_blocks() * input.plan.units_per_row() < kFewestBlocks) return false;
     for (int32_t row = 0; row < input.batch.n_rows; row += kAttentionRows) {
         const int32_t end = std::min(row + kAttentionRows, input.batch.n_rows);
         for (int32_t first = row; first < end;) {
@@ -296,7 +301,8 @@ AttentionPlan::AttentionPlan(const LayerSet& layers, const puna_executor_options
     if (!rows || options.kv_type_v != options.kv_type_k || options.deterministic) return;
     rows_kernel_ = rows->run;
     rows_memory_ = rows->memory(spec.head_dim_k, spec.head_dim_v);
-    n_rows_memories_ = workers.max_parts();
+    const int64_t n_blocks = (options.max_rows + kAttentionRows - 1) / kAttentionRows;
+    n_rows_memories_ = std::min<int64_t>(workers.max_parts(), n_blocks * units_per_row_);
 }
 
 void attend(const AttentionInput& input) {

@@ -188,23 +188,6 @@ void panel_iq4_nl_amx(const PanelBlock& block);
 void panel_iq4_xs_amx(const PanelBlock& block);
 void panel_mxfp4_amx(const PanelBlock& block);
 
-// ---- The KV cache -------------------------------------------------------------------------------
-
-// n elements of one head of one cell, in order, as the type of the cache keeps them; `out` need not
-// be aligned. F16 and BF16 round to nearest, ties to even. Q8_0: blocks of 32 elements and a shorter
-// last one, each an F16 scale (the largest magnitude / 127) and then a byte per element, rounded in
-// units of that scale as it was rounded itself. A block with NaN, infinity or more than F16 allows
-// the scale has bytes 0 and a scale that turns them into NaN. All sets give the same bits.
-using KvEncodeFn = void (*)(const float* from, int64_t n, uint8_t* out);
-
-void kv_encode_f32_scalar(const float* from, int64_t n, uint8_t* out);
-void kv_encode_f16_scalar(const float* from, int64_t n, uint8_t* out);
-void kv_encode_bf16_scalar(const float* from, int64_t n, uint8_t* out);
-void kv_encode_q8_0_scalar(const float* from, int64_t n, uint8_t* out);
-
-void kv_encode_f16_avx2(const float* from, int64_t n, uint8_t* out);
-void kv_encode_bf16_avx2(const float* from, int64_t n, uint8_t* out);
-void kv_encode_q8_0_avx2(const float* from, int64_t n, uint8_t* out);
 void pack_rows_neon(const float* x, int64_t x_stride, int64_t n_in, int32_t n_rows, void* group);
 int64_t packed_bytes_neon(int64_t n_rows);
 
@@ -235,6 +218,7 @@ void panel_q6_k_neon_i8mm(const PanelBlock& block);
 void panel_iq4_nl_neon_i8mm(const PanelBlock& block);
 void panel_iq4_xs_neon_i8mm(const PanelBlock& block);
 void panel_mxfp4_neon_i8mm(const PanelBlock& block);
+
 void pack_floats_avx2(const float* x, int64_t x_stride, int64_t n_in, int32_t n_rows, void* group);
 int64_t packed_floats_avx2(int64_t n_rows);
 
@@ -256,6 +240,24 @@ int64_t packed_bf16_avx512_bf16(int64_t n_rows);
 
 void panel_bf16_avx512_bf16(const PanelBlock& block);
 
+// ---- The KV cache -------------------------------------------------------------------------------
+
+// n elements of one head of one cell, in order, as the type of the cache keeps them; `out` need not
+// be aligned. F16 and BF16 round to nearest, ties to even. Q8_0: blocks of 32 elements and a shorter
+// last one, each an F16 scale (the largest magnitude / 127) and then a byte per element, rounded in
+// units of that scale as it was rounded itself. A block with NaN, infinity or more than F16 allows
+// the scale has bytes 0 and a scale that turns them into NaN. All sets give the same bits.
+using KvEncodeFn = void (*)(const float* from, int64_t n, uint8_t* out);
+
+void kv_encode_f32_scalar(const float* from, int64_t n, uint8_t* out);
+void kv_encode_f16_scalar(const float* from, int64_t n, uint8_t* out);
+void kv_encode_bf16_scalar(const float* from, int64_t n, uint8_t* out);
+void kv_encode_q8_0_scalar(const float* from, int64_t n, uint8_t* out);
+
+void kv_encode_f16_avx2(const float* from, int64_t n, uint8_t* out);
+void kv_encode_bf16_avx2(const float* from, int64_t n, uint8_t* out);
+void kv_encode_q8_0_avx2(const float* from, int64_t n, uint8_t* out);
+
 // ---- Attention ----------------------------------------------------------------------------------
 
 enum : int32_t {
@@ -269,7 +271,7 @@ enum : int32_t {
 // transposed within a page, so that scores need no sum across lanes and no width is special.
 // Lanes of cells that were never written may hold anything, NaN included: they are computed in
 // `scores` beside the visible ones, but never read by softmax and attention_values. cpu/kv_half.h
-// says where the scales of Q8_0 lie. A kernel may round queries: docs/kernels.md.
+// has the layout of Q8_0, which differs. A kernel may round queries: docs/kernels.md.
 struct AttentionChunk {
     const float* q;          // [n_queries][head_dim_k], already scaled
     const uint8_t* keys;     // page 0 of the head: [head_dim_k][kKvPage]
@@ -315,8 +317,14 @@ void attention_values_f16_avx512(const AttentionChunk& chunk);
 void attention_values_bf16_avx512(const AttentionChunk& chunk);
 void attention_values_q8_0_avx512(const AttentionChunk& chunk);
 
+void attention_scores_f32_neon(const AttentionChunk& chunk);
+void attention_scores_f16_neon(const AttentionChunk& chunk);
+void attention_values_f32_neon(const AttentionChunk& chunk);
+void attention_values_f16_neon(const AttentionChunk& chunk);
+
 // Some query heads of one KV head, of rows of one sequence, over all positions that the rows see. Queries,
-// keys, softmax weights and values may be rounded. What a row gets does not depend on the others.
+// keys, softmax weights and values may be rounded. What a row gets does not depend on the others, as long
+// as the values that they see are finite.
 struct AttentionRows {
     const float* q;  // row r, query h: [head_dim_k] at q + r * q_stride + h * head_dim_k; scaled
     int64_t q_stride;
@@ -345,11 +353,6 @@ void attention_rows_f16_amx(const AttentionRows& rows);
 void attention_rows_bf16_amx(const AttentionRows& rows);
 void attention_rows_q8_0_amx(const AttentionRows& rows);
 int64_t attention_memory_amx(int64_t head_dim_k, int64_t head_dim_v);
-
-void attention_scores_f32_neon(const AttentionChunk& chunk);
-void attention_scores_f16_neon(const AttentionChunk& chunk);
-void attention_values_f32_neon(const AttentionChunk& chunk);
-void attention_values_f16_neon(const AttentionChunk& chunk);
 
 // ---- Vectors ------------------------------------------------------------------------------------
 

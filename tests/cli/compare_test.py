@@ -129,7 +129,7 @@ class Compare(unittest.TestCase):
         self.figures("peer-0-9-5", 10.0, 5.0, 8.0)
         report = self.document("--repeat", "3", "--threads", "3", "--prompt", "", "--depth", "5",
                                "--generate", "9", "--peer-note", "built so",
-                               environment=self.patched("os.getloadavg = lambda: (4, 9, 9)"))
+                               environment=self.patched("os.getloadavg = lambda: (3.5, 9, 9)"))
         self.assertEqual(report["machine"], {"cpu": "A|B 9000", "threads": 3, "read_gb_per_s": 20,
                                              "load_of_others": 0})
         self.assertEqual(report["puna"], {"version": "puna 7.8.9", "kernels": "best"})

@@ -3,31 +3,34 @@
 #include <string_view>
 #include <vector>
 
+#include "base/amx_permission.h"
 #include "base/cpu_features.h"
 #include "cpu/kernel_table.h"
 #include "support/amx_emulator.h"
 
 namespace puna::test {
 
-// A table for every kernel set that this machine runs: tests of kernels go through all of them.
-inline std::vector<core::KernelTable> runnable_kernel_tables() {
+// A table for every kernel set that a processor with these features runs, as far as the system allows.
+inline std::vector<core::KernelTable> kernel_tables(uint64_t features) {
     std::vector<core::KernelTable> tables;
     for (const char* name : core::kernel_set_names()) {
-        auto table = core::choose_kernels(core::detect_cpu_features(), name);
-        if (table.ok()) tables.push_back(*table);
+        auto table = core::choose_kernels(features, name);
+        if (!table.ok()) continue;
+        const bool wants_tiles = (table->features & core::kCpuAmxTile) != 0;
+        if (wants_tiles && !amx_is_emulated() && !core::request_amx_permission().ok()) continue;
+        tables.push_back(*table);
     }
     return tables;
 }
 
+// Those of this machine: tests of kernels go through all of them.
+inline std::vector<core::KernelTable> runnable_kernel_tables() {
+    return kernel_tables(core::detect_cpu_features());
+}
+
 // These, and that of AMX where it can only be emulated: for what is not about speed.
 inline std::vector<core::KernelTable> testable_kernel_tables() {
-    std::vector<core::KernelTable> tables;
-    const uint64_t features = with_emulated_amx(core::detect_cpu_features());
-    for (const char* name : core::kernel_set_names()) {
-        auto table = core::choose_kernels(features, name);
-        if (table.ok()) tables.push_back(*table);
-    }
-    return tables;
+    return kernel_tables(with_emulated_amx(core::detect_cpu_features()));
 }
 
 // Where the linear kernels of a set keep 16 bits of the activations that meet weights in bytes: how

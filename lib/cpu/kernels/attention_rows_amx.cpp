@@ -182,7 +182,7 @@ class RowsAttention {
         std::memset(memory_.sums, 0, static_cast<size_t>(sizes_.sums));
         for (int32_t chunk = begin / kAttentionChunk * kAttentionChunk; chunk < end;
              chunk += kAttentionChunk) {
-            load_keys(chunk, end);
+            load_keys(chunk, begin, end);
             load_values(chunk, begin, end);
             for (int64_t query = 0; query < n_queries_; query += kQueriesOfPass) {
                 if (!sees(query, chunk)) continue;
@@ -228,9 +228,10 @@ class RowsAttention {
         }
     }
 
-    // Pages that begin before `end`. Cells beyond it may hold anything: their scores are not used.
-    void load_keys(int32_t chunk, int32_t end) {
-        for (int32_t p = chunk; p < end && p < chunk + kAttentionChunk; p += kTileRows) {
+    // Tiles with cells from `begin` to `end`. Other cells may hold anything: their scores are not used.
+    void load_keys(int32_t chunk, int32_t begin, int32_t end) {
+        const int32_t first = chunk > begin ? chunk : begin / kTileRows * kTileRows;
+        for (int32_t p = first; p < end && p < chunk + kAttentionChunk; p += kTileRows) {
             const uint8_t* page = rows_.keys + rows_.pages[p / kKvPage] * rows_.key_page_bytes;
             uint8_t* to = memory_.keys + (p - chunk) / kTileRows * sizes_.key_steps * kTileBytes;
             for (int64_t d = 0; d < sizes_.key_steps * kStep; d += 2, to += kTileRowBytes) {
@@ -244,7 +245,8 @@ class RowsAttention {
         const int64_t dim = rows_.head_dim_v;
         for (int32_t p = chunk; p < chunk + kAttentionChunk; p += 2) {
             const uint8_t* page = rows_.values;
-            if (p < end) page += rows_.pages[p / kKvPage] * rows_.value_page_bytes;
+            if (p + 1 >= begin && p < end)
+                page += rows_.pages[p / kKvPage] * rows_.value_page_bytes;
             const int64_t n_even = p >= begin && p < end ? dim : 0;
             const int64_t n_odd = p + 1 >= begin && p + 1 < end ? dim : 0;
             uint8_t* to = memory_.values + (p - chunk) / kStep * kTileBytes +

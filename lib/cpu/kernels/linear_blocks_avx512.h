@@ -2,9 +2,9 @@
 //
 // It goes through a row in chunks of 256 elements. Weights stay the bytes of their format
 // (quants_avx512.h), and VNNI adds four products of such a byte with a signed one. Activations are
-// rounded to 16 bits in groups of 16
-// with a scale of their own, which changes one by 1/65278 of the largest of its group at most. They are
-// multiplied as two signed bytes each, so that sums of products are exact until they meet their scales.
+// rounded to 16 bits in blocks of 32 with a scale of their own, which changes one by 1/65278 of the largest
+// of its block at most. They are multiplied as two signed bytes each, so that sums of products are exact
+// integers until they meet their scales.
 #pragma once
 
 #include <cstdint>
