@@ -8,8 +8,8 @@
 #pragma once
 
 #include <cstdint>
-#include <cstring>
 
+#include "cpu/kernels/linear_spans.h"
 #include "cpu/kernels/linear_tile_avx512.h"
 #include "cpu/kernels/quants_avx512.h"
 
@@ -122,14 +122,7 @@ struct alignas(64) ChunkOfX {
     }
 };
 
-template <class Format>
-using XOf = ChunkOfX<Format::kCrosses>;
-
 // ---- Sums ---------------------------------------------------------------------------------------
-
-// Columns that pass together, in chunks: their activations are on the stack, 15 KB for each row. So
-// the weights of most models stream row by row.
-constexpr int64_t kSpan = 24;
 
 // Adds one quad of each of kOuts weight rows with each of kRows rows of activations; scales[o][r] are
 // those of the weights times those of the activations.
@@ -169,9 +162,9 @@ template <int kPair, class Format, int32_t kOuts, int32_t kRows>
 }
 
 template <class Format, int32_t kOuts, int32_t kRows>
-[[gnu::always_inline]] inline void add_chunk_of_blocks(const uint8_t* at, int64_t out_bytes,
-                                                       const XOf<Format>* const (&x)[kRows],
-                                                       __m512 (&sums)[kOuts][kRows]) {
+[[gnu::always_inline]] inline void add_chunk_of_blocks(
+    const uint8_t* at, int64_t out_bytes, const ChunkOfX<Format::kCrosses>* const (&x)[kRows],
+    __m512 (&sums)[kOuts][kRows]) {
     Format w[kOuts];
     __m512 scales[kOuts][kRows];
     for (int32_t o = 0; o < kOuts; ++o) {
@@ -198,124 +191,30 @@ template <class Format, int32_t kOuts, int32_t kRows>
     }
 }
 
-// Some chunks of columns of a matrix.
-template <class Format>
-struct Span {
-    static constexpr int64_t kChunkBytes = kChunk / Format::kBlock * Format::kBlockBytes;
+struct Spans {
+    static constexpr int64_t kChunk = core::kChunk;
+    static constexpr int64_t kPrefetchBytes = core::kPrefetchBytes;
+    using Sum = __m512;
+    template <class Format>
+    using Chunk = ChunkOfX<Format::kCrosses>;
 
-    Span(int64_t begin, int64_t n_columns)
-        : offset(begin / Format::kBlock * Format::kBlockBytes),
-          n_bytes(n_columns / kChunk * kChunkBytes),
-          tail_bytes(n_columns % kChunk / Format::kBlock * Format::kBlockBytes),
-          rows_ahead(n_bytes > 0 ? kPrefetchBytes / n_bytes : 0),
-          bytes_ahead(n_bytes > 0 ? kPrefetchBytes % n_bytes : 0) {}
-
-    int64_t offset;      // in the rows, in bytes
-    int64_t n_bytes;     // of whole chunks
-    int64_t tail_bytes;  // of a last one that is not whole
-    // kPrefetchBytes within the span, as rows and the rest.
-    int64_t rows_ahead;
-    int64_t bytes_ahead;
+    static Sum zero() { return _mm512_setzero_ps(); }
+    static float total(Sum sum) { return _mm512_reduce_add_ps(sum); }
+    template <class Format>
+    static void load(Chunk<Format>& chunk, const float* x, int64_t n) {
+        chunk.load(x, n);
+    }
+    template <class Format, int32_t kOuts, int32_t kRows>
+    [[gnu::always_inline]] static void add(const uint8_t* at, int64_t out_bytes,
+                                           const Chunk<Format>* const (&x)[kRows],
+                                           Sum (&sums)[kOuts][kRows]) {
+        add_chunk_of_blocks<Format>(at, out_bytes, x, sums);
+    }
 };
-
-// Asks for the chunk that comes kPrefetchBytes after the one at row + `at`, in each of the rows that
-// pass together.
-template <class Format, int32_t kOuts>
-[[gnu::always_inline]] inline void prefetch_chunk(const Span<Format>& span, const uint8_t* row,
-                                                  int64_t row_bytes, int64_t at) {
-    int64_t rows = span.rows_ahead;
-    int64_t ahead = at + span.bytes_ahead;
-    if (ahead >= span.n_bytes) {
-        ahead -= span.n_bytes;
-        ++rows;
-    }
-    ahead += rows * kOuts * row_bytes;
-    for (int32_t o = 0; o < kOuts; ++o, ahead += row_bytes) {
-        prefetch_bytes<Span<Format>::kChunkBytes>(row, ahead);
-    }
-}
-
-// y[r * y_stride + o] (+)= the products of kOuts weight rows and kRows activation rows in a span.
-template <class Format, int32_t kOuts, int32_t kRows>
-void multiply_span(const LinearBlock& block, const Span<Format>& span, const uint8_t* row,
-                   const XOf<Format> (&x)[kRows][kSpan], float* y) {
-    constexpr int64_t kChunkBytes = Span<Format>::kChunkBytes;
-    __m512 sums[kOuts][kRows];
-    for (int32_t o = 0; o < kOuts; ++o) {
-        for (int32_t r = 0; r < kRows; ++r) sums[o][r] = _mm512_setzero_ps();
-    }
-    const XOf<Format>* at_x[kRows];
-    row += span.offset;
-    if constexpr (Format::kBlock < kChunk) {
-        if (span.tail_bytes > 0) {  // as a chunk that is zero beyond
-            uint8_t tail[kOuts][kChunkBytes] = {};
-            for (int32_t o = 0; o < kOuts; ++o) {
-                std::memcpy(tail[o], row + o * block.row_bytes + span.n_bytes,
-                            static_cast<size_t>(span.tail_bytes));
-            }
-            for (int32_t r = 0; r < kRows; ++r) at_x[r] = &x[r][span.n_bytes / kChunkBytes];
-            add_chunk_of_blocks<Format>(tail[0], kChunkBytes, at_x, sums);
-        }
-    }
-    for (int32_t r = 0; r < kRows; ++r) at_x[r] = x[r];
-    for (int64_t at = 0; at < span.n_bytes; at += kChunkBytes) {
-        prefetch_chunk<Format, kOuts>(span, row, block.row_bytes, at);
-        add_chunk_of_blocks<Format>(row + at, block.row_bytes, at_x, sums);
-        for (int32_t r = 0; r < kRows; ++r) ++at_x[r];
-    }
-    for (int32_t o = 0; o < kOuts; ++o) {
-        for (int32_t r = 0; r < kRows; ++r) {
-            float* out = y + r * block.y_stride + o;
-            const float sum = _mm512_reduce_add_ps(sums[o][r]);
-            *out = span.offset == 0 ? sum : *out + sum;
-        }
-    }
-}
-
-template <class Format, int32_t kRows>
-void multiply_spans(const LinearBlock& block, const float* x, float* y) {
-    XOf<Format> chunks[kRows][kSpan];
-    for (int64_t begin = 0; begin < block.n_in; begin += kSpan * kChunk) {
-        const int64_t left = block.n_in - begin;
-        const int64_t n = left < kSpan * kChunk ? left : kSpan * kChunk;
-        for (int32_t r = 0; r < kRows; ++r) {
-            for (int64_t j = 0; j < n; j += kChunk) {
-                chunks[r][j / kChunk].load(x + r * block.x_stride + begin + j, n - j);
-            }
-        }
-        const Span<Format> span(begin, n);
-        const auto* row = static_cast<const uint8_t*>(block.weights);
-        constexpr int32_t kOuts = kRows == 1 ? kTileOuts : 1;
-        int64_t i = 0;
-        for (; i + kOuts <= block.n_out; i += kOuts, row += kOuts * block.row_bytes) {
-            multiply_span<Format, kOuts>(block, span, row, chunks, y + i);
-        }
-        for (; i < block.n_out; ++i, row += block.row_bytes) {
-            multiply_span<Format, 1>(block, span, row, chunks, y + i);
-        }
-    }
-}
 
 template <class Format>
 void multiply_blocks(const LinearBlock& block) {
-    for (int32_t r = 0; r < block.n_rows; r += kTileRows) {
-        const float* x = block.x + r * block.x_stride;
-        float* y = block.y + r * block.y_stride;
-        switch (block.n_rows - r) {
-            case 1:
-                multiply_spans<Format, 1>(block, x, y);
-                break;
-            case 2:
-                multiply_spans<Format, 2>(block, x, y);
-                break;
-            case 3:
-                multiply_spans<Format, 3>(block, x, y);
-                break;
-            default:
-                multiply_spans<Format, kTileRows>(block, x, y);
-                break;
-        }
-    }
+    multiply_rows_in_spans<Spans, Format>(block);
 }
 
 }  // namespace

@@ -13,13 +13,10 @@
 
 #include "cpu/kernels.h"
 #include "cpu/kernels/chunk_neon.h"
-#include "cpu/kernels/linear_tile.h"
+#include "cpu/kernels/linear_spans.h"
 
 namespace puna::core {
 namespace {
-
-// Weight rows that pass together under a single activation row: they share its loads.
-constexpr int32_t kTileOuts = 2;
 
 // ---- Activations --------------------------------------------------------------------------------
 
@@ -91,10 +88,6 @@ struct alignas(64) ChunkOfX {
 };
 
 // ---- Sums ---------------------------------------------------------------------------------------
-
-// Columns that pass together, in chunks: their activations are on the stack, 15 KB for each row. So
-// the weights of most models stream row by row.
-constexpr int64_t kSpan = 24;
 
 // The products of two vectors of weights with the activations from element `at`, exact: at most
 // 32 * 128 * 2^15. Lane i: those of the bytes 4 i .. 4 i + 3.
@@ -170,101 +163,30 @@ template <class Format, int32_t kOuts, int32_t kRows>
     });
 }
 
-// Some chunks of columns of a matrix.
-template <class Format>
-struct Span {
-    static constexpr int64_t kChunkBytes = kChunk / Format::kBlock * Format::kBlockBytes;
+struct Spans {
+    static constexpr int64_t kChunk = core::kChunk;
+    static constexpr int64_t kPrefetchBytes = 0;
+    using Sum = float32x4_t;
+    template <class Format>
+    using Chunk = ChunkOfX;
 
-    Span(int64_t begin, int64_t n_columns)
-        : offset(begin / Format::kBlock * Format::kBlockBytes),
-          n_bytes(n_columns / kChunk * kChunkBytes),
-          tail_bytes(n_columns % kChunk / Format::kBlock * Format::kBlockBytes) {}
-
-    int64_t offset;      // in the rows, in bytes
-    int64_t n_bytes;     // of whole chunks
-    int64_t tail_bytes;  // of a last one that is not whole
+    static Sum zero() { return vdupq_n_f32(0.0f); }
+    static float total(Sum sum) { return vaddvq_f32(sum); }
+    template <class Format>
+    static void load(ChunkOfX& chunk, const float* x, int64_t n) {
+        chunk.load(x, n);
+    }
+    template <class Format, int32_t kOuts, int32_t kRows>
+    [[gnu::always_inline]] static void add(const uint8_t* at, int64_t out_bytes,
+                                           const ChunkOfX* const (&x)[kRows],
+                                           Sum (&sums)[kOuts][kRows]) {
+        add_chunk<Format>(at, out_bytes, x, sums);
+    }
 };
-
-// y[r * y_stride + o] (+)= the products of kOuts weight rows and kRows activation rows in a span.
-template <class Format, int32_t kOuts, int32_t kRows>
-void multiply_span(const LinearBlock& block, const Span<Format>& span, const uint8_t* row,
-                   const ChunkOfX (&x)[kRows][kSpan], float* y) {
-    constexpr int64_t kChunkBytes = Span<Format>::kChunkBytes;
-    float32x4_t sums[kOuts][kRows];
-    for (int32_t o = 0; o < kOuts; ++o) {
-        for (int32_t r = 0; r < kRows; ++r) sums[o][r] = vdupq_n_f32(0.0f);
-    }
-    const ChunkOfX* at_x[kRows];
-    row += span.offset;
-    if constexpr (Format::kBlock < kChunk) {
-        if (span.tail_bytes > 0) {  // as a chunk that is zero beyond
-            uint8_t tail[kOuts][kChunkBytes] = {};
-            for (int32_t o = 0; o < kOuts; ++o) {
-                std::memcpy(tail[o], row + o * block.row_bytes + span.n_bytes,
-                            static_cast<size_t>(span.tail_bytes));
-            }
-            for (int32_t r = 0; r < kRows; ++r) at_x[r] = &x[r][span.n_bytes / kChunkBytes];
-            add_chunk<Format>(tail[0], kChunkBytes, at_x, sums);
-        }
-    }
-    for (int32_t r = 0; r < kRows; ++r) at_x[r] = x[r];
-    for (int64_t at = 0; at < span.n_bytes; at += kChunkBytes) {
-        add_chunk<Format>(row + at, block.row_bytes, at_x, sums);
-        for (int32_t r = 0; r < kRows; ++r) ++at_x[r];
-    }
-    for (int32_t o = 0; o < kOuts; ++o) {
-        for (int32_t r = 0; r < kRows; ++r) {
-            float* out = y + r * block.y_stride + o;
-            const float sum = vaddvq_f32(sums[o][r]);
-            *out = span.offset == 0 ? sum : *out + sum;
-        }
-    }
-}
-
-template <class Format, int32_t kRows>
-void multiply_spans(const LinearBlock& block, const float* x, float* y) {
-    ChunkOfX chunks[kRows][kSpan];
-    for (int64_t begin = 0; begin < block.n_in; begin += kSpan * kChunk) {
-        const int64_t left = block.n_in - begin;
-        const int64_t n = left < kSpan * kChunk ? left : kSpan * kChunk;
-        for (int32_t r = 0; r < kRows; ++r) {
-            for (int64_t j = 0; j < n; j += kChunk) {
-                chunks[r][j / kChunk].load(x + r * block.x_stride + begin + j, n - j);
-            }
-        }
-        const Span<Format> span(begin, n);
-        const auto* row = static_cast<const uint8_t*>(block.weights);
-        constexpr int32_t kOuts = kRows == 1 ? kTileOuts : 1;
-        int64_t i = 0;
-        for (; i + kOuts <= block.n_out; i += kOuts, row += kOuts * block.row_bytes) {
-            multiply_span<Format, kOuts>(block, span, row, chunks, y + i);
-        }
-        for (; i < block.n_out; ++i, row += block.row_bytes) {
-            multiply_span<Format, 1>(block, span, row, chunks, y + i);
-        }
-    }
-}
 
 template <class Format>
 void multiply_blocks(const LinearBlock& block) {
-    for (int32_t r = 0; r < block.n_rows; r += kTileRows) {
-        const float* x = block.x + r * block.x_stride;
-        float* y = block.y + r * block.y_stride;
-        switch (block.n_rows - r) {
-            case 1:
-                multiply_spans<Format, 1>(block, x, y);
-                break;
-            case 2:
-                multiply_spans<Format, 2>(block, x, y);
-                break;
-            case 3:
-                multiply_spans<Format, 3>(block, x, y);
-                break;
-            default:
-                multiply_spans<Format, kTileRows>(block, x, y);
-                break;
-        }
-    }
+    multiply_rows_in_spans<Spans, Format>(block);
 }
 
 }  // namespace

@@ -16,7 +16,7 @@
 
 #include "cpu/kernels.h"
 #include "cpu/kernels/bf16_amx.h"
-#include "cpu/kernels/prefetch_avx512.h"
+#include "cpu/kernels/prefetch.h"
 #include "cpu/kernels/tiles_amx.h"
 #include "cpu/kernels/transpose_avx512.h"
 

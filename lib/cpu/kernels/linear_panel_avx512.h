@@ -15,6 +15,7 @@
 
 #include "cpu/kernels/linear_blocks_avx512.h"
 #include "cpu/kernels/panel_rows_avx512.h"
+#include "cpu/kernels/unpack_tile.h"
 
 namespace puna::core {
 namespace {
@@ -28,6 +29,8 @@ constexpr int64_t kPanelBlocks = kPanelColumns / kRowBlock;
 // Up to kTileRowsOfW weight rows in a panel of columns; those beyond the matrix are zeros.
 template <class Format>
 struct alignas(64) UnpackedTile {
+    static constexpr int32_t kRows = kTileRowsOfW;
+    static constexpr int64_t kChunk = core::kChunk;
     static constexpr int kScales = Format::kWideScales ? 1 : 2;  // of kRowBlock elements
 
     uint8_t quants[kPanelBlocks][kTileRowsOfW][kRowBlock];
@@ -73,41 +76,6 @@ struct alignas(64) UnpackedTile {
         }
     }
 };
-
-// Row `r` of a tile, from the columns of a panel of the weight row at `row`.
-template <class Format>
-void unpack_row(const uint8_t* row, int64_t n_bytes, int64_t ahead, int32_t r,
-                UnpackedTile<Format>& tile) {
-    constexpr int64_t kChunkBytes = kChunk / Format::kBlock * Format::kBlockBytes;
-    int64_t b = 0;
-    for (int64_t at = 0; at < n_bytes; at += kChunkBytes, b += kChunk / kRowBlock) {
-        prefetch_bytes<kChunkBytes>(row, at + ahead);
-        if (at + kChunkBytes <= n_bytes) {
-            tile.unpack(row + at, r, b);
-        } else {
-            uint8_t tail[kChunkBytes] = {};
-            std::memcpy(tail, row + at, static_cast<size_t>(n_bytes - at));
-            tile.unpack(tail, r, b);
-        }
-    }
-}
-
-// A panel of columns of the weight rows from `first` on, as far as there are any.
-template <class Format>
-void unpack_tile(const PanelBlock& block, int64_t first_column, int64_t n_columns, int64_t first,
-                 UnpackedTile<Format>& tile) {
-    const int64_t n_bytes = n_columns / Format::kBlock * Format::kBlockBytes;
-    const auto* weights = static_cast<const uint8_t*>(block.weights) +
-                          first_column / Format::kBlock * Format::kBlockBytes;
-    for (int32_t r = 0; r < kTileRowsOfW; ++r) {
-        if (first + r < block.n_out) {
-            unpack_row<Format>(weights + (first + r) * block.row_bytes, n_bytes,
-                               kTileRowsOfW * block.row_bytes, r, tile);
-        } else {
-            tile.clear(r);
-        }
-    }
-}
 
 // Sums of the bytes of activations that meet scale `s` of a block.
 template <class Vector, class Format>

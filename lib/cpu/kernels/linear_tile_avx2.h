@@ -13,6 +13,7 @@
 
 #include "cpu/kernels.h"
 #include "cpu/kernels/lanes_avx2.h"
+#include "cpu/kernels/linear_tile.h"
 
 namespace puna::core {
 namespace {
@@ -23,7 +24,6 @@ constexpr int64_t kStep = kVectors * kLanes;
 // Accumulators per result. 16 registers hold those of 4 results and the vectors of a step, and 4
 // results are enough to hide the latency of FMA.
 constexpr int kSums = 2;
-constexpr int32_t kTileRows = 4;  // activation rows that share one pass over a weight row
 // How far ahead of the weights the cache is asked. 4 KB were best where it was measured (Zen 4, busy
 // cores): with 2 KB one row of floats streamed at 0.8 of the speed, without it at half.
 constexpr int64_t kPrefetchBytes = 4096;
@@ -131,27 +131,11 @@ void multiply_rows(const LinearBlock& block, const float* x, float* y) {
     }
 }
 
-// The activation rows are the outer loop, so that the few in use stay in L1 while the weights pass.
 template <class Format>
 void multiply_block(const LinearBlock& block) {
-    for (int32_t r = 0; r < block.n_rows; r += kTileRows) {
-        const float* x = block.x + r * block.x_stride;
-        float* y = block.y + r * block.y_stride;
-        switch (block.n_rows - r) {
-            case 1:
-                multiply_rows<Format, 1>(block, x, y);
-                break;
-            case 2:
-                multiply_rows<Format, 2>(block, x, y);
-                break;
-            case 3:
-                multiply_rows<Format, 3>(block, x, y);
-                break;
-            default:
-                multiply_rows<Format, kTileRows>(block, x, y);
-                break;
-        }
-    }
+    for_each_tile(block, [&]<int32_t kRows>(RowCount<kRows>, const float* x, float* y) {
+        multiply_rows<Format, kRows>(block, x, y);
+    });
 }
 
 }  // namespace

@@ -12,7 +12,7 @@
 #include "cpu/kernels.h"
 #include "cpu/kernels/intrinsics_avx512.h"
 #include "cpu/kernels/linear_tile.h"
-#include "cpu/kernels/prefetch_avx512.h"
+#include "cpu/kernels/prefetch.h"
 
 namespace puna::core {
 namespace {

@@ -1,0 +1,147 @@
+// The way of quantised weights past a few activation rows, for every kernel set: spans of columns, whose
+// activations are prepared once, and in a span the weight rows one after the other.
+//
+// A set is a struct with
+//   static constexpr int64_t kChunk;          // elements that are multiplied together
+//   static constexpr int64_t kPrefetchBytes;  // how far ahead the cache is asked; 0: not at all
+//   using Sum;                                // a vector of partial results
+//   static Sum zero();
+//   static float total(Sum sum);
+//   template <class Format> using Chunk;      // of activations
+//   template <class Format> static void load(Chunk<Format>& chunk, const float* x, int64_t n);
+//   template <class Format, int32_t kOuts, int32_t kRows>
+//   static void add(const uint8_t* at, int64_t out_bytes, const Chunk<Format>* const (&x)[kRows],
+//                   Sum (&sums)[kOuts][kRows]);
+// `load` takes the first n elements, a multiple of 32, and zeros beyond; `add` adds the products of a
+// chunk of kOuts weight rows, out_bytes apart, with those of kRows activation rows. Of a format this needs
+// kBlock and kBlockBytes, the elements and the bytes of a block; kBlock divides kChunk.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+
+#include "cpu/kernels.h"
+#include "cpu/kernels/linear_tile.h"
+#include "cpu/kernels/prefetch.h"
+
+namespace puna::core {
+namespace {  // compiled once per kernel file, with the flags of its set
+
+// Chunks of columns that pass together: their activations are on the stack, some 16 KB for each row. So
+// the weights of most models stream row by row.
+constexpr int64_t kSpan = 24;
+
+// Weight rows that pass together under a single activation row: they share its loads.
+constexpr int32_t kSpanOuts = 2;
+
+// Some chunks of columns of a matrix.
+template <class Set, class Format>
+struct Span {
+    static constexpr int64_t kChunkBytes = Set::kChunk / Format::kBlock * Format::kBlockBytes;
+
+    Span(int64_t begin, int64_t n_columns)
+        : offset(begin / Format::kBlock * Format::kBlockBytes),
+          n_bytes(n_columns / Set::kChunk * kChunkBytes),
+          tail_bytes(n_columns % Set::kChunk / Format::kBlock * Format::kBlockBytes),
+          rows_ahead(n_bytes > 0 ? Set::kPrefetchBytes / n_bytes : 0),
+          bytes_ahead(n_bytes > 0 ? Set::kPrefetchBytes % n_bytes : 0) {}
+
+    // Asks for the chunk that comes kPrefetchBytes after the one at row + `at`, in each of the rows that
+    // pass together.
+    template <int32_t kOuts>
+    [[gnu::always_inline]] inline void prefetch(const uint8_t* row, int64_t row_bytes,
+                                                int64_t at) const {
+        if constexpr (Set::kPrefetchBytes > 0) {
+            int64_t rows = rows_ahead;
+            int64_t ahead = at + bytes_ahead;
+            if (ahead >= n_bytes) {
+                ahead -= n_bytes;
+                ++rows;
+            }
+            ahead += rows * kOuts * row_bytes;
+            for (int32_t o = 0; o < kOuts; ++o, ahead += row_bytes) {
+                prefetch_bytes<kChunkBytes>(row, ahead);
+            }
+        }
+    }
+
+    int64_t offset;      // in the rows, in bytes
+    int64_t n_bytes;     // of whole chunks
+    int64_t tail_bytes;  // of a last one that is not whole
+    // kPrefetchBytes within the span, as rows and the rest.
+    int64_t rows_ahead;
+    int64_t bytes_ahead;
+};
+
+// y[r * y_stride + o] (+)= the products of kOuts weight rows and kRows activation rows in a span.
+template <class Set, class Format, int32_t kOuts, int32_t kRows>
+void multiply_span(const LinearBlock& block, const Span<Set, Format>& span, const uint8_t* row,
+                   const typename Set::template Chunk<Format> (&x)[kRows][kSpan], float* y) {
+    constexpr int64_t kChunkBytes = Span<Set, Format>::kChunkBytes;
+    typename Set::Sum sums[kOuts][kRows];
+    for (int32_t o = 0; o < kOuts; ++o) {
+        for (int32_t r = 0; r < kRows; ++r) sums[o][r] = Set::zero();
+    }
+    const typename Set::template Chunk<Format>* at_x[kRows];
+    row += span.offset;
+    if constexpr (Format::kBlock < Set::kChunk) {
+        if (span.tail_bytes > 0) {  // as a chunk that is zero beyond
+            uint8_t tail[kOuts][kChunkBytes] = {};
+            for (int32_t o = 0; o < kOuts; ++o) {
+                std::memcpy(tail[o], row + o * block.row_bytes + span.n_bytes,
+                            static_cast<size_t>(span.tail_bytes));
+            }
+            for (int32_t r = 0; r < kRows; ++r) at_x[r] = &x[r][span.n_bytes / kChunkBytes];
+            Set::template add<Format>(tail[0], kChunkBytes, at_x, sums);
+        }
+    }
+    for (int32_t r = 0; r < kRows; ++r) at_x[r] = x[r];
+    for (int64_t at = 0; at < span.n_bytes; at += kChunkBytes) {
+        span.template prefetch<kOuts>(row, block.row_bytes, at);
+        Set::template add<Format>(row + at, block.row_bytes, at_x, sums);
+        for (int32_t r = 0; r < kRows; ++r) ++at_x[r];
+    }
+    for (int32_t o = 0; o < kOuts; ++o) {
+        for (int32_t r = 0; r < kRows; ++r) {
+            float* out = y + r * block.y_stride + o;
+            const float sum = Set::total(sums[o][r]);
+            *out = span.offset == 0 ? sum : *out + sum;
+        }
+    }
+}
+
+// All weight rows with kRows activation rows.
+template <class Set, class Format, int32_t kRows>
+void multiply_spans(const LinearBlock& block, const float* x, float* y) {
+    typename Set::template Chunk<Format> chunks[kRows][kSpan];
+    for (int64_t begin = 0; begin < block.n_in; begin += kSpan * Set::kChunk) {
+        const int64_t left = block.n_in - begin;
+        const int64_t n = left < kSpan * Set::kChunk ? left : kSpan * Set::kChunk;
+        for (int32_t r = 0; r < kRows; ++r) {
+            for (int64_t j = 0; j < n; j += Set::kChunk) {
+                Set::template load<Format>(chunks[r][j / Set::kChunk],
+                                           x + r * block.x_stride + begin + j, n - j);
+            }
+        }
+        const Span<Set, Format> span(begin, n);
+        const auto* row = static_cast<const uint8_t*>(block.weights);
+        constexpr int32_t kOuts = kRows == 1 ? kSpanOuts : 1;
+        int64_t i = 0;
+        for (; i + kOuts <= block.n_out; i += kOuts, row += kOuts * block.row_bytes) {
+            multiply_span<Set, Format, kOuts>(block, span, row, chunks, y + i);
+        }
+        for (; i < block.n_out; ++i, row += block.row_bytes) {
+            multiply_span<Set, Format, 1>(block, span, row, chunks, y + i);
+        }
+    }
+}
+
+template <class Set, class Format>
+void multiply_rows_in_spans(const LinearBlock& block) {
+    for_each_tile(block, [&]<int32_t kRows>(RowCount<kRows>, const float* x, float* y) {
+        multiply_spans<Set, Format, kRows>(block, x, y);
+    });
+}
+
+}  // namespace
+}  // namespace puna::core
