@@ -29,7 +29,8 @@ class GuardedMemory {
         void* memory = mmap(nullptr, size_, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         if (memory == MAP_FAILED) throw std::bad_alloc();
         memory_ = static_cast<uint8_t*>(memory);
-        if (mprotect(memory_ + page, inner, PROT_READ | PROT_WRITE) != 0) {
+        // Emulators refuse to protect no pages at all.
+        if (inner > 0 && mprotect(memory_ + page, inner, PROT_READ | PROT_WRITE) != 0) {
             munmap(memory_, size_);
             throw std::bad_alloc();
         }
