@@ -55,8 +55,7 @@ std::vector<int32_t> parse_depths(const std::string& text) {
         const bool is_right =
             result.ec == std::errc() && depth >= 0 && (result.ptr == end || *result.ptr == ',');
         if (!is_right) {
-            throw CLI::ValidationError("--depth",
-                                       "must be numbers of tokens like 0,1800, not '" + text + "'");
+            throw InvalidValue("must be numbers of tokens like 0,1800, not '" + text + "'");
         }
         depths.push_back(depth);
         if (result.ptr == end) return depths;
@@ -71,18 +70,11 @@ bool parse(BenchOptions& options, const Arguments& arguments) {
     SpeedPlan& plan = options.plan;
     line.number("--prompt", plan.n_prompt, 0, 1 << 24, "Tokens of the prompt; 0: none is timed");
     line.number("--generate", plan.n_generate, 0, 1 << 24, "Tokens to generate; 0: none");
-    line.app()
-        .add_option(
-            "--depth",
-            [&plan](const CLI::results_t& values) {
-                plan.depths = parse_depths(values.back());
-                return true;
-            },
-            "Tokens in the cache before those, one test for each\nnumber")
-        ->type_name("N,N...")
-        ->default_str("0,1800");
+    line.value(
+        "--depth", [&plan](const std::string& text) { plan.depths = parse_depths(text); }, "N,N...",
+        "0,1800", "Tokens in the cache before those, one test for each\nnumber");
     line.number("--repeat", options.n_repeat, 1, 1000000, "Times that each test is run");
-    line.app().add_flag("--json", options.json, "Print one JSON document");
+    line.flag("--json", options.json, "Print one JSON document");
     add_engine_options(line, options.engine);
     if (!line.parse(arguments)) return false;
     if (plan.n_prompt == 0 && plan.n_generate == 0) {

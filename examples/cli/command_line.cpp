@@ -1,7 +1,9 @@
 #include "command_line.h"
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <charconv>
+#include <cstdint>
 
 #include "errors.h"
 #include "puna/puna.h"
@@ -46,20 +48,7 @@ std::string shortest(double number) {
     return {buffer, end};
 }
 
-}  // namespace
-
-CommandLine::CommandLine(const std::string& command, const std::string& description,
-                         const std::string& footer)
-    : app_(description, "puna " + command), command_(command) {
-    app_.footer(footer);
-    app_.set_help_flag("-h,--help", "Show this help");
-    app_.set_version_flag("--version", std::string("puna ") + puna_version(), "Show the version");
-    app_.allow_windows_style_options(false);
-    // The last one wins, so that scripts can append.
-    app_.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
-}
-
-CLI::Validator CommandLine::range(double low, double high) {
+CLI::Validator range(double low, double high) {
     return CLI::Validator(
         [low, high](const std::string& text) -> std::string {
             double value = 0;
@@ -73,44 +62,107 @@ CLI::Validator CommandLine::range(double low, double high) {
         "");
 }
 
-// CLI11 would take "[A,B]" and "{}" apart where it knows that the field is a list.
-CLI::Option* CommandLine::text(const std::string& name, std::string& field, const std::string& type,
-                               const std::string& help) {
-    return app_
-        .add_option(
-            name,
-            [&field](const CLI::results_t& values) {
-                field = values.back();
-                return true;
-            },
-            help)
-        ->type_name(type);
+// Names the option that has the value.
+void take_value(const std::string& name, const CommandLine::Take& take, const std::string& text) {
+    try {
+        take(text);
+    } catch (const InvalidValue& error) {
+        throw CLI::ValidationError(name, error.what());
+    }
 }
 
-CLI::Option* CommandLine::texts(const std::string& name,
-                                std::function<void(const std::string&)> add,
-                                const std::string& type, const std::string& help) {
+}  // namespace
+
+void Option::required() {
+    option_->required();
+}
+void Option::excludes(const Option& other) {
+    option_->excludes(other.option_);
+}
+void Option::needs(const Option& other) {
+    option_->needs(other.option_);
+}
+bool Option::is_given() const {
+    return option_->count() > 0;
+}
+
+CommandLine::CommandLine(const std::string& command, const std::string& description,
+                         const std::string& footer)
+    : app_(std::make_unique<CLI::App>(description, "puna " + command)), command_(command) {
+    app_->footer(footer);
+    app_->set_help_flag("-h,--help", "Show this help");
+    app_->set_version_flag("--version", std::string("puna ") + puna_version(), "Show the version");
+    app_->allow_windows_style_options(false);
+    // The last one wins, so that scripts can append.
+    app_->option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+}
+
+CommandLine::~CommandLine() = default;
+
+void CommandLine::group(const std::string& name) {
+    app_->option_defaults()->group(name);
+}
+
+Option CommandLine::flag(const std::string& name, bool& field, const std::string& help) {
+    return Option(app_->add_flag(name, field, help));
+}
+
+template <class Number>
+Option CommandLine::number(const std::string& name, Number& field, double low, double high,
+                           const std::string& help) {
+    return Option(app_->add_option(name, field, help)
+                      ->check(range(low, high))
+                      ->capture_default_str()
+                      ->type_name("N"));
+}
+template Option CommandLine::number(const std::string&, int32_t&, double, double,
+                                    const std::string&);
+template Option CommandLine::number(const std::string&, uint32_t&, double, double,
+                                    const std::string&);
+template Option CommandLine::number(const std::string&, float&, double, double, const std::string&);
+
+Option CommandLine::text(const std::string& name, std::string& field, const std::string& type,
+                         const std::string& help) {
+    return value(
+        name, [&field](const std::string& text) { field = text; }, type, "", help);
+}
+
+// CLI11 would take "[A,B]" and "{}" apart where it knows that the field is a list.
+Option CommandLine::value(const std::string& name, Take take, const std::string& type,
+                          const std::string& preset, const std::string& help) {
+    CLI::Option* option = app_->add_option(
+        name,
+        [name, take = std::move(take)](const CLI::results_t& values) {
+            take_value(name, take, values.back());
+            return true;
+        },
+        help);
+    if (!preset.empty()) option->default_str(preset);
+    return Option(option->type_name(type));
+}
+
+Option CommandLine::texts(const std::string& name, Take take, const std::string& type,
+                          const std::string& help) {
     list_names_.push_back(name);
-    return app_
-        .add_option(
-            name,
-            [add = std::move(add)](const CLI::results_t& values) {
-                for (const std::string& value : values) add(value);
-                return true;
-            },
-            help)
-        ->type_name(type)
-        ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+    return Option(app_->add_option(
+                          name,
+                          [name, take = std::move(take)](const CLI::results_t& values) {
+                              for (const std::string& text : values) take_value(name, take, text);
+                              return true;
+                          },
+                          help)
+                      ->type_name(type)
+                      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll));
 }
 
 bool CommandLine::parse(Arguments arguments) {
     arguments = with_names_repeated(arguments, list_names_);
     std::reverse(arguments.begin(), arguments.end());  // as CLI11 wants them
     try {
-        app_.parse(std::move(arguments));
+        app_->parse(std::move(arguments));
         return true;
     } catch (const CLI::CallForHelp&) {
-        write_output(app_.help());
+        write_output(app_->help());
     } catch (const CLI::CallForVersion& version) {
         write_output(version.what() + std::string("\n"));
     } catch (const CLI::ParseError& error) {

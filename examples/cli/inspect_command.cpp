@@ -31,9 +31,9 @@ bool parse(InspectOptions& options, const Arguments& arguments) {
     CommandLine line("inspect", kDescription, kFooter);
     add_model(line, options.engine.model);
     line.group("Output");
-    line.app().add_flag("--tensors", options.tensors, "List every tensor");
-    line.app().add_flag("--json", options.json,
-                        "Print one JSON document, with metadata and tensors\nin full");
+    line.flag("--tensors", options.tensors, "List every tensor");
+    line.flag("--json", options.json,
+              "Print one JSON document, with metadata and tensors\nin full");
     add_engine_options(line, options.engine);
     line.number("--ctx", options.n_ctx, 0,
                 "Tokens of the context whose memory is told; 0: what\nthe model was trained for");

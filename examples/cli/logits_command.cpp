@@ -86,10 +86,10 @@ int logits_command(const Arguments& arguments) {
     line.text("--tokens", token_text, "IDS",
               "Token ids: 1,2,3; or @FILE, a file with such a\n"
               "list or with the output of 'puna tokenize'; @- is\nstandard input")
-        ->required();
+        .required();
     line.text("--out", out_path, "FILE",
               "The file to write, replaced when all rows are\nthere; - is standard output")
-        ->required();
+        .required();
     add_engine_options(line, options);
     if (!line.parse(arguments)) return kDone;
 

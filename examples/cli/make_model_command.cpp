@@ -139,20 +139,20 @@ int make_model_command(const Arguments& arguments) {
         "t.gguf\n  puna make-model s.gguf --type q8_0 --shape "
         "n_embd=256,n_layer=4,n_head=8,n_head_kv=2,n_ff=768,n_vocab=1000\n");
     line.text("OUT", out, "", "The GGUF file to write, replaced when all of it is there")
-        ->required();
+        .required();
     line.text("--shape", shape, "SHAPE",
               "tinyllama-1.1b, llama-3.2-1b, smollm2-135m, stories15m,\n"
               "or n_embd=N,n_layer=N,n_head=N,n_head_kv=N,n_ff=N,\n"
               "n_vocab=N, also head_dim, n_ctx and tied=1; fields\n"
               "after a name change that shape")
-        ->required();
+        .required();
     line.text("--type", type, "TYPE",
               "A block format (f32, f16, bf16, q8_0, iq4_xs, mxfp4, ...)\n"
               "or a mix as files are published in: q2_k, q3_k_s,\n"
               "q3_k_m, q3_k_l, q4_0, q4_k_s, q4_k_m, q5_0, q5_k_s,\n"
               "q5_k_m, q6_k, q8_0")
-        ->required();
-    line.app().add_flag("--pure", pure, "All matrices in the format TYPE, the output too");
+        .required();
+    line.flag("--pure", pure, "All matrices in the format TYPE, the output too");
     line.text("--vocab", vocabulary, "MODEL",
               "Copy the tokenizer of this model, named as MODEL is\nelsewhere");
     line.number("--seed", options.seed, 1, std::numeric_limits<uint32_t>::max(),

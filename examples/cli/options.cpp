@@ -18,18 +18,17 @@ constexpr KvName kKvNames[] = {
 
 void add_kv_type(CommandLine& line, const std::string& name, int32_t& type,
                  const std::string& help) {
-    const auto parse = [&type, name](const CLI::results_t& values) {
+    const auto take = [&type](const std::string& text) {
         for (const KvName& known : kKvNames) {
-            if (values.back() != known.name) continue;
+            if (text != known.name) continue;
             type = known.type;
-            return true;
+            return;
         }
-        throw CLI::ValidationError(name,
-                                   "must be f16, f32, bf16 or q8_0, not '" + values.back() + "'");
+        throw InvalidValue("must be f16, f32, bf16 or q8_0, not '" + text + "'");
     };
     const auto is_default = [&type](const KvName& known) { return known.type == type; };
     const auto* preset = std::find_if(std::begin(kKvNames), std::end(kKvNames), is_default);
-    line.app().add_option(name, parse, help)->type_name("TYPE")->default_str(preset->name);
+    line.value(name, take, "TYPE", preset->name, help);
 }
 
 // std::from_chars, without its refusal of a plus sign.
@@ -41,19 +40,14 @@ bool parse_whole(std::string_view text, Number& value) {
 }
 
 void add_gpu_layers(CommandLine& line, int32_t& n_layers) {
-    const auto parse = [&n_layers](const CLI::results_t& values) {
-        if (values.back() == "all") {
+    const auto take = [&n_layers](const std::string& text) {
+        if (text == "all") {
             n_layers = PUNA_GPU_LAYERS_ALL;
-        } else if (!parse_whole(values.back(), n_layers)) {
-            throw CLI::ValidationError(
-                "--gpu-layers", "must be a number of layers or 'all', not '" + values.back() + "'");
+        } else if (!parse_whole(text, n_layers)) {
+            throw InvalidValue("must be a number of layers or 'all', not '" + text + "'");
         }
-        return true;
     };
-    line.app()
-        .add_option("--gpu-layers", parse, "Layers to run on the GPU; -1 or all: all of them")
-        ->type_name("N")
-        ->default_str("0");
+    line.value("--gpu-layers", take, "N", "0", "Layers to run on the GPU; -1 or all: all of them");
 }
 
 puna_logit_bias parse_bias(const std::string& text) {
@@ -62,8 +56,7 @@ puna_logit_bias parse_bias(const std::string& text) {
     if (colon == text.npos || !parse_whole(std::string_view(text).substr(0, colon), bias.token) ||
         !parse_whole(std::string_view(text).substr(colon + 1), bias.bias) ||
         std::isnan(bias.bias)) {
-        throw CLI::ValidationError("--logit-bias",
-                                   "must be a token id, ':' and a number, not '" + text + "'");
+        throw InvalidValue("must be a token id, ':' and a number, not '" + text + "'");
     }
     return bias;
 }
@@ -93,7 +86,7 @@ void add_model(CommandLine& line, std::string& model) {
     line.text("MODEL", model, "",
               "The model: path of a GGUF file; hf:OWNER/REPO/FILE or\nhf:OWNER/REPO:Q4_K_M, taken "
               "from Hugging Face; demo")
-        ->required();
+        .required();
 }
 
 void add_engine_options(CommandLine& line, EngineOptions& options) {
@@ -118,7 +111,7 @@ void add_sampling_options(CommandLine& line, SamplingOptions& options) {
     line.texts(
         "--stop",
         [&generation](const std::string& text) {
-            if (text.empty()) throw CLI::ValidationError("--stop", "must not be empty");
+            if (text.empty()) throw InvalidValue("must not be empty");
             generation.stop.push_back(text);
         },
         "STR...", "End where one of these occurs in the text; it is\nnot printed");
@@ -146,10 +139,9 @@ void add_sampling_options(CommandLine& line, SamplingOptions& options) {
 }
 
 void add_tokenize_options(CommandLine& line, TokenizeOptions& options) {
-    line.app().add_flag("--no-bos", options.no_bos,
-                        "Add no token for the beginning (or end) of the text");
-    line.app().add_flag("--no-special", options.no_special,
-                        "Take \"</s>\" and the like as plain text, not as the\ncontrol token");
+    line.flag("--no-bos", options.no_bos, "Add no token for the beginning (or end) of the text");
+    line.flag("--no-special", options.no_special,
+              "Take \"</s>\" and the like as plain text, not as the\ncontrol token");
 }
 
 }  // namespace cli

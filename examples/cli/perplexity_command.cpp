@@ -48,12 +48,12 @@ bool parse(PerplexityOptions& options, const Arguments& arguments) {
     add_model(line, options.engine.model);
     line.text("-f,--file", options.text_file, "FILE",
               "File with the text, taken byte for byte; - is\nstandard input")
-        ->required();
+        .required();
     line.number("--ctx", options.n_ctx, 0,
                 "Tokens of a chunk; 0: 512, or what the model was\ntrained for if that is less");
     line.number("--skip", options.n_skip, -1,
                 "Tokens of a chunk that serve as context alone;\n-1: half of them");
-    line.app().add_flag("--json", options.json, "Print one JSON document");
+    line.flag("--json", options.json, "Print one JSON document");
     add_engine_options(line, options.engine);
     if (!line.parse(arguments)) return false;
     if (options.n_ctx == 1) throw UsageError("--ctx: a chunk of one token predicts nothing");

@@ -49,38 +49,36 @@ bool parse(RunOptions& options, const Arguments& arguments) {
     add_model(line, options.engine.model);
 
     line.group("Prompt");
-    CLI::Option* const prompt = line.text("-p,--prompt", options.prompt, "TEXT", "The prompt");
-    CLI::Option* const file = line.text("-f,--file", options.prompt_file, "FILE",
-                                        "File with the prompt, taken byte for byte;\n"
-                                        "- is standard input");
-    prompt->excludes(file);
+    Option prompt = line.text("-p,--prompt", options.prompt, "TEXT", "The prompt");
+    Option file = line.text("-f,--file", options.prompt_file, "FILE",
+                            "File with the prompt, taken byte for byte;\n"
+                            "- is standard input");
+    prompt.excludes(file);
     add_tokenize_options(line, options.tokenize);
 
     add_sampling_options(line, options.sampling);
 
     line.group("Output");
-    CLI::Option* const json = line.app().add_flag(
-        "--json", options.json, "Print one JSON document: a completion as the OpenAI\nAPI has it");
-    line.app().add_flag("--stream", options.stream,
-                        "With --json: a document per line for each piece of\ntext (plain text is "
-                        "always streamed)");
+    Option json = line.flag("--json", options.json,
+                            "Print one JSON document: a completion as the OpenAI\nAPI has it");
+    line.flag("--stream", options.stream,
+              "With --json: a document per line for each piece of\ntext (plain text is "
+              "always streamed)");
     line.number("--logprobs", options.sampling.generation.n_logprobs, 0, 64,
                 "With --json: the log probabilities of each token\nand of the N likeliest ones")
-        ->needs(json);
+        .needs(json);
 
-    line.app()
-        .add_flag(
-            "--roofline", options.roofline,
-            "Measure at the end how fast this machine reads memory,\nand say how near to that "
-            "the text came")
-        ->excludes(json);
+    line.flag("--roofline", options.roofline,
+              "Measure at the end how fast this machine reads memory,\nand say how near to that "
+              "the text came")
+        .excludes(json);
 
     add_engine_options(line, options.engine);
     line.number("--ctx", options.n_ctx, 0,
                 "Tokens that prompt and text may have together; 0:\nwhat they need, as far as the "
                 "model was trained for");
     if (!line.parse(arguments)) return false;
-    options.has_prompt = prompt->count() > 0;
+    options.has_prompt = prompt.is_given();
     return true;
 }
 
