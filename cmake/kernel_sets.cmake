@@ -49,6 +49,14 @@ puna_kernel_set(neon_i8mm ARCH aarch64
     FLAGS -march=armv8.2-a+dotprod+i8mm
     FEATURES Neon NeonDotprod NeonI8mm)
 
+set(PUNA_BUILD_KERNELS all CACHE STRING "Kernel sets to build beside scalar: all, or a list of names")
+foreach(name IN LISTS PUNA_BUILD_KERNELS)
+    if(NOT name STREQUAL all AND NOT name STREQUAL scalar AND NOT name IN_LIST PUNA_KERNEL_SETS)
+        message(FATAL_ERROR "PUNA_BUILD_KERNELS: no kernel set is called ${name}; there are "
+            "all, scalar, ${PUNA_KERNEL_SETS}")
+    endif()
+endforeach()
+
 # Defines one object library puna_kernels_<set> for each set that has files here, and the list of
 # them, PUNA_KERNEL_LIBRARIES; writes kernel_sets.h to the folder `header_dir`.
 function(puna_add_kernel_libraries kernels_dir header_dir)
@@ -67,7 +75,11 @@ function(puna_add_kernel_libraries kernels_dir header_dir)
     set(header "// Written by cmake/kernel_sets.cmake.\n#pragma once\n\n#include \"base/cpu_features.h\"\n")
     foreach(name IN ITEMS scalar ${PUNA_KERNEL_SETS})
         set(have 0)
-        if(files_${name} AND PUNA_KERNEL_ARCH_${name} STREQUAL PUNA_ARCH)
+        set(wanted OFF)
+        if(name STREQUAL scalar OR all IN_LIST PUNA_BUILD_KERNELS OR name IN_LIST PUNA_BUILD_KERNELS)
+            set(wanted ON)
+        endif()
+        if(wanted AND files_${name} AND PUNA_KERNEL_ARCH_${name} STREQUAL PUNA_ARCH)
             string(JOIN " " CMAKE_REQUIRED_FLAGS ${PUNA_KERNEL_FLAGS_${name}})
             check_cxx_compiler_flag("" PUNA_COMPILER_TAKES_${name})
             set(have ${PUNA_COMPILER_TAKES_${name}})
