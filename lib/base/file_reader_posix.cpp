@@ -11,14 +11,6 @@
 #include "base/os_error.h"
 
 namespace puna::core {
-namespace {
-
-Status io_error(const std::string& path, const char* verb) {
-    return make_status(PUNA_ERROR_IO, "%s: cannot %s: %s", path.c_str(), verb,
-                       os_error_text(last_os_error()).text);
-}
-
-}  // namespace
 
 Result<FileReader> FileReader::open(const std::string& path) {
     PUNA_TRY(check_path(path));

@@ -7,14 +7,6 @@
 #include "base/wide_path.h"
 
 namespace puna::core {
-namespace {
-
-Status io_error(const std::string& path, const char* verb) {
-    return make_status(PUNA_ERROR_IO, "%s: cannot %s: %s", path.c_str(), verb,
-                       os_error_text(last_os_error()).text);
-}
-
-}  // namespace
 
 Result<FileReader> FileReader::open(const std::string& path) {
     PUNA_TRY_ASSIGN(const std::wstring wide, wide_path(path));

@@ -9,7 +9,7 @@ namespace {
 // Odd, with irregular bits: the fractions of the square roots of 2, 3, 5, 7 and 11.
 constexpr uint64_t kSpread = 0x6a09e667f3bcc909;
 constexpr uint64_t kMix = 0xbb67ae8584caa73b;
-constexpr uint64_t kStep = 0x3c6ef372fe94f82b;
+constexpr uint64_t kStateStep = 0x3c6ef372fe94f82b;
 constexpr uint64_t kFinal1 = 0xa54ff53a5f1d36f1;
 constexpr uint64_t kFinal2 = 0x510e527fade682d1;
 
@@ -24,7 +24,7 @@ uint64_t load_word(const std::byte* bytes, size_t n) {
 // Can be undone for a known word, and for a known state: one word that differs is never lost.
 uint64_t absorb(uint64_t state, uint64_t word) {
     state ^= std::rotl(word * kSpread, 31) * kMix;
-    return std::rotl(state, 27) * kStep + kFinal1;
+    return std::rotl(state, 27) * kStateStep + kFinal1;
 }
 
 }  // namespace

@@ -2,6 +2,9 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
+
+#include "base/status.h"
 
 namespace puna::core {
 
@@ -13,5 +16,11 @@ struct OsErrorText {
 int64_t last_os_error();
 // Its description in UTF-8, with the number: "No such file or directory (2)".
 OsErrorText os_error_text(int64_t error);
+
+// IO: "<path>: cannot <verb>: ", and what the system says of this thread's last failed call.
+inline Status io_error(const std::string& path, const char* verb) {
+    return make_status(PUNA_ERROR_IO, "%s: cannot %s: %s", path.c_str(), verb,
+                       os_error_text(last_os_error()).text);
+}
 
 }  // namespace puna::core

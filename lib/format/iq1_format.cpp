@@ -7,7 +7,7 @@ namespace puna::core {
 
 namespace {
 
-void unpack_entry(unsigned entry, bool shifted_down, float scale, float* dst) {
+void unpack_iq1_entry(unsigned entry, bool shifted_down, float scale, float* dst) {
     const float shift = shifted_down ? -0.125f : 0.125f;
     for (int j = 0; j < 8; ++j) {
         dst[j] = scale * (static_cast<float>(kIq1Values[entry >> 2 * j & 3]) + shift);
@@ -20,7 +20,7 @@ void unpack(const BlockIQ1_S& block, float* dst) {
         const unsigned word = load_le<uint16_t>(block.words[i / 4]);
         const float sub_scale = scale * static_cast<float>(2 * (word >> 12 & 7) + 1);
         const unsigned high = word >> i % 4 * 3 & 7;
-        unpack_entry(kIq1Grid[block.entries[i] | high << 8], word >> 15 != 0, sub_scale, dst);
+        unpack_iq1_entry(kIq1Grid[block.entries[i] | high << 8], word >> 15 != 0, sub_scale, dst);
     }
 }
 
@@ -37,7 +37,7 @@ void unpack(const BlockIQ1_M& block, float* dst) {
         const float sub_scale = scale * static_cast<float>(2 * packed + 1);
         const unsigned nibble = block.high[i / 2] >> i % 2 * 4 & 15u;
         const unsigned entry = kIq1Grid[block.entries[i] | (nibble & 7) << 8];
-        unpack_entry(entry, nibble >> 3 != 0, sub_scale, dst);
+        unpack_iq1_entry(entry, nibble >> 3 != 0, sub_scale, dst);
     }
 }
 

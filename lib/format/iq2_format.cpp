@@ -8,7 +8,7 @@ namespace puna::core {
 
 namespace {
 
-void unpack_entry(unsigned entry, unsigned signs, float scale, float* dst) {
+void unpack_iq2_entry(unsigned entry, unsigned signs, float scale, float* dst) {
     for (int j = 0; j < 8; ++j) {
         const int sign = 1 - static_cast<int>(2 * (signs >> j & 1));
         dst[j] = scale * static_cast<float>(sign * kIq2Values[entry >> 2 * j & 3]);
@@ -26,7 +26,7 @@ void unpack(const BlockIQ2_XXS& block, float* dst) {
         const auto signs = load_le<uint32_t>(word + 4);
         const float sub_scale = scale_of(scale, signs >> 28);
         for (int i = 0; i < 4; ++i, dst += 8) {
-            unpack_entry(kIq2XxsGrid[word[i]], even_signs(signs >> 7 * i), sub_scale, dst);
+            unpack_iq2_entry(kIq2XxsGrid[word[i]], even_signs(signs >> 7 * i), sub_scale, dst);
         }
     }
 }
@@ -37,7 +37,7 @@ void unpack(const BlockIQ2_XS& block, float* dst) {
         const unsigned code = load_le<uint16_t>(block.entries[i]);
         const int sub = i / 2;
         const float sub_scale = scale_of(scale, block.sub_scales[sub / 2] >> sub % 2 * 4 & 15);
-        unpack_entry(kIq2XsGrid[code & 511], even_signs(code >> 9), sub_scale, dst);
+        unpack_iq2_entry(kIq2XsGrid[code & 511], even_signs(code >> 9), sub_scale, dst);
     }
 }
 
@@ -48,7 +48,7 @@ void unpack(const BlockIQ2_S& block, float* dst) {
         const unsigned entry = kIq2SGrid[block.entries[i] | high << 8];
         const int sub = i / 2;
         const float sub_scale = scale_of(scale, block.sub_scales[sub / 2] >> sub % 2 * 4 & 15);
-        unpack_entry(entry, block.signs[i], sub_scale, dst);
+        unpack_iq2_entry(entry, block.signs[i], sub_scale, dst);
     }
 }
 

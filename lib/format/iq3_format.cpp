@@ -8,7 +8,8 @@ namespace puna::core {
 
 namespace {
 
-void unpack_entry(unsigned entry, const int8_t* values, unsigned signs, float scale, float* dst) {
+void unpack_iq3_entry(unsigned entry, const int8_t* values, unsigned signs, float scale,
+                      float* dst) {
     for (int j = 0; j < 4; ++j) {
         const int sign = 1 - static_cast<int>(2 * (signs >> j & 1));
         dst[j] = scale * static_cast<float>(sign * values[entry >> 4 * j & 7]);
@@ -21,7 +22,7 @@ void unpack(const BlockIQ3_XXS& block, float* dst) {
         const auto word = load_le<uint32_t>(block.words[i / 8]);
         const float sub_scale = scale * (0.5f + static_cast<float>(word >> 28)) * 0.5f;
         const unsigned signs = even_signs(word >> i / 2 % 4 * 7) >> i % 2 * 4;
-        unpack_entry(kIq3XxsGrid[block.entries[i]], kIq3XxsValues, signs, sub_scale, dst);
+        unpack_iq3_entry(kIq3XxsGrid[block.entries[i]], kIq3XxsValues, signs, sub_scale, dst);
     }
 }
 
@@ -34,7 +35,7 @@ void unpack(const BlockIQ3_S& block, float* dst) {
         const unsigned high = block.entries_high[i / 8] >> i % 8 & 1;
         const unsigned entry = kIq3SGrid[block.entries[i] | high << 8];
         const unsigned signs = block.signs[i / 2] >> i % 2 * 4;
-        unpack_entry(entry, kIq3SValues, signs, sub_scale, dst);
+        unpack_iq3_entry(entry, kIq3SValues, signs, sub_scale, dst);
     }
 }
 
