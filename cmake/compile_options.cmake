@@ -23,6 +23,7 @@ if(PUNA_SANITIZE)
     target_compile_options(puna_build_options INTERFACE
         -fsanitize=${PUNA_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
     target_link_options(puna_build_options INTERFACE -fsanitize=${PUNA_SANITIZE})
+    target_compile_definitions(puna_build_options INTERFACE PUNA_SANITIZED)
 endif()
 
 if(WIN32)

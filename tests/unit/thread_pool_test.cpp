@@ -337,7 +337,7 @@ TEST(ThreadPool, AChildOfForkCanAbandonIt) {
 }
 
 TEST(ThreadPool, WithoutThreadsItFailsAndLeavesNone) {
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#if defined(PUNA_SANITIZED)
     GTEST_SKIP() << "the sanitizers themselves need address space for each thread";
 #endif
     const int status = in_child([] {
