@@ -18,7 +18,7 @@
 #include <cstdint>
 #include <cstring>
 
-#include "cpu/kernels/unroll_neon.h"
+#include "cpu/kernels/unroll.h"
 
 namespace puna::core {
 namespace {

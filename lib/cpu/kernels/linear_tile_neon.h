@@ -12,7 +12,7 @@
 
 #include "cpu/kernels.h"
 #include "cpu/kernels/linear_tile.h"
-#include "cpu/kernels/unroll_neon.h"
+#include "cpu/kernels/unroll.h"
 
 namespace puna::core {
 namespace {
