@@ -23,11 +23,13 @@ struct Vectors {
 
 struct F32 {
     static constexpr int64_t kBytes = 4;
+    static constexpr bool kHasScales = false;
     static float32x4_t load(const uint8_t* at) { return vreinterpretq_f32_u8(vld1q_u8(at)); }
 };
 
 struct F16 {
     static constexpr int64_t kBytes = 2;
+    static constexpr bool kHasScales = false;
     static float32x4_t load(const uint8_t* at) {
         return vcvt_f32_f16(vreinterpret_f16_u8(vld1_u8(at)));
     }

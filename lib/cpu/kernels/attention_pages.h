@@ -20,7 +20,13 @@
 //
 // An element of the cache is a struct with
 //   static constexpr int64_t kBytes;
+//   static constexpr bool kHasScales;  // the cache is Q8_0, with the layout of cpu/kv_half.h
 //   static Vector load(const uint8_t* at);
+// If it has scales, there are besides
+//   static Vector load_scales(const uint8_t* at);
+// and, of the set,
+//   static Vector load_floats(const float* at, int32_t left);
+//   static Vector multiply(Vector a, Vector b);
 #pragma once
 
 #include <cstdint>
@@ -39,6 +45,29 @@ typename Set::Vector load_by_copy(const uint8_t* at, int32_t left) {
     uint8_t rest[Set::kLanes * Element::kBytes] = {};
     std::memcpy(rest, at, static_cast<size_t>(left * Element::kBytes));
     return Element::load(rest);
+}
+
+// ---- Scales -------------------------------------------------------------------------------------
+
+constexpr int32_t kKvBlock = 32;  // dimensions with a scale
+constexpr int64_t kScaleBytes = 2;
+
+// Where a page has those of dimension d: behind its elements, of one byte each.
+inline int64_t scales_at(int32_t dim, int32_t d) {
+    return (dim + d / kKvBlock * kScaleBytes) * kKvPage;
+}
+
+// scores * scales of the cells of a page, for kQueries queries: weights take the scales along.
+template <class Set, class Element, int32_t kQueries>
+void scale_weights(const float* scores, const uint8_t* scales,
+                   float (&weights)[kQueries][kKvPage]) {
+    for (int32_t cell = 0; cell < kKvPage; cell += Set::kLanes) {
+        const typename Set::Vector scale = Element::load_scales(scales + cell * kScaleBytes);
+        for (int32_t h = 0; h < kQueries; ++h) {
+            const auto score = Set::load_floats(scores + h * kAttentionChunk + cell, Set::kLanes);
+            Set::store(&weights[h][cell], Set::kLanes, Set::multiply(score, scale));
+        }
+    }
 }
 
 // ---- Sums ---------------------------------------------------------------------------------------
@@ -94,12 +123,12 @@ struct Sums {
 
 // ---- Passes -------------------------------------------------------------------------------------
 
-// Calls pass(Index<n>(), h) for groups of n queries from query h on. Each query is computed alone,
-// so the grouping does not show.
+// Calls pass(Index<n>(), i) for groups of n queries or vectors from i on, at most kMost, a power of
+// two. Each result is computed alone, so the grouping does not show.
 template <int32_t kMost, class Pass>
-void for_each_group(int32_t n_queries, Pass pass, int32_t h = 0) {
-    for (; n_queries - h >= kMost; h += kMost) pass(Index<kMost>(), h);
-    if constexpr (kMost > 1) for_each_group<kMost / 2>(n_queries, pass, h);
+void for_each_group(int32_t count, Pass pass, int32_t i = 0) {
+    for (; count - i >= kMost; i += kMost) pass(Index<kMost>(), i);
+    if constexpr (kMost > 1) for_each_group<kMost / 2>(count, pass, i);
 }
 
 template <class Set, class Element, int32_t kQueries>
@@ -129,19 +158,29 @@ void score_pages(const AttentionChunk& chunk, int32_t first_query) {
 template <class Set, class Element, int32_t kQueries, int32_t kWidth>
 void mix_values(const AttentionChunk& chunk, int32_t first_query, int32_t d) {
     const int32_t dim = chunk.head_dim_v;
+    const int64_t at = d * Element::kBytes;
     const int64_t cell_bytes = dim * Element::kBytes;
-    const float* weights = chunk.scores + first_query * kAttentionChunk;
-    const uint8_t* values = chunk.values + d * Element::kBytes;
+    const float* scores = chunk.scores + first_query * kAttentionChunk;
     Sums<Set, kQueries, kWidth> sums;
     for (int32_t p = chunk.begin; p < chunk.end;) {
-        const int32_t* page = chunk.pages + p / kKvPage;
         const int32_t in_page = p % kKvPage;
         const int32_t left = chunk.end - p;
         const int32_t count = left < kKvPage - in_page ? left : kKvPage - in_page;
-        const uint8_t* next = count < left ? values + page[1] * chunk.value_page_bytes : nullptr;
-        sums.template add<Element>(values + page[0] * chunk.value_page_bytes + in_page * cell_bytes,
-                                   next, cell_bytes, count, dim - d, weights + p % kAttentionChunk,
-                                   kAttentionChunk);
+        const int32_t* page = chunk.pages + p / kKvPage;
+        const uint8_t* values = chunk.values + page[0] * chunk.value_page_bytes;
+        const uint8_t* next =
+            count < left ? chunk.values + page[1] * chunk.value_page_bytes + at : nullptr;
+        const uint8_t* first = values + in_page * cell_bytes + at;
+        if constexpr (Element::kHasScales) {
+            alignas(64) float weights[kQueries][kKvPage];
+            scale_weights<Set, Element>(scores + (p - in_page) % kAttentionChunk,
+                                        values + scales_at(dim, d), weights);
+            sums.template add<Element>(first, next, cell_bytes, count, dim - d,
+                                       &weights[0][in_page], kKvPage);
+        } else {
+            sums.template add<Element>(first, next, cell_bytes, count, dim - d,
+                                       scores + p % kAttentionChunk, kAttentionChunk);
+        }
         p += count;
     }
     sums.store(chunk.out + int64_t{first_query} * dim + d, dim, dim - d);
@@ -149,15 +188,12 @@ void mix_values(const AttentionChunk& chunk, int32_t first_query, int32_t d) {
 
 template <class Set, class Element, int32_t kQueries>
 void mix_all_values(const AttentionChunk& chunk, int32_t first_query) {
-    constexpr int32_t kWidth = Set::vectors(kQueries);
-    constexpr int32_t kStep = kWidth * Set::kLanes;
-    const int32_t dim = chunk.head_dim_v;
-    int32_t d = 0;
-    for (; d + kStep <= dim; d += kStep) {
-        mix_values<Set, Element, kQueries, kWidth>(chunk, first_query, d);
-    }
-    for (; d < dim; d += Set::kLanes) {
-        mix_values<Set, Element, kQueries, 1>(chunk, first_query, d);
+    const int32_t whole = chunk.head_dim_v / Set::kLanes;
+    for_each_group<Set::vectors(kQueries)>(whole, [&]<int kWidth>(Index<kWidth>, int32_t first) {
+        mix_values<Set, Element, kQueries, kWidth>(chunk, first_query, first * Set::kLanes);
+    });
+    if (whole * Set::kLanes < chunk.head_dim_v) {
+        mix_values<Set, Element, kQueries, 1>(chunk, first_query, whole * Set::kLanes);
     }
 }
 
