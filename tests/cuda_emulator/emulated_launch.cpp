@@ -1,0 +1,214 @@
+#include "emulated_launch.h"
+
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "cuda_runtime.h"
+#include "emulated_fiber.h"
+
+uint3 threadIdx;
+uint3 blockIdx;
+dim3 blockDim;
+dim3 gridDim;
+
+namespace cuda_emulator {
+
+namespace {
+
+constexpr int kWarp = 32;
+
+enum class State { kReady, kAtBarrier, kInWarp, kDone };
+
+struct Thread {
+    Fiber fiber;
+    State state = State::kDone;
+    uint3 index = {};
+    // What it brings to a barrier or a warp operation, and what it gets back.
+    bool condition = false;
+    int count = 0;
+    uint32_t mask = 0;
+    int source = 0;
+    uint64_t value = 0;
+    uint64_t result = 0;
+    uint32_t ballot = 0;
+};
+
+struct Block {
+    std::vector<std::unique_ptr<Thread>> threads;  // grows, and is used again
+    int n_threads = 0;
+    int n_done = 0;
+    int n_at_barrier = 0;
+    int current = 0;
+    const Launch* launch = nullptr;
+    std::vector<uint64_t> shared;
+};
+
+std::mutex running;
+Block block;
+std::string fault;
+
+Thread& thread(int index) {
+    return *block.threads[static_cast<size_t>(index)];
+}
+
+void run_thread(void* argument) {
+    auto& self = *static_cast<Thread*>(argument);
+    block.launch->thread();
+    self.state = State::kDone;
+    ++block.n_done;
+    self.fiber.leave();
+}
+
+void start_block(const Launch& launch) {
+    block.launch = &launch;
+    block.n_threads = static_cast<int>(launch.block[0] * launch.block[1] * launch.block[2]);
+    block.n_done = 0;
+    block.n_at_barrier = 0;
+    while (static_cast<int>(block.threads.size()) < block.n_threads) {
+        block.threads.push_back(std::make_unique<Thread>());
+    }
+    block.shared.assign(launch.shared_bytes / 8 + 2, ~uint64_t{0});
+    for (int i = 0; i < block.n_threads; ++i) {
+        Thread& t = thread(i);
+        const auto index = static_cast<unsigned>(i);
+        t.index = {index % launch.block[0], index / launch.block[0] % launch.block[1],
+                   index / launch.block[0] / launch.block[1]};
+        t.state = State::kReady;
+        t.fiber.prepare(run_thread, &t);
+    }
+}
+
+// Lets the threads of a barrier go on once all have come. False when some have ended.
+bool open_barrier() {
+    if (block.n_at_barrier == 0 || block.n_at_barrier + block.n_done < block.n_threads) return true;
+    if (block.n_done > 0) return false;
+    int count = 0;
+    for (int i = 0; i < block.n_threads; ++i) count += thread(i).condition;
+    for (int i = 0; i < block.n_threads; ++i) {
+        thread(i).count = count;
+        thread(i).state = State::kReady;
+    }
+    block.n_at_barrier = 0;
+    return true;
+}
+
+bool run_block() {
+    while (block.n_done < block.n_threads) {
+        bool any = false;
+        for (int i = 0; i < block.n_threads; ++i) {
+            Thread& t = thread(i);
+            if (t.state != State::kReady) continue;
+            any = true;
+            block.current = i;
+            threadIdx = t.index;
+            t.fiber.resume();
+        }
+        if (!open_barrier()) {
+            fault = "a block barrier that some threads will never reach";
+            return false;
+        }
+        if (!any) {
+            fault = "a barrier or warp operation that not all of its threads reach";
+            return false;
+        }
+    }
+    return true;
+}
+
+void wait() {
+    Thread& self = thread(block.current);
+    self.fiber.yield();
+}
+
+// Gives the lanes of a warp operation their results if all have come.
+void complete_warp(uint32_t mask, int first) {
+    uint32_t ballot = 0;
+    // From the last lane down: lanes come in order, so that the first look mostly says that some miss.
+    for (int l = kWarp - 1; l >= 0; --l) {
+        if ((mask >> l & 1) == 0) continue;
+        if (first + l >= block.n_threads) return;
+        const Thread& t = thread(first + l);
+        if (t.state != State::kInWarp || t.mask != mask) return;
+        if (t.value != 0) ballot |= 1u << l;
+    }
+    for (int l = 0; l < kWarp; ++l) {
+        if ((mask >> l & 1) == 0) continue;
+        Thread& t = thread(first + l);
+        const bool is_there = t.source >= 0 && t.source < kWarp && (mask >> t.source & 1) != 0;
+        t.result = is_there ? thread(first + t.source).value : ~uint64_t{0};
+        t.ballot = ballot;
+        t.state = State::kReady;
+    }
+}
+
+}  // namespace
+
+bool run(const Launch& launch) {
+    const std::lock_guard<std::mutex> lock(running);
+    gridDim = {launch.grid[0], launch.grid[1], launch.grid[2]};
+    blockDim = {launch.block[0], launch.block[1], launch.block[2]};
+    for (unsigned z = 0; z < launch.grid[2]; ++z) {
+        for (unsigned y = 0; y < launch.grid[1]; ++y) {
+            for (unsigned x = 0; x < launch.grid[0]; ++x) {
+                blockIdx = {x, y, z};
+                start_block(launch);
+                if (!run_block()) return false;
+            }
+        }
+    }
+    return true;
+}
+
+const char* last_fault() {
+    return fault.c_str();
+}
+
+void* dynamic_shared() {
+    auto address = reinterpret_cast<uintptr_t>(block.shared.data());
+    return reinterpret_cast<void*>((address + 15) & ~uintptr_t{15});
+}
+
+int block_barrier(bool condition) {
+    Thread& self = thread(block.current);
+    self.condition = condition;
+    self.state = State::kAtBarrier;
+    ++block.n_at_barrier;
+    wait();
+    return self.count;
+}
+
+Exchange warp_exchange(uint32_t mask, uint64_t value, int source) {
+    const int first = block.current / kWarp * kWarp;
+    // Lanes beyond the end of the block do not exist; a full mask does not mean them.
+    const int n_lanes = block.n_threads - first;
+    if (n_lanes < kWarp) mask &= (1u << n_lanes) - 1;
+    Thread& self = thread(block.current);
+    self.value = value;
+    self.source = source;
+    self.mask = mask;
+    self.state = State::kInWarp;
+    if ((mask >> (block.current - first) & 1) != 0) complete_warp(mask, first);
+    if (self.state != State::kReady) wait();
+    return {self.result, self.ballot};
+}
+
+void warp_values(uint32_t mask, uint64_t value, uint64_t (&values)[kWarp]) {
+    const int first = block.current / kWarp * kWarp;
+    warp_exchange(mask, value, 0);
+    for (int l = 0; l < kWarp; ++l) {
+        const bool is_there = (mask >> l & 1) != 0 && first + l < block.n_threads;
+        values[l] = is_there ? thread(first + l).value : ~uint64_t{0};
+    }
+    // A second meeting keeps the values where they are until all have read them.
+    warp_exchange(mask, value, 0);
+}
+
+int lane() {
+    return block.current % kWarp;
+}
+
+}  // namespace cuda_emulator

@@ -1,0 +1,42 @@
+// Runs kernels on the host: the threads of a block are fibers, one block after the other.
+//
+// A thread runs until it ends or comes to a barrier or a warp operation. When no thread can go on and some
+// have not ended, a barrier was not reached by all that it waits for, and the launch fails; so it does when
+// threads end while others wait at a block barrier, which some processors forgive.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+
+namespace cuda_emulator {
+
+struct Launch {
+    unsigned grid[3];
+    unsigned block[3];
+    size_t shared_bytes;
+    std::function<void()> thread;  // the kernel with its arguments
+};
+
+// False: `last_fault()` says what happened.
+bool run(const Launch& launch);
+const char* last_fault();
+
+// ---- From within kernels ------------------------------------------------------------------------
+
+// The dynamic shared memory of the block.
+void* dynamic_shared();
+// All threads of the block. Returns how many came with a condition that is true.
+int block_barrier(bool condition);
+
+struct Exchange {
+    uint64_t value;   // of the source lane; all bits set when that takes no part
+    uint32_t ballot;  // the lanes of the mask whose value is not 0
+};
+// All threads of the warp that are in the mask, which must be the same for them and name the caller.
+Exchange warp_exchange(uint32_t mask, uint64_t value, int source);
+// The same, for the values of all of them.
+void warp_values(uint32_t mask, uint64_t value, uint64_t (&values)[32]);
+int lane();
+
+}  // namespace cuda_emulator
