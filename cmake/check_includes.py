@@ -36,6 +36,9 @@ KERNEL_MAY_USE = re.compile(r"cstdint|cstddef|cstring|cmath|cfloat|climits")
 REFUSED = re.compile(
     r"regex|iostream|ostream|istream|fstream|sstream|iomanip|ios|iosfwd|streambuf|format|"
     r"filesystem|locale|codecvt|print|syncstream|future")
+# What cuda/ takes from the library: tables that are data alone, and statuses, whose sources are compiled
+# into the plugin, as it does not link to the library.
+CUDA_MAY_USE = {"format/iq_grids.h", "base/checked.h", "base/error.h", "base/status.h"}
 PUBLIC_HEADERS = {"puna/puna.h", "puna/puna.hpp", "puna/puna_backend.h"}
 
 
@@ -80,6 +83,10 @@ def problem(path, own, name):
         return "public headers include public headers only"
     if top == "include" and SYSTEM.fullmatch(name):
         return "public headers know no operating system"
+    if top == "cuda" and own:
+        here = name.startswith("cuda/") and (ROOT / name).is_file()
+        if not here and name not in CUDA_MAY_USE | {"puna/puna.h", "puna/puna_backend.h"}:
+            return "cuda/ stands on the C headers, statuses and a few tables"
     if top == "examples" and own:
         beside = (ROOT / path.parent / name).is_file()
         if not beside and name not in {"puna/puna.h", "puna/puna.hpp"}:
@@ -92,7 +99,9 @@ def main():
     by_name = collections.defaultdict(list)
     for path in source_files():
         if path.parts[:3] != ("tests", "abi", "stubs"):
-            by_name[path.name].append(str(path))
+            # The steps of cuda/ have the names of those of lib/cpu.
+            name = f"cuda/{path.name}" if path.parts[0] == "cuda" else path.name
+            by_name[name].append(str(path))
         for line, own, name in includes(path):
             if why := problem(path, own, name):
                 problems.append(f"{path}:{line}: {name}: {why}")

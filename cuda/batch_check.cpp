@@ -1,0 +1,158 @@
+#include "cuda/batch_check.h"
+
+namespace puna::cuda {
+
+namespace {
+
+Status check_kv_type(const char* name, int32_t type) {
+    if (type >= PUNA_KV_F16 && type <= PUNA_KV_Q8_0) return {};
+    return make_status(PUNA_ERROR_UNSUPPORTED, "%s: the CUDA backend has no cache of type %d", name,
+                       type);
+}
+
+Status check_counts(const Weights& weights, const puna_executor_options& options,
+                    const puna_batch& batch) {
+    if (batch.n_rows < 1 || batch.n_rows > options.max_rows || !batch.rows) {
+        return make_status(PUNA_ERROR_ARGUMENT, "batch: %d rows, must be 1 to max_rows %d",
+                           batch.n_rows, options.max_rows);
+    }
+    if (batch.n_views < 1 || batch.n_views > options.max_views || !batch.views) {
+        return make_status(PUNA_ERROR_ARGUMENT, "batch: %d views, must be 1 to max_views %d",
+                           batch.n_views, options.max_views);
+    }
+    if (batch.n_outputs < 0 || batch.n_outputs > options.max_outputs ||
+        (batch.n_outputs > 0 && !batch.outputs)) {
+        return make_status(PUNA_ERROR_ARGUMENT, "batch: %d outputs, must be 0 to max_outputs %d",
+                           batch.n_outputs, options.max_outputs);
+    }
+    if (batch.n_outputs > 0 && !weights.has_head) {
+        return make_status(PUNA_ERROR_ARGUMENT, "batch: outputs of layers that have no head");
+    }
+    if (batch.n_adapters != 0) {
+        return make_status(PUNA_ERROR_UNSUPPORTED,
+                           "batch: n_adapters is %d, the CUDA backend has no adapters",
+                           batch.n_adapters);
+    }
+    if (!weights.has_embedding && !batch.hidden_in) {
+        return make_status(PUNA_ERROR_ARGUMENT,
+                           "batch: hidden_in is NULL and the layers have no embedding");
+    }
+    if (!weights.has_head && !batch.hidden_out) {
+        return make_status(PUNA_ERROR_ARGUMENT,
+                           "batch: hidden_out is NULL and the layers have no head");
+    }
+    return {};
+}
+
+Status check_row(const Weights& weights, const puna_executor_options& options,
+                 const puna_batch& batch, int32_t index) {
+    const puna_batch_row& row = batch.rows[index];
+    const auto refuse = [&](const char* field, int32_t value) {
+        return make_status(PUNA_ERROR_ARGUMENT, "batch: row %d: %s %d is out of range", index,
+                           field, value);
+    };
+    if (weights.has_embedding && (row.token < 0 || row.token >= weights.spec.n_vocab)) {
+        return refuse("token", row.token);
+    }
+    if (row.view < 0 || row.view >= batch.n_views) return refuse("view", row.view);
+    const puna_batch_view& view = batch.views[row.view];
+    if (row.position < 0 || !view.pages || row.position / PUNA_KV_PAGE >= view.n_pages) {
+        return refuse("position", row.position);
+    }
+    if (row.first < 0 || row.first > row.position || row.position - row.first >= options.n_ctx) {
+        return refuse("first", row.first);
+    }
+    const int32_t page = view.pages[row.position / PUNA_KV_PAGE];
+    if (row.cell != page * PUNA_KV_PAGE + row.position % PUNA_KV_PAGE) {
+        return refuse("cell", row.cell);
+    }
+    if (row.adapter != -1) return refuse("adapter", row.adapter);
+    if (weights.has_head && (row.output < -1 || row.output >= batch.n_outputs)) {
+        return refuse("output", row.output);
+    }
+    return {};
+}
+
+Status check_choice(const puna_model_spec& spec, const puna_executor_options& options,
+                    const puna_batch_output& output, int32_t index) {
+    if (!output.tokens) {
+        return make_status(PUNA_ERROR_ARGUMENT, "batch: output %d: tokens is NULL", index);
+    }
+    if (output.kind == PUNA_ROW_OUTPUT_TOP_K && (output.k < 1 || output.k > spec.n_vocab)) {
+        return make_status(PUNA_ERROR_ARGUMENT, "batch: output %d: k is %d, must be 1 to %d", index,
+                           output.k, spec.n_vocab);
+    }
+    if (output.n_bias < 0 || output.n_bias > options.max_bias ||
+        (output.n_bias > 0 && !output.bias)) {
+        return make_status(PUNA_ERROR_ARGUMENT,
+                           "batch: output %d: n_bias is %d, must be 0 to max_bias %d, or bias is "
+                           "NULL",
+                           index, output.n_bias, options.max_bias);
+    }
+    for (int32_t i = 0; i < output.n_bias; ++i) {
+        if (output.bias[i].token >= 0 && output.bias[i].token < spec.n_vocab) continue;
+        return make_status(PUNA_ERROR_ARGUMENT, "batch: output %d: bias for token %d", index,
+                           output.bias[i].token);
+    }
+    return {};
+}
+
+Status check_output(const puna_model_spec& spec, const puna_executor_options& options,
+                    const puna_batch_output& output, int32_t index) {
+    if (!output.values) {
+        return make_status(PUNA_ERROR_ARGUMENT, "batch: output %d: values is NULL", index);
+    }
+    switch (output.kind) {
+        case PUNA_ROW_OUTPUT_HIDDEN:
+        case PUNA_ROW_OUTPUT_LOGITS:
+            return {};
+        case PUNA_ROW_OUTPUT_ARGMAX:
+        case PUNA_ROW_OUTPUT_TOP_K:
+            return check_choice(spec, options, output, index);
+        default:
+            return make_status(PUNA_ERROR_UNSUPPORTED, "batch: output %d: kind %d is not known",
+                               index, output.kind);
+    }
+}
+
+}  // namespace
+
+Status check_options(const puna_executor_options& options) {
+    const struct {
+        const char* name;
+        int32_t value;
+        int32_t least;
+    } counts[] = {{"n_cells", options.n_cells, PUNA_KV_PAGE}, {"n_ctx", options.n_ctx, 1},
+                  {"max_rows", options.max_rows, 1},          {"max_views", options.max_views, 1},
+                  {"max_outputs", options.max_outputs, 0},    {"max_bias", options.max_bias, 0},
+                  {"n_threads", options.n_threads, 0}};
+    for (const auto& count : counts) {
+        if (count.value >= count.least) continue;
+        return make_status(PUNA_ERROR_ARGUMENT, "executor options: %s is %d, must be %d or more",
+                           count.name, count.value, count.least);
+    }
+    if (options.n_cells % PUNA_KV_PAGE != 0) {
+        return make_status(PUNA_ERROR_ARGUMENT,
+                           "executor options: n_cells is %d, must be a multiple of %d",
+                           options.n_cells, PUNA_KV_PAGE);
+    }
+    if (options.max_adapters != 0) {
+        return make_status(PUNA_ERROR_UNSUPPORTED,
+                           "executor options: max_adapters is %d, the CUDA backend has no adapters",
+                           options.max_adapters);
+    }
+    PUNA_TRY(check_kv_type("kv_type_k", options.kv_type_k));
+    return check_kv_type("kv_type_v", options.kv_type_v);
+}
+
+Status check_batch(const Weights& weights, const puna_executor_options& options,
+                   const puna_batch& batch) {
+    PUNA_TRY(check_counts(weights, options, batch));
+    for (int32_t i = 0; i < batch.n_rows; ++i) PUNA_TRY(check_row(weights, options, batch, i));
+    for (int32_t i = 0; i < batch.n_outputs; ++i) {
+        PUNA_TRY(check_output(weights.spec, options, batch.outputs[i], i));
+    }
+    return {};
+}
+
+}  // namespace puna::cuda

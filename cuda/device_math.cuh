@@ -1,0 +1,119 @@
+// What kernels share: sums over warps, words from unaligned bytes, 16-bit floats.
+#pragma once
+
+#include <cuda_fp16.h>
+#include <cuda_runtime.h>
+
+#include <cstdint>
+
+namespace puna::cuda {
+
+constexpr int kWarp = 32;
+constexpr unsigned kAllLanes = 0xffffffffu;
+
+__device__ inline int lane_of_thread() {
+    return static_cast<int>(threadIdx.x) % kWarp;
+}
+__device__ inline int warp_of_thread() {
+    return static_cast<int>(threadIdx.x) / kWarp;
+}
+
+// All lanes get the sum, which is added in the same order in each.
+template <class T>
+__device__ inline T warp_sum(T value) {
+#pragma unroll
+    for (int bits = kWarp / 2; bits > 0; bits /= 2) {
+        value += __shfl_xor_sync(kAllLanes, value, bits);
+    }
+    return value;
+}
+
+template <class T>
+__device__ inline T warp_max(T value) {
+#pragma unroll
+    for (int bits = kWarp / 2; bits > 0; bits /= 2) {
+        const T other = __shfl_xor_sync(kAllLanes, value, bits);
+        value = other > value ? other : value;
+    }
+    return value;
+}
+
+// All threads of a block of whole warps get the sum. `shared` has a float for each warp.
+__device__ inline float block_sum(float value, float* shared) {
+    value = warp_sum(value);
+    __syncthreads();
+    if (lane_of_thread() == 0) shared[warp_of_thread()] = value;
+    __syncthreads();
+    float sum = 0.0f;
+    for (int w = 0; w < static_cast<int>(blockDim.x) / kWarp; ++w) sum += shared[w];
+    return sum;
+}
+
+// ---- 16-bit floats ------------------------------------------------------------------------------
+
+__device__ inline float half_value(uint32_t bits) {
+    return __half2float(__ushort_as_half(static_cast<unsigned short>(bits)));
+}
+__device__ inline float bfloat16_value(uint32_t bits) {
+    return __uint_as_float(bits << 16);
+}
+__device__ inline uint16_t half_bits(float value) {
+    return __half_as_ushort(__float2half_rn(value));
+}
+// To nearest, ties to even; NaN becomes quiet.
+__device__ inline uint16_t bfloat16_bits(float value) {
+    const uint32_t bits = __float_as_uint(value);
+    if ((bits & 0x7fffffffu) > 0x7f800000u) return static_cast<uint16_t>(bits >> 16 | 0x40u);
+    return static_cast<uint16_t>((bits + 0x7fffu + (bits >> 16 & 1u)) >> 16);
+}
+
+// ---- Words from bytes ---------------------------------------------------------------------------
+
+// kWords words from an address that is a multiple of kAlign: 16, 8, 4, 2 or 1. What is not aligned to 4 is
+// joined from aligned words, of which the last one has a byte that is asked for: nothing is read beyond
+// the multiple of 4 behind the end.
+template <int kAlign, int kWords>
+__device__ inline void load_words(const uint8_t* from, uint32_t* words) {
+    if constexpr (kAlign % 16 == 0 && kWords % 4 == 0) {
+#pragma unroll
+        for (int i = 0; i < kWords; i += 4) {
+            const uint4 four = __ldg(reinterpret_cast<const uint4*>(from + 4 * i));
+            words[i] = four.x;
+            words[i + 1] = four.y;
+            words[i + 2] = four.z;
+            words[i + 3] = four.w;
+        }
+    } else if constexpr (kAlign % 8 == 0 && kWords % 2 == 0) {
+#pragma unroll
+        for (int i = 0; i < kWords; i += 2) {
+            const uint2 two = __ldg(reinterpret_cast<const uint2*>(from + 4 * i));
+            words[i] = two.x;
+            words[i + 1] = two.y;
+        }
+    } else if constexpr (kAlign % 4 == 0) {
+#pragma unroll
+        for (int i = 0; i < kWords; ++i) {
+            words[i] = __ldg(reinterpret_cast<const uint32_t*>(from + 4 * i));
+        }
+    } else {
+        const auto address = reinterpret_cast<uintptr_t>(from);
+        const auto* base = reinterpret_cast<const uint32_t*>(address & ~uintptr_t{3});
+        const auto shift = static_cast<unsigned>(address & 3) * 8;
+        uint32_t next[kWords + 1];
+#pragma unroll
+        for (int i = 0; i < kWords; ++i) next[i] = __ldg(base + i);
+        next[kWords] = shift != 0 ? __ldg(base + kWords) : 0;
+#pragma unroll
+        for (int i = 0; i < kWords; ++i) words[i] = __funnelshift_r(next[i], next[i + 1], shift);
+    }
+}
+
+// 16 bits at an even address.
+__device__ inline uint32_t load_16(const uint8_t* from) {
+    return __ldg(reinterpret_cast<const uint16_t*>(from));
+}
+__device__ inline float load_half(const uint8_t* from) {
+    return half_value(load_16(from));
+}
+
+}  // namespace puna::cuda

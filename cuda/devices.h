@@ -1,0 +1,76 @@
+// The GPUs that the driver offers, and how calls of the CUDA runtime become statuses.
+#pragma once
+
+#include <cuda_runtime.h>
+
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "base/status.h"
+#include "puna/puna_backend.h"
+
+namespace puna::cuda {
+
+using core::make_status;
+using core::Result;
+using core::Status;
+
+// One GPU. After a fault of it nothing more is asked of it, because every answer would be the same error:
+// its objects can be destroyed, and other devices and the process live on.
+class Device {
+  public:
+    Device(int ordinal, std::string name, int capability, uint64_t total_bytes)
+        : ordinal_(ordinal),
+          name_(std::move(name)),
+          capability_(capability),
+          total_bytes_(total_bytes) {}
+    Device(const Device&) = delete;
+    Device& operator=(const Device&) = delete;
+
+    int ordinal() const { return ordinal_; }  // as the CUDA runtime counts
+    const std::string& name() const { return name_; }
+    int capability() const { return capability_; }  // 90: 9.0
+    uint64_t total_bytes() const { return total_bytes_; }
+
+    // What a call of the CUDA runtime said, `what` naming it. Lack of memory is DEVICE_MEMORY and leaves
+    // the device usable; everything else is BACKEND and ends its use.
+    Status check(cudaError_t code, const char* what);
+    // BACKEND, with the first fault, once there was one.
+    Status usable() const;
+    // 0 if that cannot be told. This device is the current one.
+    uint64_t free_bytes();
+
+  private:
+    const int ordinal_;
+    const std::string name_;
+    const int capability_;
+    const uint64_t total_bytes_;
+    mutable std::mutex mutex_;
+    Status fault_;
+};
+
+// Makes a device the current one of the thread, and what it was before again at the end: the host may use
+// CUDA too.
+class DeviceScope {
+  public:
+    explicit DeviceScope(Device& device);
+    ~DeviceScope();
+    DeviceScope(const DeviceScope&) = delete;
+    DeviceScope& operator=(const DeviceScope&) = delete;
+
+    const Status& status() const { return status_; }
+
+  private:
+    int previous_ = -1;
+    bool changed_ = false;
+    Status status_;
+};
+
+// All devices that this backend can use; those that are too old are left out and, if there is no other,
+// named. NO_DEVICE, BACKEND_VERSION.
+Result<std::vector<std::unique_ptr<Device>>> find_devices(const puna_host_services& services);
+
+}  // namespace puna::cuda

@@ -1,0 +1,161 @@
+// The forward pass: what happens to the rows of a batch, in the order of lib/cpu/forward.cpp.
+#include "cuda/forward.h"
+
+#include "cuda/attention.h"
+#include "cuda/linear.h"
+#include "cuda/outputs.h"
+#include "cuda/scratch.h"
+#include "cuda/vector_ops.h"
+
+namespace puna::cuda {
+
+namespace {
+
+#define PUNA_TRY_CUDA(call) \
+    if (const cudaError_t error = (call); error != cudaSuccess) return error
+
+// Which forms of their input some matrices read.
+struct Forms {
+    bool floats = false;
+    bool rounded = false;
+};
+
+Forms forms_of(const Product* products, int32_t n) {
+    Forms forms;
+    for (int32_t i = 0; i < n; ++i) {
+        (reads_rounded(products[i].matrix.format) ? forms.rounded : forms.floats) = true;
+    }
+    return forms;
+}
+
+Scratch scratch_of(const Forward& f) {
+    return make_scratch(f.weights->spec, f.weights->has_head, f.options, f.scratch);
+}
+
+LinearOptions linear_options(const Forward& f, Epilogue epilogue, int64_t y_stride) {
+    LinearOptions options;
+    options.epilogue = epilogue;
+    options.y_stride = y_stride;
+    options.activation = f.weights->spec.activation;
+    options.same_for_all_rows = f.options.deterministic != 0;
+    return options;
+}
+
+// normed = norm(x) * gain, in the forms that the products read.
+cudaError_t norm(const Forward& f, const Scratch& s, const float* gain, Forms forms,
+                 Input& normed) {
+    const puna_model_spec& spec = f.weights->spec;
+    NormJob job;
+    job.x = s.x;
+    job.gain = gain;
+    job.columns = spec.n_embd;
+    job.n_rows = f.batch.n_rows;
+    job.kind = spec.norm;
+    job.epsilon = spec.norm_epsilon;
+    job.floats = forms.floats ? s.normed : nullptr;
+    job.rounded = forms.rounded ? s.rounded : nullptr;
+    normed = {job.floats, job.rounded, job.n_rows, job.columns};
+    return norm_rows(job, f.stream);
+}
+
+// q, k, v = Wq n + bq, Wk n + bk, Wv n + bv; QK norm; RoPE; k, v -> cache
+cudaError_t project_qkv(const Forward& f, const Scratch& s, const LayerWeights& w, int32_t layer) {
+    const puna_model_spec& spec = f.weights->spec;
+    const Product products[] = {
+        {w.q, w.q_bias, s.qkv},
+        {w.k, w.k_bias, s.qkv + q_columns(spec)},
+        {w.v, w.v_bias, s.qkv + q_columns(spec) + k_columns(spec)},
+    };
+    Input normed;
+    PUNA_TRY_CUDA(norm(f, s, w.attn_norm, forms_of(products, 3), normed));
+    const LinearOptions options = linear_options(f, Epilogue::kStore, qkv_columns(spec));
+    PUNA_TRY_CUDA(multiply(normed, products, 3, options, nullptr, f.stream));
+    return finish_heads(f, s, layer);
+}
+
+// x = x + residual_scale * (W input + b)
+cudaError_t add_projection(const Forward& f, const Scratch& s, const Matrix& matrix,
+                           const float* bias, const float* rows) {
+    const puna_model_spec& spec = f.weights->spec;
+    Input input = {rows, nullptr, f.batch.n_rows, matrix.columns};
+    if (reads_rounded(matrix.format)) {
+        PUNA_TRY_CUDA(round_rows(rows, matrix.columns, f.batch.n_rows, s.rounded, f.stream));
+        input.rounded = s.rounded;
+    }
+    LinearOptions options = linear_options(f, Epilogue::kResidual, spec.n_embd);
+    options.scale = spec.residual_scale;
+    const Product product = {matrix, bias, s.x};
+    return multiply(input, &product, 1, options, nullptr, f.stream);
+}
+
+// gate = activation(Wgate n + bgate) * (Wup n + bup)
+cudaError_t gate_up(const Forward& f, const Scratch& s, const LayerWeights& w) {
+    const puna_model_spec& spec = f.weights->spec;
+    const Product products[] = {{w.gate, w.gate_bias, s.gate}, {w.up, w.up_bias, s.up}};
+    Input normed;
+    PUNA_TRY_CUDA(norm(f, s, w.ffn_norm, forms_of(products, 2), normed));
+    const LinearOptions options = linear_options(f, Epilogue::kGateUp, spec.n_ff);
+    return multiply(normed, products, 2, options, s.up, f.stream);
+}
+
+// Logits of some of the outputs' rows, which are normed.
+cudaError_t run_logits(const Forward& f, const Scratch& s, const Input& normed) {
+    const puna_model_spec& spec = f.weights->spec;
+    LinearOptions options = linear_options(f, Epilogue::kLogits, spec.n_vocab);
+    options.scale = spec.logit_scale;
+    options.softcap = spec.logit_softcap;
+    const Product product = {f.weights->output, nullptr, s.logits};
+    return multiply(normed, &product, 1, options, nullptr, f.stream);
+}
+
+}  // namespace
+
+float* hidden_rows(const Forward& f) {
+    return scratch_of(f).x;
+}
+
+cudaError_t run_embedding(const Forward& f) {
+    static_assert(offsetof(puna_batch_row, token) == 0);
+    constexpr int32_t kStep = sizeof(puna_batch_row) / sizeof(int32_t);
+    const auto* tokens = reinterpret_cast<const int32_t*>(f.batch.rows);
+    return look_up_rows(f.weights->token_embd, tokens, kStep, f.batch.n_rows,
+                        f.weights->spec.embedding_scale, hidden_rows(f), f.stream);
+}
+
+cudaError_t run_layer(const Forward& f, int32_t layer) {
+    const LayerWeights& w = f.weights->layers[static_cast<size_t>(layer)];
+    const Scratch s = scratch_of(f);
+    if (layer == 0) PUNA_TRY_CUDA(make_rope_table(f, s));
+    PUNA_TRY_CUDA(project_qkv(f, s, w, layer));
+    PUNA_TRY_CUDA(attend(f, s, layer));
+    PUNA_TRY_CUDA(add_projection(f, s, w.attn_output, w.attn_output_bias, s.attn));
+    PUNA_TRY_CUDA(gate_up(f, s, w));
+    return add_projection(f, s, w.down, w.down_bias, s.gate);
+}
+
+cudaError_t run_head(const Forward& f, const DeviceOutput* requests, const DeviceOutput* outputs) {
+    const puna_model_spec& spec = f.weights->spec;
+    const Scratch s = scratch_of(f);
+    for (int32_t first = 0; first < f.batch.n_outputs; first += s.head_rows) {
+        const int32_t left = f.batch.n_outputs - first;
+        const int32_t n = left < s.head_rows ? left : s.head_rows;
+        NormJob job;
+        job.x = s.x;
+        job.rows = f.batch.output_rows + first;
+        job.gain = f.weights->output_norm;
+        job.columns = spec.n_embd;
+        job.n_rows = n;
+        job.kind = spec.norm;
+        job.epsilon = spec.norm_epsilon;
+        job.floats = s.normed;
+        job.rounded = reads_rounded(f.weights->output.format) ? s.rounded : nullptr;
+        PUNA_TRY_CUDA(norm_rows(job, f.stream));
+        if (needs_logits(requests + first, n)) {
+            PUNA_TRY_CUDA(run_logits(f, s, {s.normed, job.rounded, n, job.columns}));
+        }
+        PUNA_TRY_CUDA(deliver_outputs(spec, s, outputs + first, n, f.stream));
+    }
+    return cudaSuccess;
+}
+
+}  // namespace puna::cuda

@@ -1,0 +1,86 @@
+// Matrix products: enqueues y = W x for some matrices that share their input, with what follows them.
+#pragma once
+
+#include <cuda_runtime.h>
+
+#include <cstdint>
+
+#include "cuda/forward.h"
+
+namespace puna::cuda {
+
+// Rows that come in: as floats [n][columns], and rounded (activations.cuh) if a quantised matrix reads
+// them.
+struct Input {
+    const float* floats = nullptr;
+    const uint8_t* rounded = nullptr;
+    int32_t n_rows = 0;
+    int64_t columns = 0;
+};
+
+enum class Epilogue : int32_t {
+    kStore,     // y = W x + b
+    kResidual,  // y = y + scale * (W x + b)
+    kLogits,    // y = softcap(scale * W x)
+    kGateUp,    // y = activation(W0 x + b0) * (W1 x + b1)
+};
+
+// One of the matrices of a product.
+struct LinearPart {
+    const uint8_t* data = nullptr;
+    int64_t row_bytes = 0;
+    int64_t rows = 0;
+    const float* bias = nullptr;
+    float* y = nullptr;  // column 0 of row 0
+};
+
+constexpr int kMostParts = 3;
+
+// All that a kernel is told. The parts have one format; with kGateUp they are two of the same shape, and
+// part 0 has y.
+struct LinearJob {
+    LinearPart parts[kMostParts];
+    int32_t n_parts = 0;
+    int64_t columns = 0;
+    int64_t outputs = 0;  // of all parts; with kGateUp of one
+    const float* x = nullptr;
+    const uint8_t* rounded = nullptr;
+    int32_t n_rows = 0;
+    int64_t y_stride = 0;
+    Epilogue epilogue = Epilogue::kStore;
+    int32_t activation = 0;  // PUNA_ACTIVATION_*
+    float scale = 1.0f;
+    float softcap = 0.0f;
+};
+
+// Whether matrices of the format read rounded rows.
+bool reads_rounded(int32_t format);
+
+struct Product {
+    Matrix matrix;
+    const float* bias = nullptr;
+    float* y = nullptr;
+};
+
+// What is the same for all products of a call.
+struct LinearOptions {
+    Epilogue epilogue = Epilogue::kStore;
+    int64_t y_stride = 0;
+    int32_t activation = 0;
+    float scale = 1.0f;
+    float softcap = 0.0f;
+    // Results do not depend on how many rows there are: one kernel for all.
+    bool same_for_all_rows = false;
+};
+
+// Products of the same input, in one kernel where their formats are one. kGateUp: two products, of which
+// the second may be of another format only if `spare` [rows][y_stride] is there for it.
+cudaError_t multiply(const Input& x, const Product* products, int32_t n,
+                     const LinearOptions& options, float* spare, cudaStream_t stream);
+
+// out [n] = one row of a matrix, times scale, for each of n row indices in device memory, which lie `step`
+// int32 apart.
+cudaError_t look_up_rows(const Matrix& matrix, const int32_t* indices, int32_t step, int32_t n,
+                         float scale, float* out, cudaStream_t stream);
+
+}  // namespace puna::cuda

@@ -1,0 +1,63 @@
+// What is done with the sums of a product.
+#pragma once
+
+#include "cuda/device_math.cuh"
+#include "cuda/linear.h"
+
+namespace puna::cuda {
+
+// activation(gate) * up
+__device__ inline float activate(int32_t activation, float gate, float up) {
+    if (activation == PUNA_ACTIVATION_SILU) return gate / (1.0f + expf(-gate)) * up;
+    if (activation == PUNA_ACTIVATION_GELU) {
+        return 0.5f * gate * (1.0f + erff(gate * 0.70710678f)) * up;
+    }
+    const float inner = 0.79788456f * __fmaf_rn(0.044715f * gate * gate, gate, gate);
+    return 0.5f * gate * (1.0f + tanhf(inner)) * up;
+}
+
+// Where an output of a job is.
+struct OutputPlace {
+    int part;
+    int64_t row;  // of the part's matrix
+};
+__device__ inline OutputPlace place_of(const LinearJob& job, int64_t output) {
+    OutputPlace place = {0, output};
+    while (place.part + 1 < job.n_parts && place.row >= job.parts[place.part].rows) {
+        place.row -= job.parts[place.part].rows;
+        ++place.part;
+    }
+    return place;
+}
+__device__ inline const uint8_t* weights_of(const LinearJob& job, const OutputPlace& place) {
+    const LinearPart& part = job.parts[place.part];
+    return part.data + place.row * part.row_bytes;
+}
+__device__ inline float bias_of(const LinearPart& part, int64_t row) {
+    return part.bias ? part.bias[row] : 0.0f;
+}
+
+// One sum of kStore, kResidual or kLogits.
+__device__ inline void finish(const LinearJob& job, const OutputPlace& place, int64_t row,
+                              float sum) {
+    const LinearPart& part = job.parts[place.part];
+    float* y = part.y + row * job.y_stride + place.row;
+    sum += bias_of(part, place.row);
+    if (job.epilogue == Epilogue::kResidual) {
+        sum = __fmaf_rn(job.scale, sum, *y);
+    } else if (job.epilogue == Epilogue::kLogits) {
+        sum *= job.scale;
+        if (job.softcap != 0.0f) sum = job.softcap * tanhf(sum / job.softcap);
+    }
+    *y = sum;
+}
+
+// The two sums of kGateUp.
+__device__ inline void finish_gate_up(const LinearJob& job, int64_t output, int64_t row, float gate,
+                                      float up) {
+    gate += bias_of(job.parts[0], output);
+    up += bias_of(job.parts[1], output);
+    job.parts[0].y[row * job.y_stride + output] = activate(job.activation, gate, up);
+}
+
+}  // namespace puna::cuda

@@ -1,0 +1,350 @@
+// The CUDA backend as a plugin: the table of puna_backend.h.
+#include <algorithm>
+#include <cstdio>
+#include <memory>
+#include <new>
+
+#include "base/error.h"
+#include "cuda/executor.h"
+
+namespace puna::cuda {
+
+namespace {
+
+struct Backend {
+    const puna_host_services& services;
+    std::vector<std::unique_ptr<Device>> devices;
+};
+
+// The opaque handles of the interface are these objects.
+Backend& self(const puna_backend* backend) {
+    return *reinterpret_cast<Backend*>(const_cast<puna_backend*>(backend));
+}
+const LayerSet& self(const puna_layer_set* layers) {
+    return *reinterpret_cast<const LayerSet*>(layers);
+}
+Executor& self(puna_executor* executor) {
+    return *reinterpret_cast<Executor*>(executor);
+}
+
+// No exception leaves the plugin, and every failure becomes a status with a text.
+template <class Call>
+puna_status guarded(puna_error* error, const Call& call) {
+    try {
+        const Status status = call();
+        return status.ok() ? PUNA_OK : core::fill_error(error, status);
+    } catch (const std::bad_alloc&) {
+        return core::fill_error(error, make_status(PUNA_ERROR_OUT_OF_MEMORY, "out of memory"));
+    } catch (...) {
+        return core::fill_error(error, make_status(PUNA_ERROR_INTERNAL,
+                                                   "an exception reached the CUDA backend's edge"));
+    }
+}
+
+Status null_argument(const char* name) {
+    return make_status(PUNA_ERROR_ARGUMENT, "%s is NULL", name);
+}
+
+// A struct of the interface that came in: there, and of this version.
+template <class Struct>
+Status check_struct(const Struct* value, const char* name) {
+    if (!value) return null_argument(name);
+    if (value->struct_size >= sizeof(Struct)) return {};
+    return make_status(PUNA_ERROR_ARGUMENT, "%s: struct_size is %u, must be %zu", name,
+                       value->struct_size, sizeof(Struct));
+}
+
+// Runs a call with a device as the current one of the thread.
+template <class Call>
+Status on_device(Device& device, const Call& call) {
+    const DeviceScope scope(device);
+    PUNA_TRY(scope.status());
+    return call();
+}
+
+Result<Device*> device_of(const puna_backend* backend, int32_t device) {
+    if (!backend) return null_argument("backend");
+    const auto& devices = self(backend).devices;
+    if (device >= 0 && static_cast<size_t>(device) < devices.size()) {
+        return devices[static_cast<size_t>(device)].get();
+    }
+    return make_status(PUNA_ERROR_NOT_FOUND, "device %d: the CUDA backend has %zu", device,
+                       devices.size());
+}
+
+Status check_services(const puna_host_services* services) {
+    PUNA_TRY(check_struct(services, "puna_host_services"));
+    if (services->log && services->now_ns && services->block_size) return {};
+    return make_status(PUNA_ERROR_ARGUMENT, "puna_host_services: a function is NULL");
+}
+
+puna_status PUNA_CALL create(const puna_host_services* services,
+                             const puna_backend_options* options, puna_backend** backend,
+                             puna_error* error) {
+    return guarded(error, [&]() -> Status {
+        PUNA_TRY(check_services(services));
+        if (options) PUNA_TRY(check_struct(options, "puna_backend_options"));
+        if (!backend) return null_argument("backend");
+        if (options && options->kernels && options->kernels[0]) {
+            return make_status(PUNA_ERROR_UNSUPPORTED,
+                               "kernels: the CUDA backend has no set called '%s'",
+                               options->kernels);
+        }
+        PUNA_TRY_ASSIGN(auto devices, find_devices(*services));
+        std::unique_ptr<Backend> made(new Backend{*services, std::move(devices)});
+        *backend = reinterpret_cast<puna_backend*>(made.release());
+        return {};
+    });
+}
+
+void PUNA_CALL destroy(puna_backend* backend) {
+    delete reinterpret_cast<Backend*>(backend);
+}
+
+int32_t PUNA_CALL n_devices(const puna_backend* backend) {
+    return backend ? static_cast<int32_t>(self(backend).devices.size()) : 0;
+}
+
+puna_status PUNA_CALL device_info(const puna_backend* backend, int32_t index,
+                                  puna_device_info* info, puna_error* error) {
+    return guarded(error, [&]() -> Status {
+        PUNA_TRY_ASSIGN(Device * device, device_of(backend, index));
+        PUNA_TRY(check_struct(info, "puna_device_info"));
+        *info = {};
+        info->struct_size = sizeof *info;
+        info->is_gpu = 1;
+        info->total_bytes = device->total_bytes();
+        std::snprintf(info->backend, sizeof info->backend, "cuda");
+        std::snprintf(info->name, sizeof info->name, "%s", device->name().c_str());
+        std::snprintf(info->kernels, sizeof info->kernels, "sm_%d", device->capability());
+        if (!device->usable().ok()) return {};  // known, but nothing of it is free
+        const DeviceScope scope(*device);
+        if (scope.status().ok()) info->free_bytes = device->free_bytes();
+        return {};
+    });
+}
+
+int32_t PUNA_CALL backend_format_supported(const puna_backend* backend, int32_t format) {
+    return backend && format_supported(format) ? 1 : 0;
+}
+
+Result<Device*> check_request(const puna_backend* backend, const puna_layers_request* request) {
+    PUNA_TRY(check_struct(request, "puna_layers_request"));
+    PUNA_TRY(check_struct(request->spec, "puna_model_spec"));
+    return device_of(backend, request->device);
+}
+
+puna_status PUNA_CALL estimate(puna_backend* backend, const puna_layers_request* request,
+                               const puna_executor_options* options, puna_backend_estimate* out,
+                               puna_error* error) {
+    return guarded(error, [&]() -> Status {
+        PUNA_TRY_ASSIGN(const Device* device, check_request(backend, request));
+        (void)device;
+        if (options) PUNA_TRY(check_struct(options, "puna_executor_options"));
+        PUNA_TRY(check_struct(out, "puna_backend_estimate"));
+        PUNA_TRY_ASSIGN(const LayersPlan plan,
+                        plan_layers(self(backend).services, *request, TensorData::kAbsent));
+        puna_backend_estimate estimate = {};
+        estimate.struct_size = sizeof estimate;
+        estimate.device_weight_bytes = plan.device_bytes;
+        if (options) {
+            PUNA_TRY_ASSIGN(const ExecutorSizes sizes, Executor::measure(plan.weights, *options));
+            estimate.kv_bytes = sizes.kv_bytes;
+            estimate.scratch_bytes = sizes.scratch_bytes;
+        }
+        *out = estimate;
+        return {};
+    });
+}
+
+puna_status PUNA_CALL load_layers(puna_backend* backend, const puna_layers_request* request,
+                                  puna_layer_set** layers, puna_error* error) {
+    return guarded(error, [&]() -> Status {
+        PUNA_TRY_ASSIGN(Device * device, check_request(backend, request));
+        if (!layers) return null_argument("layers");
+        PUNA_TRY(device->usable());
+        PUNA_TRY(on_device(*device, [&]() -> Status {
+            PUNA_TRY_ASSIGN(auto made, LayerSet::load(self(backend).services, *device, *request));
+            *layers = reinterpret_cast<puna_layer_set*>(made.release());
+            return {};
+        }));
+        if (request->release) request->release(request->owner);
+        return {};
+    });
+}
+
+void PUNA_CALL destroy_layers(puna_layer_set* layers) {
+    if (!layers) return;
+    const DeviceScope scope(self(layers).device());
+    delete reinterpret_cast<LayerSet*>(layers);
+}
+
+puna_status PUNA_CALL layers_info(const puna_layer_set* layers, puna_layers_info* info,
+                                  puna_error* error) {
+    return guarded(error, [&]() -> Status {
+        if (!layers) return null_argument("layers");
+        PUNA_TRY(check_struct(info, "puna_layers_info"));
+        *info = {};
+        info->struct_size = sizeof *info;
+        info->n_formats = static_cast<int32_t>(self(layers).formats().size());
+        info->device_bytes = self(layers).device_bytes();
+        return {};
+    });
+}
+
+puna_status PUNA_CALL layers_format(const puna_layer_set* layers, int32_t index,
+                                    puna_layers_format* format, puna_error* error) {
+    return guarded(error, [&]() -> Status {
+        if (!layers) return null_argument("layers");
+        PUNA_TRY(check_struct(format, "puna_layers_format"));
+        const auto& formats = self(layers).formats();
+        if (index < 0 || static_cast<size_t>(index) >= formats.size()) {
+            return make_status(PUNA_ERROR_NOT_FOUND, "layers_format: index %d, there are %zu",
+                               index, formats.size());
+        }
+        *format = formats[static_cast<size_t>(index)];
+        return {};
+    });
+}
+
+puna_status PUNA_CALL create_executor(puna_layer_set* layers, const puna_executor_options* options,
+                                      puna_executor** executor, puna_error* error) {
+    return guarded(error, [&]() -> Status {
+        if (!layers) return null_argument("layers");
+        PUNA_TRY(check_struct(options, "puna_executor_options"));
+        if (!executor) return null_argument("executor");
+        Device& device = self(layers).device();
+        PUNA_TRY(device.usable());
+        return on_device(device, [&]() -> Status {
+            PUNA_TRY_ASSIGN(auto made, Executor::create(self(layers), *options));
+            *executor = reinterpret_cast<puna_executor*>(made.release());
+            return {};
+        });
+    });
+}
+
+void PUNA_CALL destroy_executor(puna_executor* executor) {
+    if (!executor) return;
+    const DeviceScope scope(self(executor).device());
+    delete reinterpret_cast<Executor*>(executor);
+}
+
+puna_status PUNA_CALL executor_memory(const puna_executor* executor, uint64_t* kv_bytes,
+                                      uint64_t* scratch_bytes, puna_error* error) {
+    return guarded(error, [&]() -> Status {
+        if (!executor) return null_argument("executor");
+        const ExecutorSizes sizes = reinterpret_cast<const Executor*>(executor)->sizes();
+        if (kv_bytes) *kv_bytes = sizes.kv_bytes;
+        if (scratch_bytes) *scratch_bytes = sizes.scratch_bytes;
+        return {};
+    });
+}
+
+puna_status PUNA_CALL begin(puna_executor* executor, const puna_batch* batch, puna_error* error) {
+    return guarded(error, [&]() -> Status {
+        if (!executor) return null_argument("executor");
+        PUNA_TRY(check_struct(batch, "puna_batch"));
+        return self(executor).begin(*batch);  // the host's memory alone
+    });
+}
+
+puna_status PUNA_CALL advance(puna_executor* executor, int64_t deadline_ns,
+                              puna_interrupted_fn interrupted, void* user, puna_progress* progress,
+                              puna_error* error) {
+    return guarded(error, [&]() -> Status {
+        if (!executor) return null_argument("executor");
+        PUNA_TRY(check_struct(progress, "puna_progress"));
+        return on_device(self(executor).device(), [&] {
+            return self(executor).advance(deadline_ns, interrupted, user, progress);
+        });
+    });
+}
+
+void PUNA_CALL abandon(puna_executor* executor) {
+    if (!executor) return;
+    const DeviceScope scope(self(executor).device());
+    self(executor).abandon();
+}
+
+puna_status PUNA_CALL kv_move(puna_executor* executor, const puna_kv_move* moves, int32_t n_moves,
+                              puna_error* error) {
+    return guarded(error, [&]() -> Status {
+        if (!executor) return null_argument("executor");
+        if (n_moves < 0 || (n_moves > 0 && !moves)) return null_argument("moves");
+        return on_device(self(executor).device(), [&] {
+            return self(executor).kv_move({moves, static_cast<size_t>(n_moves)});
+        });
+    });
+}
+
+puna_status PUNA_CALL kv_read(puna_executor* executor, int32_t layer, int32_t keys_or_values,
+                              const int32_t* cells, int32_t n_cells, void* out, size_t size,
+                              puna_error* error) {
+    return guarded(error, [&]() -> Status {
+        if (!executor) return null_argument("executor");
+        if (n_cells < 0 || (n_cells > 0 && !cells)) return null_argument("cells");
+        if (size > 0 && !out) return null_argument("out");
+        return on_device(self(executor).device(), [&] {
+            return self(executor).kv_read(layer, keys_or_values,
+                                          {cells, static_cast<size_t>(n_cells)},
+                                          static_cast<uint8_t*>(out), size);
+        });
+    });
+}
+
+puna_status PUNA_CALL kv_write(puna_executor* executor, int32_t layer, int32_t keys_or_values,
+                               const int32_t* cells, int32_t n_cells, const void* data, size_t size,
+                               puna_error* error) {
+    return guarded(error, [&]() -> Status {
+        if (!executor) return null_argument("executor");
+        if (n_cells < 0 || (n_cells > 0 && !cells)) return null_argument("cells");
+        if (size > 0 && !data) return null_argument("data");
+        return on_device(self(executor).device(), [&] {
+            return self(executor).kv_write(layer, keys_or_values,
+                                           {cells, static_cast<size_t>(n_cells)},
+                                           static_cast<const uint8_t*>(data), size);
+        });
+    });
+}
+
+#define PUNA_CUDA_TEXT(x) PUNA_CUDA_TEXT_(x)
+#define PUNA_CUDA_TEXT_(x) #x
+
+constexpr puna_backend_api kApi = {
+    sizeof(puna_backend_api),
+    PUNA_BACKEND_API_VERSION,
+    "cuda",
+    "puna " PUNA_CUDA_TEXT(PUNA_VERSION_MAJOR) "." PUNA_CUDA_TEXT(
+        PUNA_VERSION_MINOR) "." PUNA_CUDA_TEXT(PUNA_VERSION_PATCH) ", CUDA runtime " PUNA_CUDA_TEXT(CUDART_VERSION),
+    create,
+    destroy,
+    n_devices,
+    device_info,
+    backend_format_supported,
+    estimate,
+    load_layers,
+    destroy_layers,
+    layers_info,
+    layers_format,
+    nullptr,  // load_adapter
+    nullptr,  // destroy_adapter
+    create_executor,
+    destroy_executor,
+    executor_memory,
+    begin,
+    advance,
+    abandon,
+    kv_move,
+    nullptr,  // kv_drop: the cache is one block, nothing can be given back
+    kv_read,
+    kv_write,
+};
+
+}  // namespace
+
+}  // namespace puna::cuda
+
+extern "C" PUNA_BACKEND_EXPORT const puna_backend_api* PUNA_CALL
+puna_backend_entry(uint32_t api_version) {
+    return api_version == PUNA_BACKEND_API_VERSION ? &puna::cuda::kApi : nullptr;
+}

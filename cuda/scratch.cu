@@ -1,0 +1,74 @@
+#include "cuda/scratch.h"
+
+#include <algorithm>
+
+#include "cuda/activations.h"
+#include "cuda/attention.h"
+
+namespace puna::cuda {
+
+namespace {
+
+constexpr uint64_t kAlignment = 256;
+
+// Hands out the parts of an allocation.
+struct Cutter {
+    uint8_t* base;
+    uint64_t used = 0;
+
+    template <class T>
+    T* take(int64_t n) {
+        const uint64_t offset = used;
+        const uint64_t bytes = static_cast<uint64_t>(n) * sizeof(T);
+        used += (bytes + kAlignment - 1) / kAlignment * kAlignment;
+        return base && n > 0 ? reinterpret_cast<T*>(base + offset) : nullptr;
+    }
+};
+
+int64_t power_of_two_from(int64_t n) {
+    int64_t power = 1;
+    while (power < n) power *= 2;
+    return power;
+}
+
+int32_t rows_to_split(const puna_model_spec& spec, int64_t max_chunks, int64_t max_rows) {
+    const int64_t row_bytes = spec.n_head * max_chunks * partial_floats(spec) * 4;
+    return static_cast<int32_t>(std::clamp<int64_t>(kMostPartialBytes / row_bytes, 1, max_rows));
+}
+
+}  // namespace
+
+Scratch make_scratch(const puna_model_spec& spec, bool has_head,
+                     const puna_executor_options& options, uint8_t* base) {
+    const int64_t rows = std::max(options.max_rows, 1);
+    const int64_t widest = std::max({int64_t{spec.n_embd}, attn_columns(spec), int64_t{spec.n_ff}});
+    Scratch s;
+    Cutter cutter = {base};
+    s.x = cutter.take<float>(rows * spec.n_embd);
+    s.normed = cutter.take<float>(rows * spec.n_embd);
+    s.rounded = cutter.take<uint8_t>(rows * rounded_row_bytes(widest));
+    s.qkv = cutter.take<float>(rows * qkv_columns(spec));
+    s.attn = cutter.take<float>(rows * attn_columns(spec));
+    s.gate = cutter.take<float>(rows * spec.n_ff);
+    s.up = cutter.take<float>(rows * spec.n_ff);
+    s.rope = cutter.take<float>(rows * spec.rope_dim);
+    s.max_chunks = options.n_ctx / kAttentionChunk + 2;
+    s.split_rows = rows_to_split(spec, s.max_chunks, rows);
+    s.partials = cutter.take<float>(int64_t{s.split_rows} * spec.n_head * s.max_chunks *
+                                    partial_floats(spec));
+    if (has_head) {
+        s.head_rows = std::min(kHeadRows, std::max(options.max_outputs, 1));
+        s.sorting_size = power_of_two_from(spec.n_vocab);
+        s.logits = cutter.take<float>(int64_t{s.head_rows} * spec.n_vocab);
+        s.sorting = cutter.take<uint64_t>(s.head_rows * s.sorting_size);
+    }
+    s.bytes = cutter.used;
+    return s;
+}
+
+uint64_t scratch_bytes(const puna_model_spec& spec, bool has_head,
+                       const puna_executor_options& options) {
+    return make_scratch(spec, has_head, options, nullptr).bytes;
+}
+
+}  // namespace puna::cuda
