@@ -37,6 +37,11 @@ set(symbols "${CMAKE_CURRENT_SOURCE_DIR}/symbols/check_symbols.py"
     --nm ${CMAKE_NM} --objdump ${CMAKE_OBJDUMP})
 puna_check(exports symbols ${symbols} exports $<TARGET_FILE:puna>)
 puna_check(globals symbols ${symbols} globals $<TARGET_FILE:puna_static>)
+foreach(plugin IN ITEMS puna_cuda puna-cuda-emulated)
+    if(TARGET ${plugin})
+        puna_check(${plugin} symbols ${symbols} plugin $<TARGET_FILE:${plugin}>)
+    endif()
+endforeach()
 if(CMAKE_CXX_COMPILER_ID STREQUAL GNU AND NOT WIN32) # clang calls std::terminate in noexcept code
     puna_check(imports symbols ${symbols} imports $<TARGET_FILE:puna>)
 endif()

@@ -1,6 +1,6 @@
 # The tests in C++: puna_unit_tests from unit/, puna_golden_tests from golden/, puna_stress_tests
-# from stress/. Suites that are about threads say so in their name; ctest -L unit finds them, and so
-# does -L tsan.
+# from stress/, puna_cuda_tests from cuda/. Suites that are about threads say so in their name;
+# ctest -L unit finds them, and so does -L tsan.
 
 if(CMAKE_CROSSCOMPILING) # packages hold it compiled for this machine alone, and its source
     set(PUNA_GOOGLETEST_SOURCE /usr/src/googletest CACHE PATH "Source of GoogleTest")
@@ -32,6 +32,7 @@ function(puna_add_test_plugin name)
 endfunction()
 add_subdirectory(plugins)
 add_subdirectory(fake_backend)
+add_subdirectory(cuda)
 get_property(plugins GLOBAL PROPERTY puna_test_plugins)
 
 add_library(puna_test_fixtures STATIC EXCLUDE_FROM_ALL support/engine_fixture.cpp)
@@ -44,6 +45,9 @@ set(kinds unit golden stress)
 if(PUNA_SANITIZE MATCHES "thread")
     # What golden tests do with threads, the stress tests do harder: a minute of compilation saved.
     set(kinds unit stress)
+endif()
+if(TARGET puna-cuda-emulated)
+    list(APPEND kinds cuda)
 endif()
 set(left_out "")
 set(golden_environment "")
@@ -78,6 +82,17 @@ foreach(kind IN LISTS kinds)
     file(GLOB sources CONFIGURE_DEPENDS ${kind}/*.cpp)
     if(NOT sources)
         continue()
+    endif()
+    if(PUNA_SANITIZE MATCHES "thread") # those with a suite that is about threads
+        set(all_sources ${sources})
+        set(sources "")
+        foreach(source IN LISTS all_sources)
+            file(STRINGS "${source}" threads
+                REGEX "^TEST.*(Thread|Concurren|Cancel|Pool|Mutex|Busy|Parallel)")
+            if(threads OR NOT kind STREQUAL unit)
+                list(APPEND sources "${source}")
+            endif()
+        endforeach()
     endif()
     if(CMAKE_CROSSCOMPILING AND kind STREQUAL golden)
         # What these look at does not depend on the system or the processor.

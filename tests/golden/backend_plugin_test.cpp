@@ -3,13 +3,10 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
-#include <cstdlib>
 #include <map>
-#include <ostream>
 #include <thread>
 
-#include "support/engine_fixture.h"
-#include "support/reference_file.h"
+#include "support/split_model.h"
 #include "support/temp_folder.h"
 
 namespace puna::test {
@@ -18,30 +15,6 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using std::chrono::microseconds;
 
-std::string plugin(const std::string& name) {
-    return std::string(PUNA_TEST_PLUGIN_DIR "/") + name + ".plugin";
-}
-
-void set_environment(const char* name, const std::string& value) {
-#if defined(_WIN32)
-    _putenv_s(name, value.c_str());  // an empty value removes it
-#else
-    if (value.empty()) {
-        unsetenv(name);
-    } else {
-        setenv(name, value.c_str(), 1);
-    }
-#endif
-}
-
-RuntimeOptions scalar_options(bool search = false) {
-    RuntimeOptions options;
-    options.n_threads = 1;
-    options.disable_backend_search = search ? 0 : 1;
-    options.kernels = "scalar";
-    return options;
-}
-
 // See fake_backend.cpp; 0 leaves a default.
 struct FakeGpu {
     int64_t bytes = 0;
@@ -49,118 +22,34 @@ struct FakeGpu {
     int64_t fail_layer = 0;
 };
 
+GpuPlugin plugin_of(const FakeGpu& gpu) {
+    const auto text = [](int64_t value) {
+        return value == 0 ? std::string() : std::to_string(value);
+    };
+    return {"puna-fake-gpu",
+            {{"PUNA_FAKE_GPU_BYTES", text(gpu.bytes)},
+             {"PUNA_FAKE_GPU_LAYER_US", text(gpu.layer_us)},
+             {"PUNA_FAKE_GPU_FAIL_LAYER", text(gpu.fail_layer)}}};
+}
+
 Runtime make_fake_runtime(const FakeGpu& gpu = {}) {
-    const std::pair<const char*, int64_t> settings[] = {
-        {"PUNA_FAKE_GPU_BYTES", gpu.bytes},
-        {"PUNA_FAKE_GPU_LAYER_US", gpu.layer_us},
-        {"PUNA_FAKE_GPU_FAIL_LAYER", gpu.fail_layer}};
-    for (const auto& [name, value] : settings) {
-        set_environment(name, value == 0 ? std::string() : std::to_string(value));
-    }
-    Runtime runtime(scalar_options());
-    runtime.load_backend(plugin("puna-fake-gpu"));
-    for (const auto& [name, value] : settings) set_environment(name, "");
-    return runtime;
+    return make_gpu_runtime(plugin_of(gpu));
 }
 
-ModelOptions on_gpu(int32_t n_gpu_layers) {
-    ModelOptions options;
-    options.n_gpu_layers = n_gpu_layers;
-    return options;
-}
-
-ContextOptions context_options(int32_t n_ctx = 0, int32_t n_batch = 0) {
-    ContextOptions options;
-    options.n_ctx = n_ctx;
-    options.n_batch = n_batch;
-    options.kv_type_k = PUNA_KV_F32;
-    options.kv_type_v = PUNA_KV_F32;
-    return options;
-}
-
-ModelShape four_layers() {
-    ModelShape shape;
-    shape.n_layer = 4;
-    return shape;
-}
-
-constexpr int32_t kLayers = 4;
-constexpr int32_t kVocab = 320;
-constexpr int32_t kSplits[] = {0, 1, kLayers - 1, kLayers, kLayers + 1, PUNA_GPU_LAYERS_ALL};
-
-int32_t clamped(int32_t n_gpu_layers) {
-    return n_gpu_layers < 0 ? kLayers : std::min(n_gpu_layers, kLayers);
-}
-
-// A random model, part of it on the fake GPU.
-class SplitModel {
+class SplitModel : public SplitModelOn {
   public:
     explicit SplitModel(int32_t n_gpu_layers, const FakeGpu& gpu = {},
                         const ModelShape& shape = four_layers())
-        : bytes_(make_random_model(shape).bytes()),
-          runtime(make_fake_runtime(gpu)),
-          model(runtime, source(), on_gpu(n_gpu_layers)) {}
-
-    Source source() const { return Source(std::as_bytes(std::span(bytes_))); }
-    ReferenceModel reference() const { return read_reference(bytes_); }
-    uint64_t free_bytes() const { return runtime.devices().at(1).free_bytes; }
-
-  private:
-    AlignedBytes bytes_;
-
-  public:
-    Runtime runtime;
-    Model model;
+        : SplitModelOn(plugin_of(gpu), n_gpu_layers, shape) {}
 };
-
-std::vector<Token> prompt_of(size_t n) {
-    return random_tokens(kVocab, n, 7);
-}
 
 void expect_close(const std::vector<double>& expected, const std::vector<float>& found) {
     EXPECT_LE(kl_divergence(expected, found, kVocab).relative_error, 1e-5);
 }
 
-std::vector<float> last_logits(Sequence& sequence, std::span<const Token> tokens) {
-    std::vector<float> logits(kVocab);
-    sequence.evaluate(tokens, logits, PUNA_OUTPUT_LOGITS_LAST);
-    return logits;
-}
-
 // ---- What is computed --------------------------------------------------------------------------
 
-struct ShapeCase {
-    const char* name;
-    ModelShape shape;
-};
-
-void PrintTo(const ShapeCase& test, std::ostream* out) {
-    *out << test.name;
-}
-
-ShapeCase shape_case(const char* name, void (*change)(ModelShape&)) {
-    ShapeCase test{name, four_layers()};
-    change(test.shape);
-    return test;
-}
-
-std::vector<ShapeCase> shape_cases() {
-    return {
-        shape_case("plain", [](ModelShape&) {}),
-        shape_case("tied", [](ModelShape& s) { s.tied_output = true; }),
-        shape_case("biases", [](ModelShape& s) { s.biases = s.ffn_biases = true; }),
-        shape_case("partial_rope", [](ModelShape& s) { s.rope_dim = 6; }),
-        shape_case("value_heads_of_their_own_size", [](ModelShape& s) { s.value_dim = 10; }),
-        shape_case("q8_0_tied",
-                   [](ModelShape& s) {
-                       s.matrix_encoding = s.embedding_encoding = Encoding::kQ8_0;
-                       s.tied_output = true;
-                   }),
-        shape_case("f16", [](ModelShape& s) { s.matrix_encoding = Encoding::kF16; }),
-    };
-}
-
-class BackendPluginShapes : public testing::TestWithParam<ShapeCase> {};
+class BackendPluginShapes : public testing::TestWithParam<SplitCase> {};
 
 TEST_P(BackendPluginShapes, EverySplitComputesTheSame) {
     const std::vector<Token> prompt = prompt_of(70);
@@ -182,7 +71,7 @@ TEST_P(BackendPluginShapes, EverySplitComputesTheSame) {
     }
 }
 
-INSTANTIATE_TEST_SUITE_P(Models, BackendPluginShapes, testing::ValuesIn(shape_cases()),
+INSTANTIATE_TEST_SUITE_P(Models, BackendPluginShapes, testing::ValuesIn(split_cases()),
                          [](const auto& test) { return std::string(test.param.name); });
 
 TEST(BackendPlugin, HalfPrecisionCachesAgreeAcrossDevices) {
@@ -553,11 +442,11 @@ TEST(BackendPluginRefusal, NamesTheFileAndTheReason) {
     } cases[] = {
         {folder.path("missing.plugin"), PUNA_ERROR_IO, "cannot load"},
         {text_file, PUNA_ERROR_IO, "cannot load"},
-        {plugin("no_entry"), PUNA_ERROR_BACKEND_VERSION, "puna_backend_entry"},
-        {plugin("null_table"), PUNA_ERROR_BACKEND_VERSION, "does not serve"},
-        {plugin("wrong_version"), PUNA_ERROR_BACKEND_VERSION, "built for backend interface"},
-        {plugin("short_table"), PUNA_ERROR_BACKEND_VERSION, "lacks functions"},
-        {plugin("incomplete_table"), PUNA_ERROR_BACKEND_VERSION, "lacks functions"},
+        {plugin_path("no_entry"), PUNA_ERROR_BACKEND_VERSION, "puna_backend_entry"},
+        {plugin_path("null_table"), PUNA_ERROR_BACKEND_VERSION, "does not serve"},
+        {plugin_path("wrong_version"), PUNA_ERROR_BACKEND_VERSION, "built for backend interface"},
+        {plugin_path("short_table"), PUNA_ERROR_BACKEND_VERSION, "lacks functions"},
+        {plugin_path("incomplete_table"), PUNA_ERROR_BACKEND_VERSION, "lacks functions"},
     };
     Runtime runtime(scalar_options());
     const std::string report = runtime.report();
@@ -571,7 +460,7 @@ TEST(BackendPluginRefusal, NamesTheFileAndTheReason) {
     }
     EXPECT_EQ(runtime.devices().size(), 1u);
     EXPECT_EQ(runtime.report(), report);
-    EXPECT_TRUE(runtime.try_load_backend(plugin("puna-fake-gpu")).ok());
+    EXPECT_TRUE(runtime.try_load_backend(plugin_path("puna-fake-gpu")).ok());
 }
 
 TEST(BackendPluginRefusal, LayersOnAGpuNeedAGpu) {

@@ -13,7 +13,8 @@ std::string shared_file(std::string_view name) {
 }
 
 std::string project_file(std::string_view name) {
-    return std::string(PUNA_SOURCE_DIR "/").append(name);
+    const char* directory = std::getenv("PUNA_PROJECT_DIR");
+    return std::string(directory != nullptr ? directory : PUNA_SOURCE_DIR).append("/").append(name);
 }
 
 }  // namespace puna::test

@@ -2,6 +2,7 @@
 """Looks at the symbols of what was built.
 
   check_symbols.py exports LIBRARY   the shared library exports the names of symbols.txt, no other
+  check_symbols.py plugin LIBRARY    a backend plugin exports its entry, no other name
   check_symbols.py imports LIBRARY   it imports nothing that refused-imports.txt names
   check_symbols.py globals ARCHIVE   nothing in it runs before main or after it
   check_symbols.py kernels OBJECT... no weak symbol: the linker might pick an inline function that
@@ -22,13 +23,13 @@ def output(*command):
     return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
-def elf_exports(nm, library):
+def elf_exports(nm, library, no_node=""):
     """Lines "<version node> <name>", the version nodes themselves left out."""
     for line in output(nm, "-D", "--defined-only", library).splitlines():
         kind, name = line.split()[-2:]
         if kind != "A":
             name, _, node = name.partition("@")
-            yield f"{node.strip('@')} {name}"
+            yield f"{node.strip('@') or no_node} {name}"
 
 
 def pe_exports(objdump, library):
@@ -47,6 +48,12 @@ def check_exports(tools, library):
         yield f"{line}: in symbols.txt, not exported"
     for line in sorted(set(found) - set(golden)):
         yield f"{line}: exported, not in symbols.txt"
+
+
+def check_plugin(tools, library):
+    found = [name for _, name in (line.split() for line in elf_exports(tools.nm, library, "-"))]
+    if found != ["puna_backend_entry"]:
+        yield f"{library}: exports {', '.join(found) or 'nothing'}, not puna_backend_entry alone"
 
 
 def check_imports(tools, library):
@@ -82,8 +89,8 @@ def check_kernels(tools, *objects):
                 yield f"{path}: weak symbol {name}"
 
 
-CHECKS = {"exports": check_exports, "imports": check_imports, "globals": check_globals,
-          "kernels": check_kernels}
+CHECKS = {"exports": check_exports, "plugin": check_plugin, "imports": check_imports,
+          "globals": check_globals, "kernels": check_kernels}
 
 
 def main():

@@ -1,0 +1,669 @@
+// The table of the CUDA backend: every kind of model and of output, batches in pieces, and
+// what is refused.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <functional>
+#include <limits>
+#include <numeric>
+
+#include "base/shared_library.h"
+#include "cuda/cuda_plugin_path.h"
+#include "format/block_format.h"
+#include "support/backend_session.h"
+#include "support/random_numbers.h"
+
+namespace puna::test {
+namespace {
+
+// The backend's own code, without a runtime.
+const puna_backend_api& api() {
+    static core::SharedLibrary library = [] {
+        auto opened = core::SharedLibrary::open(cuda_plugin());
+        if (!opened.ok()) throw std::runtime_error(opened.status().text());
+        return std::move(*opened);
+    }();
+    const auto entry = reinterpret_cast<puna_backend_entry_fn>(library.symbol(PUNA_BACKEND_ENTRY));
+    return *entry(PUNA_BACKEND_API_VERSION);
+}
+
+// A host that knows the block formats.
+class Host : public BackendHost {
+  public:
+    Host() {
+        filled_ = BackendHost::services();
+        filled_.block_size = [](puna_host*, int32_t format, int32_t* n_elements, int32_t* n_bytes,
+                                puna_error*) -> puna_status {
+            const auto* info = core::find_block_format(static_cast<uint32_t>(format));
+            if (!info) return PUNA_ERROR_UNSUPPORTED;
+            *n_elements = static_cast<int32_t>(info->block_length);
+            *n_bytes = static_cast<int32_t>(info->block_bytes);
+            return PUNA_OK;
+        };
+    }
+    const puna_host_services& services() const { return filled_; }
+
+  private:
+    puna_host_services filled_;
+};
+
+puna_executor_options options_of(int32_t max_rows = 64, int32_t kv_type = PUNA_KV_F32) {
+    puna_executor_options options = executor_options();
+    options.max_rows = max_rows;
+    options.max_outputs = max_rows;
+    options.max_bias = 8;
+    options.kv_type_k = options.kv_type_v = kv_type;
+    return options;
+}
+
+// As BackendSession, with this host.
+class Session {
+  public:
+    Session(const puna_layers_request& request, const puna_executor_options& options) {
+        puna_error error = PUNA_ERROR_INIT;
+        require(api().create(&host_.services(), nullptr, &backend, &error), error);
+        require(api().load_layers(backend, &request, &layers, &error), error);
+        require(api().create_executor(layers, &options, &executor, &error), error);
+    }
+    Session(const Session&) = delete;
+    ~Session() {
+        if (executor) api().destroy_executor(executor);
+        if (layers) api().destroy_layers(layers);
+        if (backend) api().destroy(backend);
+    }
+    void run(const puna_batch& batch) {
+        puna_error error = PUNA_ERROR_INIT;
+        require(api().begin(executor, &batch, &error), error);
+        puna_progress progress = {};
+        progress.struct_size = sizeof progress;
+        require(api().advance(executor, INT64_MAX, nullptr, nullptr, &progress, &error), error);
+        if (!progress.done) throw std::runtime_error("not done without a deadline");
+    }
+    puna_status begin(const puna_batch& batch) {
+        puna_error error = PUNA_ERROR_INIT;
+        const puna_status status = api().begin(executor, &batch, &error);
+        message = error.message;
+        return status;
+    }
+    puna_progress advance(int64_t deadline_ns, puna_interrupted_fn interrupted = nullptr,
+                          void* user = nullptr) {
+        puna_error error = PUNA_ERROR_INIT;
+        puna_progress progress = {};
+        progress.struct_size = sizeof progress;
+        require(api().advance(executor, deadline_ns, interrupted, user, &progress, &error), error);
+        return progress;
+    }
+
+    puna_backend* backend = nullptr;
+    puna_layer_set* layers = nullptr;
+    puna_executor* executor = nullptr;
+    std::string message;
+    Host& host() { return host_; }
+
+  private:
+    Host host_;
+};
+
+std::vector<int32_t> tokens_of(const puna_model_spec& spec, int32_t n) {
+    RandomNumbers random(23);
+    std::vector<int32_t> tokens;
+    for (int32_t i = 0; i < n; ++i) {
+        tokens.push_back(static_cast<int32_t>(random.below(static_cast<uint64_t>(spec.n_vocab))));
+    }
+    return tokens;
+}
+
+// Rows begin .. end - 1 of one sequence in pages 1, 2, ..., each with an output of a kind.
+BatchBuilder batch_of(const puna_model_spec& spec, std::span<const int32_t> tokens, int32_t begin,
+                      int32_t end, int32_t kind = PUNA_ROW_OUTPUT_LOGITS) {
+    BatchBuilder batch(spec);
+    std::vector<int32_t> pages((tokens.size() + PUNA_KV_PAGE - 1) / PUNA_KV_PAGE);
+    std::iota(pages.begin(), pages.end(), 1);
+    const int32_t view = batch.add_view(pages);
+    for (int32_t i = begin; i < end; ++i) {
+        batch.add_row(view, i, tokens[static_cast<size_t>(i)], kind);
+    }
+    return batch;
+}
+
+void append_values(BatchBuilder& batch, std::vector<float>& all) {
+    for (size_t i = 0; i < batch.outputs.size(); ++i) {
+        const auto values = batch.values(static_cast<int32_t>(i));
+        all.insert(all.end(), values.begin(), values.end());
+    }
+}
+
+std::vector<float> run_logits(const puna_model_spec& spec, Session& session,
+                              std::span<const int32_t> tokens, int32_t n_batch) {
+    std::vector<float> logits;
+    const auto n = static_cast<int32_t>(tokens.size());
+    for (int32_t begin = 0; begin < n; begin += n_batch) {
+        BatchBuilder batch = batch_of(spec, tokens, begin, std::min(n, begin + n_batch));
+        session.run(batch.batch());
+        append_values(batch, logits);
+    }
+    return logits;
+}
+
+double relative_error(std::span<const double> expected, std::span<const float> actual) {
+    if (expected.size() != actual.size()) return INFINITY;
+    double error = 0.0;
+    double square = 0.0;
+    for (size_t i = 0; i < expected.size(); ++i) {
+        error += (expected[i] - actual[i]) * (expected[i] - actual[i]);
+        square += expected[i] * expected[i];
+    }
+    return std::sqrt(error / square);
+}
+
+// ---- Models --------------------------------------------------------------------------------------
+
+struct Variant {
+    const char* name;
+    std::function<void(SpecModelShape&)> change;
+};
+
+const Variant kVariants[] = {
+    {"Llama", [](auto&) {}},
+    {"F16", [](auto& m) { m.encoding = Encoding::kF16; }},
+    {"Q8_0",
+     [](auto& m) {
+         m.encoding = Encoding::kQ8_0;
+         m.spec.n_embd = 96;
+         m.spec.n_ff = 160;
+     }},
+    {"Biases", [](auto& m) { m.biases = true; }},
+    {"LayerNorm", [](auto& m) { m.spec.norm = PUNA_NORM_LAYER; }},
+    {"Gelu", [](auto& m) { m.spec.activation = PUNA_ACTIVATION_GELU; }},
+    {"GeluTanh", [](auto& m) { m.spec.activation = PUNA_ACTIVATION_GELU_TANH; }},
+    {"QkNorm", [](auto& m) { m.spec.qk_norm = 1; }},
+    {"RopeHalves",
+     [](auto& m) {
+         m.spec.rope = PUNA_ROPE_HALVES;
+         m.spec.rope_dim = 6;
+         m.spec.rope_magnitude = 1.25f;
+     }},
+    {"RopeNone", [](auto& m) { m.spec.rope = PUNA_ROPE_NONE; }},
+    {"SoftCaps",
+     [](auto& m) {
+         m.spec.attention_softcap = 1.5f;
+         m.spec.logit_softcap = 2.0f;
+     }},
+    {"Scales",
+     [](auto& m) {
+         m.spec.embedding_scale = 3.5f;
+         m.spec.residual_scale = 0.5f;
+         m.spec.logit_scale = 0.25f;
+     }},
+    {"OneKvHead",
+     [](auto& m) {
+         m.spec.n_head = 13;
+         m.spec.n_head_kv = 1;
+     }},
+    {"OneOfEverything",
+     [](auto& m) {
+         m.spec.n_head = m.spec.n_head_kv = 1;
+         m.spec.head_dim_k = m.spec.head_dim_v = 1;
+         m.spec.rope_dim = 0;
+         m.spec.n_ff = 1;
+         m.spec.n_vocab = 2;
+         m.spec.n_layer = 1;
+     }},
+};
+
+class CudaSpecs : public testing::TestWithParam<Variant> {
+  protected:
+    CudaSpecs() {
+        shape_.spec = small_spec();
+        GetParam().change(shape_);
+    }
+    SpecModelShape shape_ = {};
+};
+
+TEST_P(CudaSpecs, AgreeWithDouble) {
+    const SpecModel model(shape_);
+    const auto tokens = tokens_of(model.spec(), 36);
+    const auto expected = model.reference(tokens);
+    const double bound = shape_.encoding == Encoding::kQ8_0 ? 2e-2 : 1e-4;
+    // Many rows, and few, whose pass is a graph from the third batch on.
+    for (const int32_t n_batch : {36, 5}) {
+        Session session(LayersRequest(model), options_of(n_batch));
+        EXPECT_LT(
+            relative_error(expected.logits, run_logits(model.spec(), session, tokens, n_batch)),
+            bound)
+            << n_batch;
+    }
+}
+
+INSTANTIATE_TEST_SUITE_P(All, CudaSpecs, testing::ValuesIn(kVariants),
+                         [](const auto& variant) { return std::string(variant.param.name); });
+
+class CudaCaches : public CudaSpecs {};
+
+TEST_P(CudaCaches, RoundedAreCloseToDouble) {
+    const SpecModel model(shape_);
+    const auto tokens = tokens_of(model.spec(), 36);
+    const auto expected = model.reference(tokens);
+    for (const int32_t kv_type : {PUNA_KV_F16, PUNA_KV_BF16, PUNA_KV_Q8_0}) {
+        Session session(LayersRequest(model), options_of(36, kv_type));
+        EXPECT_LT(relative_error(expected.logits, run_logits(model.spec(), session, tokens, 36)),
+                  3e-2)
+            << kv_type;
+    }
+}
+
+// The rest of the variants has nothing to do with the cache.
+INSTANTIATE_TEST_SUITE_P(All, CudaCaches,
+                         testing::Values(kVariants[0], kVariants[8], kVariants[12]),
+                         [](const auto& variant) { return std::string(variant.param.name); });
+
+// Embedding alone, the layers in two cuts, and the head alone.
+TEST(CudaForward, CutsOfTheStackAgreeWithTheWhole) {
+    const SpecModel model({small_spec()});
+    const auto tokens = tokens_of(model.spec(), 12);
+    const auto expected = model.reference(tokens);
+    struct {
+        int32_t first, n;
+        bool embedding, head;
+    } const cuts[] = {
+        {0, 0, true, false}, {0, 1, false, false}, {1, 2, false, false}, {3, 0, false, true}};
+    for (const bool in_pieces : {false, true}) {
+        std::vector<float> hidden;
+        std::vector<float> logits;
+        for (const auto& cut : cuts) {
+            Session session(LayersRequest(model, cut.first, cut.n, cut.embedding, cut.head),
+                            options_of());
+            BatchBuilder batch =
+                batch_of(model.spec(), tokens, 0, 12, cut.head ? PUNA_ROW_OUTPUT_LOGITS : 0);
+            batch.hidden_in = hidden;
+            if (!cut.head) batch.hidden_out.resize(tokens.size() * model.spec().n_embd);
+            ASSERT_EQ(session.begin(batch.batch()), PUNA_OK) << session.message;
+            while (!session.advance(in_pieces ? INT64_MIN : INT64_MAX).done) {
+            }
+            hidden = batch.hidden_out;
+            append_values(batch, logits);
+        }
+        EXPECT_LT(relative_error(expected.logits, logits), 1e-4);
+    }
+}
+
+TEST(CudaForward, RowsSeeFromFirstOn) {
+    const SpecModel model({small_spec()});
+    const auto tokens = tokens_of(model.spec(), 70);
+    std::vector<int32_t> first;
+    for (int32_t i = 0; i < 70; ++i) first.push_back(std::max(0, i - 9));
+    const auto expected = model.reference(tokens, first);
+    Session session(LayersRequest(model), options_of(40));
+    std::vector<float> logits;
+    for (const int32_t begin : {0, 40}) {
+        BatchBuilder batch(model.spec());
+        const int32_t view = batch.add_view({3, 0, 2});
+        for (int32_t i = begin; i < std::min(70, begin + 40); ++i) {
+            const auto at = static_cast<size_t>(i);
+            batch.add_row(view, i, tokens[at], PUNA_ROW_OUTPUT_LOGITS, 1, first[at]);
+        }
+        session.run(batch.batch());
+        append_values(batch, logits);
+    }
+    EXPECT_LT(relative_error(expected.logits, logits), 1e-4);
+}
+
+// ---- Outputs -------------------------------------------------------------------------------------
+
+class CudaExecutor : public testing::Test {
+  protected:
+    const SpecModel model_{{small_spec()}};
+    const puna_model_spec& spec_ = model_.spec();
+    const LayersRequest request_{model_};
+};
+
+// More outputs than the head takes at once, of all kinds, on their own and in pieces.
+TEST_F(CudaExecutor, OutputsOfEveryKind) {
+    const auto tokens = tokens_of(spec_, 50);
+    const auto expected = model_.reference(tokens);
+    Session session(request_, options_of());
+    const auto n_vocab = static_cast<size_t>(spec_.n_vocab);
+    const auto n_embd = static_cast<size_t>(spec_.n_embd);
+    for (const bool in_pieces : {false, true}) {
+        BatchBuilder batch(spec_);
+        const int32_t view = batch.add_view({1, 2});
+        std::vector<float> sums(tokens.size());
+        for (int32_t i = 0; i < 50; ++i) {
+            batch.add_row(view, i, tokens[static_cast<size_t>(i)], i % 4 + 1, i % 7 + 1);
+        }
+        for (size_t i = 0; i < tokens.size(); ++i) {
+            if (batch.outputs[i].kind != PUNA_ROW_OUTPUT_HIDDEN) {
+                batch.outputs[i].log_sum_exp = &sums[i];
+            }
+        }
+        ASSERT_EQ(session.begin(batch.batch()), PUNA_OK) << session.message;
+        int32_t n_layers = 0;
+        for (bool done = false; !done;) {
+            const puna_progress progress = session.advance(in_pieces ? INT64_MIN : INT64_MAX);
+            if (in_pieces) {
+                EXPECT_EQ(progress.n_layers_run, 1);
+            }
+            n_layers += progress.n_layers_run;
+            done = progress.done != 0;
+        }
+        EXPECT_EQ(n_layers, spec_.n_layer + 1);
+        for (size_t i = 0; i < tokens.size(); ++i) {
+            const std::span<const double> logits(expected.logits.data() + i * n_vocab, n_vocab);
+            const auto values = batch.values(static_cast<int32_t>(i));
+            if (batch.outputs[i].kind == PUNA_ROW_OUTPUT_HIDDEN) {
+                EXPECT_LT(relative_error({expected.hidden.data() + i * n_embd, n_embd}, values),
+                          1e-4);
+                continue;
+            }
+            double sum = 0.0;
+            for (const double logit : logits) sum += std::exp(logit);
+            EXPECT_NEAR(sums[i], std::log(sum), 1e-4);
+            if (batch.outputs[i].kind == PUNA_ROW_OUTPUT_LOGITS) {
+                EXPECT_LT(relative_error(logits, values), 1e-4);
+                continue;
+            }
+            std::vector<double> sorted(logits.begin(), logits.end());
+            std::sort(sorted.rbegin(), sorted.rend());
+            const size_t k = batch.outputs[i].kind == PUNA_ROW_OUTPUT_ARGMAX ? 1 : i % 7 + 1;
+            ASSERT_EQ(values.size(), k);
+            for (size_t j = 0; j < k; ++j) {
+                EXPECT_NEAR(values[j], sorted[j], 1e-3);
+                const auto token = batch.tokens(static_cast<int32_t>(i))[j];
+                EXPECT_NEAR(logits[static_cast<size_t>(token)], sorted[j], 1e-3);
+            }
+        }
+    }
+}
+
+TEST_F(CudaExecutor, BiasAndMaskChooseTheToken) {
+    const auto tokens = tokens_of(spec_, 1);
+    Session session(request_, options_of());
+    std::vector<uint32_t> mask((static_cast<size_t>(spec_.n_vocab) + 31) / 32, 0);
+    const auto allow = [&](int32_t token) {
+        mask[static_cast<size_t>(token) / 32] |= 1u << (token % 32);
+    };
+    allow(5);
+    allow(17);
+    const float inf = std::numeric_limits<float>::infinity();
+    const struct {
+        std::vector<puna_logit_bias> bias;
+        bool masked;
+        std::vector<int32_t> tokens;
+    } cases[] = {
+        {{{30, 60.0f}, {30, 60.0f}, {31, 90.0f}}, false, {30, 31}},
+        {{{30, 60.0f}, {17, 50.0f}}, true, {17, 5}},
+        {{{17, -inf}}, true, {5}},
+        {{{17, -inf}, {5, -inf}}, true, {}},
+    };
+    for (int32_t round = 0; round < 2; ++round) {  // of new contents in graphs too
+        for (const auto& test : cases) {
+            BatchBuilder batch = batch_of(spec_, tokens, 0, 0);
+            batch.add_row(0, 0, tokens[0], PUNA_ROW_OUTPUT_TOP_K, 2);
+            batch.outputs[0].bias = test.bias.data();
+            batch.outputs[0].n_bias = static_cast<int32_t>(test.bias.size());
+            if (test.masked) batch.outputs[0].mask = mask.data();
+            session.run(batch.batch());
+            const auto found = batch.tokens(0);
+            EXPECT_EQ(std::vector<int32_t>(found.begin(), found.end()), test.tokens);
+        }
+    }
+}
+
+TEST_F(CudaExecutor, AllTokensCanComeBackInOrder) {
+    const auto tokens = tokens_of(spec_, 3);
+    const auto expected = model_.reference(tokens);
+    Session session(request_, options_of());
+    BatchBuilder batch(spec_);
+    const int32_t view = batch.add_view({0});
+    for (int32_t i = 0; i < 3; ++i) {
+        batch.add_row(view, i, tokens[static_cast<size_t>(i)], PUNA_ROW_OUTPUT_TOP_K,
+                      spec_.n_vocab);
+    }
+    session.run(batch.batch());
+    for (int32_t i = 0; i < 3; ++i) {
+        const auto found = batch.tokens(i);
+        ASSERT_EQ(found.size(), static_cast<size_t>(spec_.n_vocab));
+        std::vector<int32_t> sorted(found.begin(), found.end());
+        std::sort(sorted.begin(), sorted.end());
+        for (int32_t t = 0; t < spec_.n_vocab; ++t) EXPECT_EQ(sorted[static_cast<size_t>(t)], t);
+        EXPECT_TRUE(
+            std::is_sorted(batch.values(i).begin(), batch.values(i).end(), std::greater<>()));
+    }
+}
+
+// ---- Batches in pieces ---------------------------------------------------------------------------
+
+TEST_F(CudaExecutor, InterruptionStopsAfterTheLayer) {
+    const auto tokens = tokens_of(spec_, 20);
+    Session session(request_, options_of());
+    BatchBuilder batch = batch_of(spec_, tokens, 0, 20, PUNA_ROW_OUTPUT_ARGMAX);
+    ASSERT_EQ(session.begin(batch.batch()), PUNA_OK);
+    const auto always = [](void*) -> int32_t { return 1; };
+    int32_t n_calls = 0;
+    for (bool done = false; !done; ++n_calls) {
+        const puna_progress progress = session.advance(INT64_MAX, always, nullptr);
+        EXPECT_EQ(progress.n_layers_run, 1);
+        done = progress.done != 0;
+    }
+    EXPECT_EQ(n_calls, spec_.n_layer + 1);
+}
+
+TEST_F(CudaExecutor, NoLayerBeginsBehindTheDeadline) {
+    const auto tokens = tokens_of(spec_, 20);
+    Session session(request_, options_of());
+    BatchBuilder batch = batch_of(spec_, tokens, 0, 20, PUNA_ROW_OUTPUT_ARGMAX);
+    ASSERT_EQ(session.begin(batch.batch()), PUNA_OK);
+    // The time of the host passes when it is looked at: by the function that may interrupt.
+    const auto tick = [](void* host) -> int32_t {
+        static_cast<Host*>(host)->now_ns += 10;
+        return 0;
+    };
+    const puna_progress progress = session.advance(15, tick, &session.host());
+    EXPECT_FALSE(progress.done);
+    EXPECT_GE(progress.n_layers_run, 1);
+    EXPECT_LE(progress.n_layers_run, 3);
+    EXPECT_TRUE(session.advance(INT64_MAX).done);
+}
+
+TEST_F(CudaExecutor, AbandonedBatchesCanBeDoneAgain) {
+    const auto tokens = tokens_of(spec_, 40);
+    const auto expected = model_.reference(tokens);
+    Session session(request_, options_of());
+    run_logits(spec_, session, std::span(tokens).first(20), 20);
+    BatchBuilder batch = batch_of(spec_, tokens, 20, 40);
+    for (int32_t i = 0; i < 3; ++i) {
+        ASSERT_EQ(session.begin(batch.batch()), PUNA_OK);
+        EXPECT_EQ(session.begin(batch.batch()), PUNA_ERROR_STATE);
+        for (int32_t j = 0; j < i; ++j) session.advance(INT64_MIN);
+        api().abandon(session.executor);
+        api().abandon(session.executor);
+    }
+    session.run(batch.batch());
+    std::vector<float> logits;
+    append_values(batch, logits);
+    const auto from = static_cast<size_t>(20 * spec_.n_vocab);
+    EXPECT_LT(relative_error(std::span(expected.logits).subspan(from), logits), 1e-4);
+}
+
+TEST_F(CudaExecutor, DestroyedInTheMiddleOfABatch) {
+    const auto tokens = tokens_of(spec_, 20);
+    BatchBuilder batch = batch_of(spec_, tokens, 0, 20);
+    Session session(request_, options_of());
+    ASSERT_EQ(session.begin(batch.batch()), PUNA_OK);
+    session.advance(INT64_MIN);
+}
+
+// ---- Cells ---------------------------------------------------------------------------------------
+
+TEST_F(CudaExecutor, MovedCellsContinueLikeTheOriginal) {
+    const auto tokens = tokens_of(spec_, 50);
+    for (const int32_t kv_type : {PUNA_KV_F32, PUNA_KV_Q8_0}) {
+        Session session(request_, options_of(64, kv_type));
+        run_logits(spec_, session, std::span(tokens).first(40), 64);  // pages 1 and 2
+        const puna_kv_move moves[] = {{32, 160, 40, 0}, {160, 165, 40, 0}, {165, 160, 40, 0}};
+        puna_error error = PUNA_ERROR_INIT;
+        ASSERT_EQ(api().kv_move(session.executor, moves, 3, &error), PUNA_OK) << error.message;
+        std::vector<float> logits[2];
+        for (const int32_t page : {1, 5}) {
+            BatchBuilder batch(spec_);
+            const int32_t view = batch.add_view({page, page + 1});
+            for (int32_t i = 40; i < 50; ++i) {
+                batch.add_row(view, i, tokens[static_cast<size_t>(i)],
+                              i == 49 ? PUNA_ROW_OUTPUT_LOGITS : 0);
+            }
+            session.run(batch.batch());
+            append_values(batch, logits[page == 5]);
+        }
+        EXPECT_EQ(logits[0], logits[1]);
+    }
+}
+
+TEST_F(CudaExecutor, CellsAreReadAsTheyWereWrittenDuringABatchToo) {
+    const auto tokens = tokens_of(spec_, 20);
+    for (const int32_t kv_type : {PUNA_KV_F16, PUNA_KV_Q8_0}) {
+        Session session(request_, options_of(64, kv_type));
+        BatchBuilder batch = batch_of(spec_, tokens, 0, 20);  // page 1
+        ASSERT_EQ(session.begin(batch.batch()), PUNA_OK);
+        session.advance(INT64_MIN);
+        const std::vector<int32_t> cells = {700, 3, 1023, 64};
+        for (const int32_t half : {PUNA_KV_KEYS, PUNA_KV_VALUES}) {
+            const int32_t dim = half == PUNA_KV_KEYS ? spec_.head_dim_k : spec_.head_dim_v;
+            const size_t line = kv_type == PUNA_KV_F16
+                                    ? static_cast<size_t>(dim) * 2
+                                    : static_cast<size_t>(dim + (dim + 31) / 32 * 2);
+            std::vector<uint8_t> data(cells.size() * static_cast<size_t>(spec_.n_head_kv) * line);
+            std::iota(data.begin(), data.end(), uint8_t{1});
+            std::vector<uint8_t> found(data.size());
+            puna_error error = PUNA_ERROR_INIT;
+            ASSERT_EQ(api().kv_write(session.executor, 1, half, cells.data(), 4, data.data(),
+                                     data.size(), &error),
+                      PUNA_OK)
+                << error.message;
+            ASSERT_EQ(api().kv_read(session.executor, 1, half, cells.data(), 4, found.data(),
+                                    found.size(), &error),
+                      PUNA_OK)
+                << error.message;
+            EXPECT_EQ(found, data);
+            EXPECT_EQ(api().kv_read(session.executor, 1, half, cells.data(), 4, found.data(),
+                                    found.size() - 1, &error),
+                      PUNA_ERROR_ARGUMENT);
+        }
+        while (!session.advance(INT64_MIN).done) {
+        }
+    }
+}
+
+// ---- What is refused -----------------------------------------------------------------------------
+
+TEST_F(CudaExecutor, RefusesBatchesByRowAndField) {
+    const auto tokens = tokens_of(spec_, 4);
+    Session session(request_, options_of());
+    const struct {
+        const char* field;
+        std::function<void(BatchBuilder&)> change;
+    } cases[] = {
+        {"token", [&](auto& b) { b.rows[1].token = spec_.n_vocab; }},
+        {"view", [](auto& b) { b.rows[1].view = 1; }},
+        {"position", [](auto& b) { b.rows[1].position = 32; }},
+        {"first", [](auto& b) { b.rows[1].first = 2; }},
+        {"cell", [](auto& b) { b.rows[1].cell += 1; }},
+        {"adapter", [](auto& b) { b.rows[1].adapter = 0; }},
+        {"output", [](auto& b) { b.rows[1].output = 9; }},
+        {"no row names it", [](auto& b) { b.rows[1].output = -1; }},
+        {"values", [](auto& b) { b.outputs[1].values = nullptr; }},
+        {"kind", [](auto& b) { b.outputs[1].kind = 9; }},
+    };
+    for (const auto& test : cases) {
+        BatchBuilder batch = batch_of(spec_, tokens, 0, 4);
+        test.change(batch);
+        EXPECT_NE(session.begin(batch.batch()), PUNA_OK) << test.field;
+        EXPECT_NE(session.message.find(test.field), std::string::npos) << session.message;
+    }
+    BatchBuilder pages(spec_);
+    pages.add_row(pages.add_view({32}), 0, 0);
+    EXPECT_EQ(session.begin(pages.batch()), PUNA_ERROR_ARGUMENT);
+    EXPECT_NE(session.message.find("page 32"), std::string::npos) << session.message;
+}
+
+TEST_F(CudaExecutor, RefusesOptionsByName) {
+    Session session(request_, options_of());
+    const struct {
+        const char* field;
+        int32_t puna_executor_options::*option;
+        int32_t value;
+        puna_status status;
+    } cases[] = {
+        {"n_cells", &puna_executor_options::n_cells, 33, PUNA_ERROR_ARGUMENT},
+        {"max_rows", &puna_executor_options::max_rows, 0, PUNA_ERROR_ARGUMENT},
+        {"max_adapters", &puna_executor_options::max_adapters, 1, PUNA_ERROR_UNSUPPORTED},
+        {"kv_type_k", &puna_executor_options::kv_type_k, 9, PUNA_ERROR_UNSUPPORTED},
+        {"kv_type_v", &puna_executor_options::kv_type_v, 0, PUNA_ERROR_UNSUPPORTED},
+    };
+    for (const auto& test : cases) {
+        puna_executor_options options = options_of();
+        options.*test.option = test.value;
+        puna_error error = PUNA_ERROR_INIT;
+        puna_executor* executor = nullptr;
+        EXPECT_EQ(api().create_executor(session.layers, &options, &executor, &error), test.status);
+        EXPECT_NE(std::string(error.message).find(test.field), std::string::npos) << error.message;
+        EXPECT_EQ(executor, nullptr);
+        puna_backend_estimate estimate = {};
+        estimate.struct_size = sizeof estimate;
+        EXPECT_EQ(api().estimate(session.backend, &request_, &options, &estimate, &error),
+                  test.status);
+    }
+}
+
+TEST_F(CudaExecutor, RefusesModelsByFieldAndTensor) {
+    Session session(request_, options_of());
+    const auto refuse = [&](const puna_layers_request& request, const char* what) {
+        puna_error error = PUNA_ERROR_INIT;
+        puna_layer_set* layers = nullptr;
+        EXPECT_NE(api().load_layers(session.backend, &request, &layers, &error), PUNA_OK) << what;
+        EXPECT_NE(std::string(error.message).find(what), std::string::npos) << error.message;
+        EXPECT_EQ(layers, nullptr);
+    };
+    for (const auto& [field, value, name] :
+         {std::tuple(&puna_model_spec::norm, 7, "norm"),
+          std::tuple(&puna_model_spec::activation, 0, "activation"),
+          std::tuple(&puna_model_spec::rope, 5, "rope"),
+          std::tuple(&puna_model_spec::n_head_kv, 0, "n_head_kv")}) {
+        LayersRequest request(model_);
+        puna_model_spec spec = spec_;
+        spec.*field = value;
+        request.spec = &spec;
+        refuse(request, name);
+    }
+    LayersRequest format(model_);
+    format.list[5].format = 99;
+    refuse(format, format.list[5].name);
+    LayersRequest shape(model_);
+    shape.list[5].rows += 1;
+    refuse(shape, shape.list[5].name);
+    LayersRequest missing(model_);
+    missing.n_tensors -= 1;
+    refuse(missing, "is missing");
+    LayersRequest device(model_);
+    device.device = 1;
+    refuse(device, "device 1");
+}
+
+TEST_F(CudaExecutor, ReleasesTheOwnerOnceAfterTheUpload) {
+    Session session(request_, options_of());
+    int n_released = 0;
+    LayersRequest request(model_);
+    request.owner = &n_released;
+    request.release = [](void* owner) { ++*static_cast<int*>(owner); };
+    puna_error error = PUNA_ERROR_INIT;
+    puna_layer_set* layers = nullptr;
+    ASSERT_EQ(api().load_layers(session.backend, &request, &layers, &error), PUNA_OK);
+    EXPECT_EQ(n_released, 1);
+    api().destroy_layers(layers);
+    EXPECT_EQ(n_released, 1);
+    request.n_tensors -= 1;
+    EXPECT_NE(api().load_layers(session.backend, &request, &layers, &error), PUNA_OK);
+    EXPECT_EQ(n_released, 1);
+}
+
+}  // namespace
+}  // namespace puna::test

@@ -1,0 +1,254 @@
+// The forward pass of many kinds of models, against double.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <functional>
+#include <string>
+
+#include "cuda_kernels/device_model.h"
+
+namespace puna::cuda {
+namespace {
+
+using test::DeviceExecutor;
+using test::DeviceModel;
+using test::Encoding;
+using test::SpecModel;
+
+double relative_error(std::span<const double> expected, std::span<const float> actual) {
+    if (expected.size() != actual.size()) return INFINITY;
+    double error = 0.0;
+    double square = 0.0;
+    for (size_t i = 0; i < expected.size(); ++i) {
+        error += (expected[i] - actual[i]) * (expected[i] - actual[i]);
+        square += expected[i] * expected[i];
+    }
+    return std::sqrt(error / square);
+}
+
+struct Results {
+    std::vector<float> hidden;
+    std::vector<float> logits;
+};
+
+// All tokens of one sequence, in batches of n_batch rows.
+Results run(const SpecModel& model, puna_executor_options options, std::span<const int32_t> tokens,
+            int32_t n_batch, std::span<const int32_t> first = {}) {
+    const DeviceModel device(model);
+    options.max_rows = options.max_outputs = n_batch;
+    DeviceExecutor executor(device.weights, options);
+    Results results;
+    const auto n = static_cast<int32_t>(tokens.size());
+    for (int32_t begin = 0; begin < n; begin += n_batch) {
+        const auto count = static_cast<size_t>(std::min(n_batch, n - begin));
+        executor.set_batch(tokens.subspan(static_cast<size_t>(begin), count), begin, first);
+        executor.run_layers();
+        const auto hidden = executor.run_head(PUNA_ROW_OUTPUT_HIDDEN);
+        const auto logits = executor.run_head(PUNA_ROW_OUTPUT_LOGITS);
+        results.hidden.insert(results.hidden.end(), hidden.begin(), hidden.end());
+        results.logits.insert(results.logits.end(), logits.begin(), logits.end());
+    }
+    return results;
+}
+
+struct Variant {
+    const char* name;
+    std::function<void(test::SpecModelShape&)> change;
+    double bound = 3e-6;
+};
+
+void make_quantised(test::SpecModelShape& m, Encoding encoding) {
+    m.encoding = encoding;
+    m.spec.n_embd = 96;
+    m.spec.n_ff = 160;
+    m.spec.head_dim_v = 16;
+}
+
+const Variant kVariants[] = {
+    {"Llama", [](auto&) {}},
+    {"F16", [](auto& m) { m.encoding = Encoding::kF16; }},
+    {"BF16", [](auto& m) { m.encoding = Encoding::kBF16; }},
+    {"Q8_0", [](auto& m) { make_quantised(m, Encoding::kQ8_0); }, 2e-4},
+    {"Q4_0", [](auto& m) { make_quantised(m, Encoding::kQ4_0); }, 2e-4},
+    // Some matrices cannot be quantised then: rows are read as floats and rounded.
+    {"Q8_0AndF16",
+     [](auto& m) {
+         m.encoding = Encoding::kQ8_0;
+         m.spec.n_embd = 96;
+     },
+     2e-4},
+    {"Biases", [](auto& m) { m.biases = true; }},
+    {"LayerNorm", [](auto& m) { m.spec.norm = PUNA_NORM_LAYER; }},
+    {"LayerNormOfHeads",
+     [](auto& m) {
+         m.spec.norm = PUNA_NORM_LAYER;
+         m.spec.qk_norm = 1;
+         m.spec.head_dim_k = 70;
+         m.spec.attention_scale = 0.1f;
+     }},
+    {"Gelu", [](auto& m) { m.spec.activation = PUNA_ACTIVATION_GELU; }},
+    {"GeluTanh", [](auto& m) { m.spec.activation = PUNA_ACTIVATION_GELU_TANH; }},
+    {"QkNorm", [](auto& m) { m.spec.qk_norm = 1; }},
+    {"RopeHalves",
+     [](auto& m) {
+         m.spec.rope = PUNA_ROPE_HALVES;
+         m.spec.rope_dim = 6;
+         m.spec.rope_magnitude = 1.25f;
+     }},
+    {"RopePartial", [](auto& m) { m.spec.rope_dim = 4; }},
+    {"RopeNone", [](auto& m) { m.spec.rope = PUNA_ROPE_NONE; }},
+    {"SoftCaps",
+     [](auto& m) {
+         m.spec.attention_softcap = 1.5f;
+         m.spec.logit_softcap = 2.0f;
+     }},
+    {"Scales",
+     [](auto& m) {
+         m.spec.embedding_scale = 3.5f;
+         m.spec.residual_scale = 0.5f;
+         m.spec.logit_scale = 0.25f;
+     }},
+    {"OneKvHead",
+     [](auto& m) {
+         m.spec.n_head = 13;
+         m.spec.n_head_kv = 1;
+     }},
+    {"EveryHeadItsOwn", [](auto& m) { m.spec.n_head_kv = m.spec.n_head; }},
+    {"WideHeads",
+     [](auto& m) {
+         m.spec.head_dim_k = 136;
+         m.spec.attention_scale = 0.1f;
+         m.spec.head_dim_v = 72;
+     }},
+    {"OneOfEverything",
+     [](auto& m) {
+         m.spec.n_head = m.spec.n_head_kv = 1;
+         m.spec.head_dim_k = m.spec.head_dim_v = 1;
+         m.spec.rope_dim = 0;
+         m.spec.n_ff = 1;
+         m.spec.n_vocab = 2;
+         m.spec.n_layer = 1;
+     }},
+};
+
+class CudaForward : public testing::TestWithParam<Variant> {
+  protected:
+    CudaForward() {
+        shape_.spec = test::small_spec();
+        shape_.spec.n_layer = 2;
+        GetParam().change(shape_);
+    }
+    test::SpecModelShape shape_ = {};
+};
+
+TEST_P(CudaForward, AgreesWithDouble) {
+    const SpecModel model(shape_);
+    const auto tokens = test::random_tokens(model.spec(), 35);
+    const auto expected = model.reference(tokens);
+    const auto actual = run(model, test::device_options(64, 1), tokens, 20);
+    EXPECT_LT(relative_error(expected.hidden, actual.hidden), GetParam().bound);
+    EXPECT_LT(relative_error(expected.logits, actual.logits), GetParam().bound);
+}
+
+class CudaRoundedCache : public CudaForward {};
+
+TEST_P(CudaRoundedCache, IsCloseToDouble) {
+    const SpecModel model(shape_);
+    const auto tokens = test::random_tokens(model.spec(), 33);
+    const auto expected = model.reference(tokens);
+    const struct {
+        int32_t keys, values;
+        double bound;
+    } cases[] = {{PUNA_KV_F16, PUNA_KV_F16, 2e-3},
+                 {PUNA_KV_BF16, PUNA_KV_BF16, 2e-2},
+                 {PUNA_KV_Q8_0, PUNA_KV_Q8_0, 2e-2},
+                 {PUNA_KV_Q8_0, PUNA_KV_F32, 2e-2},
+                 {PUNA_KV_F16, PUNA_KV_Q8_0, 2e-2}};
+    for (const auto& c : cases) {
+        auto options = test::device_options(64, 1);
+        options.kv_type_k = c.keys;
+        options.kv_type_v = c.values;
+        const auto actual = run(model, options, tokens, 33);
+        EXPECT_LT(relative_error(expected.logits, actual.logits), c.bound)
+            << "keys " << c.keys << " values " << c.values;
+    }
+}
+
+INSTANTIATE_TEST_SUITE_P(All, CudaForward, testing::ValuesIn(kVariants),
+                         [](const auto& variant) { return std::string(variant.param.name); });
+
+// Head sizes and groups are what a cache is about.
+std::vector<Variant> cache_variants() {
+    std::vector<Variant> variants;
+    for (const Variant& variant : kVariants) {
+        for (const char* name : {"Llama", "RopeHalves", "OneKvHead", "WideHeads"}) {
+            if (std::string(name) == variant.name) variants.push_back(variant);
+        }
+    }
+    return variants;
+}
+
+INSTANTIATE_TEST_SUITE_P(All, CudaRoundedCache, testing::ValuesIn(cache_variants()),
+                         [](const auto& variant) { return std::string(variant.param.name); });
+
+test::SpecModelShape small_shape() {
+    test::SpecModelShape shape = {};
+    shape.spec = test::small_spec();
+    shape.spec.n_layer = 1;
+    shape.spec.n_head = 3;
+    shape.spec.n_head_kv = 1;
+    shape.spec.n_embd = 32;
+    shape.spec.n_ff = 32;
+    shape.encoding = Encoding::kQ8_0;
+    return shape;
+}
+
+// Three chunks of attention and more, by every way that they can be cut.
+TEST(CudaForwardSplits, DoNotChangeBitsWhenDeterministic) {
+    const SpecModel model(small_shape());
+    const auto tokens = test::random_tokens(model.spec(), 300);
+    auto options = test::device_options(320, 1, PUNA_KV_F16);
+    options.deterministic = 1;
+    const auto expected = run(model, options, tokens, 300);
+    for (const int32_t n_batch : {7, 100}) {
+        const auto actual = run(model, options, tokens, n_batch);
+        EXPECT_EQ(actual.logits, expected.logits) << n_batch << " rows at a time";
+        EXPECT_EQ(actual.hidden, expected.hidden) << n_batch << " rows at a time";
+    }
+}
+
+TEST(CudaForwardSplits, WindowsHideWhatIsBeforeThem) {
+    const SpecModel model(small_shape());
+    const auto tokens = test::random_tokens(model.spec(), 300);
+    std::vector<int32_t> first;
+    for (int32_t i = 0; i < 300; ++i) first.push_back(std::max(0, i - 150 + i % 3));
+    const auto expected = model.reference(tokens, first);
+    for (const int32_t n_batch : {300, 4}) {
+        const auto actual = run(model, test::device_options(320, 1), tokens, n_batch, first);
+        EXPECT_LT(relative_error(expected.logits, actual.logits), 2e-4) << n_batch;
+    }
+}
+
+// At a late position the angles have as many digits as at an early one.
+TEST(CudaForwardSplits, LatePositionsAreExact) {
+    test::SpecModelShape shape = small_shape();
+    shape.encoding = Encoding::kF32;
+    const SpecModel model(shape);
+    const DeviceModel device(model);
+    // Attention depends on the distance of positions alone.
+    const auto tokens = test::random_tokens(model.spec(), 8);
+    std::vector<float> logits[2];
+    for (const int32_t begin : {0, 100000}) {
+        auto options = test::device_options(100032, 8);
+        options.n_ctx = 64;
+        DeviceExecutor executor(device.weights, options);
+        const std::vector<int32_t> first(100032, begin);
+        executor.set_batch(tokens, begin, first);
+        executor.run_layers();
+        logits[begin != 0] = executor.run_head(PUNA_ROW_OUTPUT_LOGITS);
+    }
+    for (size_t i = 0; i < logits[0].size(); ++i) ASSERT_NEAR(logits[0][i], logits[1][i], 3e-6);
+}
+
+}  // namespace
+}  // namespace puna::cuda

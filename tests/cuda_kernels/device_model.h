@@ -1,0 +1,213 @@
+// A SpecModel on the emulated device, and an executor's memory beside it.
+#pragma once
+
+#include <algorithm>
+#include <vector>
+
+#include "cuda/forward.h"
+#include "cuda_kernels/device_array.h"
+#include "support/random_numbers.h"
+#include "support/spec_model.h"
+
+namespace puna::test {
+
+class DeviceModel {
+  public:
+    explicit DeviceModel(const SpecModel& model) {
+        const puna_model_spec& spec = model.spec();
+        weights.spec = spec;
+        frequencies_ = DeviceArray<double>(
+            std::span<const double>(spec.rope_frequencies, static_cast<size_t>(spec.rope_dim / 2)));
+        weights.rope_frequencies = frequencies_.get();
+        weights.has_embedding = weights.has_head = true;
+        weights.layers.resize(static_cast<size_t>(spec.n_layer));
+        for (const puna_tensor& tensor : model.tensors(0, spec.n_layer, true, true)) add(tensor);
+    }
+
+    cuda::Weights weights;
+
+  private:
+    void add(const puna_tensor& tensor) {
+        data_.emplace_back(
+            std::span<const uint8_t>(static_cast<const uint8_t*>(tensor.data), tensor.size_bytes));
+        cuda::Matrix matrix;
+        matrix.data = data_.back().get();
+        matrix.rows = tensor.rows;
+        matrix.columns = tensor.columns;
+        matrix.row_bytes = static_cast<int64_t>(tensor.size_bytes) / tensor.rows;
+        matrix.format = tensor.format;
+        const auto* floats = reinterpret_cast<const float*>(matrix.data);
+        cuda::LayerWeights none;
+        cuda::LayerWeights& w =
+            tensor.layer < 0 ? none : weights.layers[static_cast<size_t>(tensor.layer)];
+        switch (tensor.role) {
+            case PUNA_TENSOR_TOKEN_EMBD:
+                weights.token_embd = matrix;
+                break;
+            case PUNA_TENSOR_OUTPUT_NORM:
+                weights.output_norm = floats;
+                break;
+            case PUNA_TENSOR_OUTPUT:
+                weights.output = matrix;
+                break;
+            default:
+                add_to_layer(tensor.role, matrix, floats, w);
+        }
+    }
+    static void add_to_layer(int32_t role, const cuda::Matrix& matrix, const float* floats,
+                             cuda::LayerWeights& w) {
+        const struct {
+            int32_t role;
+            cuda::Matrix* matrix;
+            const float** floats;
+        } places[] = {{PUNA_TENSOR_ATTN_NORM, nullptr, &w.attn_norm},
+                      {PUNA_TENSOR_ATTN_Q, &w.q, nullptr},
+                      {PUNA_TENSOR_ATTN_K, &w.k, nullptr},
+                      {PUNA_TENSOR_ATTN_V, &w.v, nullptr},
+                      {PUNA_TENSOR_ATTN_OUTPUT, &w.attn_output, nullptr},
+                      {PUNA_TENSOR_FFN_NORM, nullptr, &w.ffn_norm},
+                      {PUNA_TENSOR_FFN_GATE, &w.gate, nullptr},
+                      {PUNA_TENSOR_FFN_UP, &w.up, nullptr},
+                      {PUNA_TENSOR_FFN_DOWN, &w.down, nullptr},
+                      {PUNA_TENSOR_ATTN_Q_BIAS, nullptr, &w.q_bias},
+                      {PUNA_TENSOR_ATTN_K_BIAS, nullptr, &w.k_bias},
+                      {PUNA_TENSOR_ATTN_V_BIAS, nullptr, &w.v_bias},
+                      {PUNA_TENSOR_ATTN_OUTPUT_BIAS, nullptr, &w.attn_output_bias},
+                      {PUNA_TENSOR_FFN_GATE_BIAS, nullptr, &w.gate_bias},
+                      {PUNA_TENSOR_FFN_UP_BIAS, nullptr, &w.up_bias},
+                      {PUNA_TENSOR_FFN_DOWN_BIAS, nullptr, &w.down_bias},
+                      {PUNA_TENSOR_ATTN_Q_NORM, nullptr, &w.q_norm},
+                      {PUNA_TENSOR_ATTN_K_NORM, nullptr, &w.k_norm}};
+        for (const auto& place : places) {
+            if (place.role != role) continue;
+            if (place.matrix) *place.matrix = matrix;
+            if (place.floats) *place.floats = floats;
+        }
+    }
+
+    std::vector<DeviceArray<uint8_t>> data_;
+    DeviceArray<double> frequencies_;
+};
+
+// The cache and scratch of an executor for one sequence, whose pages lie in reverse order.
+class DeviceExecutor {
+  public:
+    DeviceExecutor(const cuda::Weights& weights, const puna_executor_options& options) {
+        forward.weights = &weights;
+        forward.options = options;
+        const puna_model_spec& spec = weights.spec;
+        const auto n_layers = static_cast<int32_t>(weights.layers.size());
+        init(forward.cache.keys, keys_, options.kv_type_k, spec.head_dim_k, n_layers);
+        init(forward.cache.values, values_, options.kv_type_v, spec.head_dim_v, n_layers);
+        scratch_ = DeviceArray<uint8_t>(cuda::scratch_bytes(spec, weights.has_head, options));
+        forward.scratch = scratch_.get();
+        const int32_t n_pages = options.n_cells / PUNA_KV_PAGE;
+        for (int32_t i = 0; i < n_pages; ++i) pages.push_back(n_pages - 1 - i);
+        device_pages_ = DeviceArray<int32_t>(pages);
+        view_pages_ = DeviceArray<int32_t>(std::vector<int32_t>{0});
+        forward.batch.pages = device_pages_.get();
+        forward.batch.view_pages = view_pages_.get();
+    }
+
+    int32_t cell(int32_t p) const {
+        return pages[static_cast<size_t>(p / PUNA_KV_PAGE)] * PUNA_KV_PAGE + p % PUNA_KV_PAGE;
+    }
+    // Tokens at the positions from `begin` on; each row has an output. `first` as in reference().
+    void set_batch(std::span<const int32_t> tokens, int32_t begin,
+                   std::span<const int32_t> first = {}) {
+        std::vector<puna_batch_row> rows;
+        std::vector<int32_t> output_rows;
+        forward.batch.n_pages_of_longest = 1;
+        for (size_t i = 0; i < tokens.size(); ++i) {
+            const auto position = begin + static_cast<int32_t>(i);
+            puna_batch_row row = {};
+            row.token = tokens[i];
+            row.position = position;
+            row.cell = cell(position);
+            row.first = first.empty() ? 0 : first[static_cast<size_t>(position)];
+            row.adapter = -1;
+            row.output = static_cast<int32_t>(i);
+            rows.push_back(row);
+            output_rows.push_back(row.output);
+            const int32_t n_pages = position / PUNA_KV_PAGE - row.first / PUNA_KV_PAGE + 1;
+            forward.batch.n_pages_of_longest = std::max(forward.batch.n_pages_of_longest, n_pages);
+        }
+        rows_ = DeviceArray<puna_batch_row>(rows);
+        output_rows_ = DeviceArray<int32_t>(output_rows);
+        forward.batch.n_rows = forward.batch.n_outputs = static_cast<int32_t>(tokens.size());
+        forward.batch.rows = rows_.get();
+        forward.batch.output_rows = output_rows_.get();
+    }
+    void run_layers() const {
+        ASSERT_EQ(cuda::run_embedding(forward), cudaSuccess);
+        for (int32_t l = 0; l < static_cast<int32_t>(forward.weights->layers.size()); ++l) {
+            ASSERT_EQ(cuda::run_layer(forward, l), cudaSuccess);
+        }
+    }
+    // One kind of output for all rows: [rows][n_embd or n_vocab].
+    std::vector<float> run_head(int32_t kind) const {
+        const puna_model_spec& spec = forward.weights->spec;
+        const int32_t width = kind == PUNA_ROW_OUTPUT_HIDDEN ? spec.n_embd : spec.n_vocab;
+        const auto n = static_cast<size_t>(forward.batch.n_outputs);
+        DeviceArray<float> values(n * static_cast<size_t>(width));
+        DeviceArray<int32_t> n_filled(n);
+        std::vector<cuda::DeviceOutput> requests(n);
+        for (size_t i = 0; i < n; ++i) {
+            requests[i].kind = kind;
+            requests[i].values = values.get() + i * static_cast<size_t>(width);
+            requests[i].n_filled = n_filled.get() + i;
+        }
+        const DeviceArray<cuda::DeviceOutput> outputs(requests);
+        EXPECT_EQ(cuda::run_head(forward, requests.data(), outputs.get()), cudaSuccess);
+        for (const int32_t filled : n_filled.read()) EXPECT_EQ(filled, width);
+        return values.read();
+    }
+
+    cuda::Forward forward;
+    std::vector<int32_t> pages;
+
+  private:
+    void init(cuda::KvHalf& half, DeviceArray<uint8_t>& memory, int32_t type, int32_t head_dim,
+              int32_t n_layers) const {
+        half.type = type;
+        half.n_head_kv = forward.weights->spec.n_head_kv;
+        half.head_dim = head_dim;
+        half.n_cells = forward.options.n_cells;
+        memory = DeviceArray<uint8_t>(std::max<size_t>(cuda::kv_half_bytes(half, n_layers), 1));
+        half.data = memory.get();
+        if (type != PUNA_KV_Q8_0) return;
+        half.scales =
+            reinterpret_cast<uint16_t*>(half.data + cuda::kv_scales_offset(half, n_layers));
+    }
+
+    DeviceArray<uint8_t> keys_, values_, scratch_;
+    DeviceArray<int32_t> device_pages_, view_pages_, output_rows_;
+    DeviceArray<puna_batch_row> rows_;
+};
+
+inline puna_executor_options device_options(int32_t n_cells, int32_t max_rows,
+                                            int32_t kv_type = PUNA_KV_F32) {
+    puna_executor_options options = {};
+    options.struct_size = sizeof options;
+    options.n_cells = n_cells;
+    options.n_ctx = n_cells;
+    options.max_rows = max_rows;
+    options.max_views = 1;
+    options.max_outputs = max_rows;
+    options.max_bias = 16;
+    options.n_threads = 1;
+    options.kv_type_k = kv_type;
+    options.kv_type_v = kv_type;
+    return options;
+}
+
+inline std::vector<int32_t> random_tokens(const puna_model_spec& spec, int32_t n) {
+    RandomNumbers random(23);
+    std::vector<int32_t> tokens;
+    for (int32_t i = 0; i < n; ++i) {
+        tokens.push_back(static_cast<int32_t>(random.below(static_cast<uint64_t>(spec.n_vocab))));
+    }
+    return tokens;
+}
+
+}  // namespace puna::test
