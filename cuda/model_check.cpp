@@ -2,6 +2,8 @@
 
 #include <cmath>
 
+#include "cuda/forward.h"
+
 namespace puna::cuda {
 
 namespace {
@@ -24,6 +26,11 @@ Status check_sizes(const puna_model_spec& spec) {
     }
     if (spec.n_layer < 0) {
         return make_status(PUNA_ERROR_ARGUMENT, "model spec: n_layer is %d", spec.n_layer);
+    }
+    if (spec.head_dim_k > kMostHeadDim || spec.head_dim_v > kMostHeadDim) {
+        return make_status(PUNA_ERROR_MODEL_UNSUPPORTED,
+                           "model spec: head_dim_k %d or head_dim_v %d is above %d",
+                           spec.head_dim_k, spec.head_dim_v, kMostHeadDim);
     }
     if (spec.n_head % spec.n_head_kv != 0) {
         return make_status(PUNA_ERROR_ARGUMENT,

@@ -627,6 +627,7 @@ TEST_F(CudaExecutor, RefusesModelsByFieldAndTensor) {
          {std::tuple(&puna_model_spec::norm, 7, "norm"),
           std::tuple(&puna_model_spec::activation, 0, "activation"),
           std::tuple(&puna_model_spec::rope, 5, "rope"),
+          std::tuple(&puna_model_spec::head_dim_k, 8193, "head_dim_k 8193"),
           std::tuple(&puna_model_spec::n_head_kv, 0, "n_head_kv")}) {
         LayersRequest request(model_);
         puna_model_spec spec = spec_;
