@@ -13,14 +13,15 @@ SEES = {
     "format": {"base"},
     "text": {"base", "format"},
     "model": {"base", "format"},
-    "cpu": {"base", "format"},
+    "seam": {"base"},
+    "cpu": {"base", "format", "seam"},
     "backend": {"base", "format", "model"},
     "runtime": {"base", "format", "text", "model", "backend"},
     "capi": {"base", "format", "text", "model", "backend", "runtime"},
 }
 # The registry alone knows that there is a CPU backend.
 REGISTRY = re.compile(r"lib/backend/\w*registry\w*\.cpp")
-SEES_BACKEND_HEADER = {"model", "cpu", "backend", "runtime", "capi"}
+SEES_BACKEND_HEADER = {"model", "seam", "cpu", "backend", "runtime", "capi"}
 
 SYSTEM = re.compile(
     r"(sys|linux|asm|mach|arpa|netinet)/.*|unistd\.h|fcntl\.h|pthread\.h|sched\.h|dlfcn\.h|"
@@ -36,9 +37,9 @@ KERNEL_MAY_USE = re.compile(r"cstdint|cstddef|cstring|cmath|cfloat|climits")
 REFUSED = re.compile(
     r"regex|iostream|ostream|istream|fstream|sstream|iomanip|ios|iosfwd|streambuf|format|"
     r"filesystem|locale|codecvt|print|syncstream|future")
-# What cuda/ takes from the library: tables that are data alone, and statuses, whose sources are compiled
-# into the plugin, as it does not link to the library.
-CUDA_MAY_USE = {"format/iq_grids.h", "base/checked.h", "base/error.h", "base/status.h"}
+# What cuda/ takes from the library: tables that are data alone, and statuses and checks, whose sources are
+# compiled into the plugin, as it does not link to the library.
+CUDA_MAY_USE = re.compile(r"format/iq_grids\.h|base/(checked|error|status)\.h|seam/\w+\.h")
 PUBLIC_HEADERS = {"puna/puna.h", "puna/puna.hpp", "puna/puna_backend.h"}
 
 
@@ -85,8 +86,9 @@ def problem(path, own, name):
         return "public headers know no operating system"
     if top == "cuda" and own:
         here = name.startswith("cuda/") and (ROOT / name).is_file()
-        if not here and name not in CUDA_MAY_USE | {"puna/puna.h", "puna/puna_backend.h"}:
-            return "cuda/ stands on the C headers, statuses and a few tables"
+        c_header = name in {"puna/puna.h", "puna/puna_backend.h"}
+        if not here and not c_header and not CUDA_MAY_USE.fullmatch(name):
+            return "cuda/ stands on the C headers, statuses, the checks of the seam and a few tables"
     if top == "examples" and own:
         beside = (ROOT / path.parent / name).is_file()
         if not beside and name not in {"puna/puna.h", "puna/puna.hpp"}:

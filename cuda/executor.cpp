@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <thread>
 
-#include "cuda/batch_check.h"
+#include "cuda/backend_limits.h"
+#include "seam/batch_check.h"
+#include "seam/options_check.h"
 
 namespace puna::cuda {
 
@@ -66,7 +68,7 @@ Executor::Executor(const LayerSet& layers, const puna_executor_options& options)
 
 Result<ExecutorSizes> Executor::measure(const Weights& weights,
                                         const puna_executor_options& options) {
-    PUNA_TRY(check_options(options));
+    PUNA_TRY(check_options(kLimits, options));
     const KvCache cache = plan_cache(weights.spec, options);
     const KvSizes kv = kv_sizes(cache, static_cast<int32_t>(weights.layers.size()));
     const BatchStaging staging(weights, options);
@@ -77,7 +79,7 @@ Result<ExecutorSizes> Executor::measure(const Weights& weights,
 
 Result<std::unique_ptr<Executor>> Executor::create(const LayerSet& layers,
                                                    const puna_executor_options& options) {
-    PUNA_TRY(check_options(options));
+    PUNA_TRY(check_options(kLimits, options));
     std::unique_ptr<Executor> executor(new Executor(layers, options));
     PUNA_TRY(executor->allocate());
     return executor;
@@ -123,7 +125,7 @@ int32_t Executor::n_steps() const {
 Status Executor::begin(const puna_batch& batch) {
     PUNA_TRY(device().usable());
     if (running_) return make_status(PUNA_ERROR_STATE, "begin: a batch is under way");
-    PUNA_TRY(check_batch(weights_, options_, batch));
+    PUNA_TRY(check_batch(kLimits, range_of(weights_), options_, batch));
     PUNA_TRY(staging_.stage(batch));
     batch_ = batch;
     if (weights_.has_embedding) batch_.hidden_in = nullptr;
@@ -326,45 +328,16 @@ void Executor::finish_piece(puna_progress* progress) {
 
 // ---- Cells ---------------------------------------------------------------------------------------
 
-namespace {
-
-Status check_move(const puna_kv_move& move, int32_t n_cells) {
-    if (move.n_cells >= 0 && move.source >= 0 && move.target >= 0 && move.n_cells <= n_cells &&
-        move.source <= n_cells - move.n_cells && move.target <= n_cells - move.n_cells) {
-        return {};
-    }
-    return make_status(PUNA_ERROR_ARGUMENT, "kv_move: %d cells from %d to %d are not within %d",
-                       move.n_cells, move.source, move.target, n_cells);
+Status Executor::check_transfer(const core::CellsRequest& request) const {
+    const KvHalf& half =
+        request.keys_or_values == PUNA_KV_KEYS ? forward_.cache.keys : forward_.cache.values;
+    return check_cells(range_of(weights_), options_.n_cells, cell_bytes(half), request);
 }
-
-Status check_transfer(const LayerSet& layers, int32_t n_cells, const KvCache& cache, int32_t layer,
-                      int32_t keys_or_values, std::span<const int32_t> cells, size_t n_bytes) {
-    const int32_t first = layers.weights().first_layer;
-    if (layer < first || layer - first >= layers.n_layers()) {
-        return make_status(PUNA_ERROR_ARGUMENT, "kv transfer: layer %d is not in this range",
-                           layer);
-    }
-    if (keys_or_values != PUNA_KV_KEYS && keys_or_values != PUNA_KV_VALUES) {
-        return make_status(PUNA_ERROR_ARGUMENT, "kv transfer: %d is neither keys nor values",
-                           keys_or_values);
-    }
-    for (const int32_t cell : cells) {
-        if (cell >= 0 && cell < n_cells) continue;
-        return make_status(PUNA_ERROR_ARGUMENT, "kv transfer: cell %d does not exist", cell);
-    }
-    const uint64_t one = cell_bytes(keys_or_values == PUNA_KV_KEYS ? cache.keys : cache.values);
-    if (n_bytes % one == 0 && n_bytes / one == cells.size()) return {};
-    return make_status(PUNA_ERROR_ARGUMENT,
-                       "kv transfer: size is %zu, a cell of this layer takes %llu, there are %zu",
-                       n_bytes, static_cast<unsigned long long>(one), cells.size());
-}
-
-}  // namespace
 
 Status Executor::kv_move(std::span<const puna_kv_move> moves) {
     PUNA_TRY(device().usable());
     if (running_) return make_status(PUNA_ERROR_STATE, "kv_move: a batch is under way");
-    for (const puna_kv_move& move : moves) PUNA_TRY(check_move(move, options_.n_cells));
+    PUNA_TRY(core::check_moves(options_.n_cells, moves));
     if (layers_.n_layers() == 0) return {};
     for (const puna_kv_move& move : moves) {
         if (move.n_cells == 0) continue;
@@ -376,8 +349,7 @@ Status Executor::kv_move(std::span<const puna_kv_move> moves) {
 Status Executor::kv_read(int32_t layer, int32_t keys_or_values, std::span<const int32_t> cells,
                          uint8_t* out, size_t n_bytes) {
     PUNA_TRY(device().usable());
-    PUNA_TRY(check_transfer(layers_, options_.n_cells, forward_.cache, layer, keys_or_values, cells,
-                            n_bytes));
+    PUNA_TRY(check_transfer({layer, keys_or_values, cells, n_bytes}));
     return transfer_.read(device(), forward_, layer - weights_.first_layer, keys_or_values, cells,
                           out);
 }
@@ -385,8 +357,7 @@ Status Executor::kv_read(int32_t layer, int32_t keys_or_values, std::span<const 
 Status Executor::kv_write(int32_t layer, int32_t keys_or_values, std::span<const int32_t> cells,
                           const uint8_t* data, size_t n_bytes) {
     PUNA_TRY(device().usable());
-    PUNA_TRY(check_transfer(layers_, options_.n_cells, forward_.cache, layer, keys_or_values, cells,
-                            n_bytes));
+    PUNA_TRY(check_transfer({layer, keys_or_values, cells, n_bytes}));
     return transfer_.write(device(), forward_, layer - weights_.first_layer, keys_or_values, cells,
                            data);
 }

@@ -8,6 +8,7 @@
 #include "cuda/cell_transfer.h"
 #include "cuda/graph_cache.h"
 #include "cuda/layer_set.h"
+#include "seam/cells_check.h"
 
 namespace puna::cuda {
 
@@ -71,6 +72,7 @@ class Executor {
     // False: the call is to return before the piece is done.
     Result<bool> wait_for_piece(const Limits& limits, bool may_leave);
     void finish_piece(puna_progress* progress);
+    Status check_transfer(const core::CellsRequest& request) const;
 
     const LayerSet& layers_;
     const Weights& weights_;

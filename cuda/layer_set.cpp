@@ -18,7 +18,7 @@ uint64_t upload_bytes(const LayersPlan& plan) {
 
 Result<std::unique_ptr<LayerSet>> LayerSet::load(const puna_host_services& services, Device& device,
                                                  const puna_layers_request& request) {
-    PUNA_TRY_ASSIGN(LayersPlan plan, plan_layers(services, request, TensorData::kPresent));
+    PUNA_TRY_ASSIGN(LayersPlan plan, plan_layers(services, request, core::TensorData::kPresent));
     std::unique_ptr<LayerSet> set(new LayerSet(services, device));
     PUNA_TRY_ASSIGN(set->memory_, allocate_device(device, plan.device_bytes, "weights"));
     PUNA_TRY_ASSIGN(Upload upload, Upload::create(device, request, upload_bytes(plan)));

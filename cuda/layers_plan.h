@@ -7,6 +7,7 @@
 
 #include "cuda/devices.h"
 #include "cuda/forward.h"
+#include "seam/layers_check.h"
 
 namespace puna::cuda {
 
@@ -26,10 +27,8 @@ struct LayersPlan {
     std::vector<puna_layers_format> formats;  // by ascending number
 };
 
-enum class TensorData { kPresent, kAbsent };
-
 Result<LayersPlan> plan_layers(const puna_host_services& services,
-                               const puna_layers_request& request, TensorData data);
+                               const puna_layers_request& request, core::TensorData data);
 
 // Sets the pointers of a planned tensor to where it lies now.
 void place_tensor(const PlannedTensor& planned, const uint8_t* block, Weights& weights);

@@ -143,7 +143,7 @@ puna_status PUNA_CALL estimate(puna_backend* backend, const puna_layers_request*
         if (options) PUNA_TRY(check_struct(options, "puna_executor_options"));
         PUNA_TRY(check_struct(out, "puna_backend_estimate"));
         PUNA_TRY_ASSIGN(const LayersPlan plan,
-                        plan_layers(self(backend).services, *request, TensorData::kAbsent));
+                        plan_layers(self(backend).services, *request, core::TensorData::kAbsent));
         puna_backend_estimate estimate = {};
         estimate.struct_size = sizeof estimate;
         estimate.device_weight_bytes = plan.device_bytes;

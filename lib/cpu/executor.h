@@ -7,6 +7,7 @@
 
 #include "base/status.h"
 #include "cpu/forward.h"
+#include "seam/cells_check.h"
 
 namespace puna::core {
 
@@ -46,8 +47,7 @@ class Executor {
     int32_t n_steps() const { return std::max(1, layers_.n_layers() + (layers_.has_head ? 1 : 0)); }
     void run_step(int32_t step);
     Status check_idle(const char* what) const;
-    Status check_transfer(int32_t layer, int32_t keys_or_values, std::span<const int32_t> cells,
-                          size_t n_bytes) const;
+    Status check_transfer(const CellsRequest& request) const;
 
     const LayerSet& layers_;
     const puna_executor_options options_;

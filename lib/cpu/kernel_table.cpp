@@ -406,6 +406,21 @@ Result<const KernelSet*> find_set(uint64_t cpu_features, const char* forced) {
 
 }  // namespace
 
+BackendLimits limits_of(const KernelTable& kernels) {
+    BackendLimits limits = {.name = "CPU", .most_head_dim = INT32_MAX};
+    limits.bad_tensor = PUNA_ERROR_ARGUMENT;
+    for (int32_t i = 0; i < KernelTable::kNorms; ++i) {
+        if (kernels.norm[i].run) limits.norms |= 1u << i;
+    }
+    for (int32_t i = 0; i < KernelTable::kActivations; ++i) {
+        if (kernels.activation[i].run) limits.activations |= 1u << i;
+    }
+    for (int32_t i = 0; i < KernelTable::kKvTypes; ++i) {
+        if (kernels.has_kv_type(i)) limits.kv_types |= 1u << i;
+    }
+    return limits;
+}
+
 std::span<const char* const> kernel_set_names() {
     return kSetNames;
 }

@@ -6,6 +6,7 @@
 
 #include "base/status.h"
 #include "cpu/kernels.h"
+#include "seam/backend_limits.h"
 
 namespace puna::core {
 
@@ -72,6 +73,9 @@ struct KernelTable {
                attention_values[type].run;
     }
 };
+
+// What the kernels of a table can do.
+BackendLimits limits_of(const KernelTable& kernels);
 
 // The names of the sets in this build, the lowest first.
 std::span<const char* const> kernel_set_names();

@@ -7,7 +7,7 @@
 
 #include "base/status.h"
 #include "cpu/kernel_table.h"
-#include "puna/puna_backend.h"
+#include "seam/layers_check.h"
 
 namespace puna::core {
 
@@ -58,6 +58,7 @@ struct LayerSet {
     int64_t v_columns() const { return int64_t{spec.n_head_kv} * spec.head_dim_v; }
     int64_t attn_columns() const { return int64_t{spec.n_head} * spec.head_dim_v; }
     int32_t n_layers() const { return static_cast<int32_t>(layers.size()); }
+    LayerRange range() const { return {spec, first_layer, n_layers(), has_embedding, has_head}; }
 
     const puna_host_services* services = nullptr;
     const KernelTable* kernels = nullptr;  // of the backend
@@ -79,8 +80,6 @@ struct LayerSet {
     void* owner = nullptr;
     puna_release_fn release = nullptr;
 };
-
-enum class TensorData { kPresent, kAbsent };
 
 // Reads shapes, formats and pointers, no tensor data; with kAbsent (an estimate) the pointers are
 // null. Does not take the owner.

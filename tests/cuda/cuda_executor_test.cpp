@@ -555,47 +555,38 @@ TEST_F(CudaExecutor, CellsAreReadAsTheyWereWrittenDuringABatchToo) {
 
 // ---- What is refused -----------------------------------------------------------------------------
 
-TEST_F(CudaExecutor, RefusesBatchesByRowAndField) {
+// Each refusal is tested once for all backends: *_check_test.cpp.
+TEST_F(CudaExecutor, ChecksBatches) {
     const auto tokens = tokens_of(spec_, 4);
     Session session(request_, options_of());
     const struct {
-        const char* field;
-        std::function<void(BatchBuilder&)> change;
+        const char* text;
+        puna_status status;
+        void (*change)(BatchBuilder&);
     } cases[] = {
-        {"token", [&](auto& b) { b.rows[1].token = spec_.n_vocab; }},
-        {"view", [](auto& b) { b.rows[1].view = 1; }},
-        {"position", [](auto& b) { b.rows[1].position = 32; }},
-        {"first", [](auto& b) { b.rows[1].first = 2; }},
-        {"cell", [](auto& b) { b.rows[1].cell += 1; }},
-        {"adapter", [](auto& b) { b.rows[1].adapter = 0; }},
-        {"output", [](auto& b) { b.rows[1].output = 9; }},
-        {"no row names it", [](auto& b) { b.rows[1].output = -1; }},
-        {"values", [](auto& b) { b.outputs[1].values = nullptr; }},
-        {"kind", [](auto& b) { b.outputs[1].kind = 9; }},
+        {"row 1: cell", PUNA_ERROR_ARGUMENT, [](auto& b) { b.rows[1].cell += 1; }},
+        {"page 32", PUNA_ERROR_ARGUMENT, [](auto& b) { b.rows[0].view = b.add_view({32}); }},
+        {"no row names it", PUNA_ERROR_ARGUMENT, [](auto& b) { b.rows[1].output = -1; }},
+        {"kind", PUNA_ERROR_UNSUPPORTED, [](auto& b) { b.outputs[1].kind = 9; }},
     };
     for (const auto& test : cases) {
         BatchBuilder batch = batch_of(spec_, tokens, 0, 4);
         test.change(batch);
-        EXPECT_NE(session.begin(batch.batch()), PUNA_OK) << test.field;
-        EXPECT_NE(session.message.find(test.field), std::string::npos) << session.message;
+        EXPECT_EQ(session.begin(batch.batch()), test.status) << test.text;
+        EXPECT_NE(session.message.find(test.text), std::string::npos) << session.message;
     }
-    BatchBuilder pages(spec_);
-    pages.add_row(pages.add_view({32}), 0, 0);
-    EXPECT_EQ(session.begin(pages.batch()), PUNA_ERROR_ARGUMENT);
-    EXPECT_NE(session.message.find("page 32"), std::string::npos) << session.message;
 }
 
-TEST_F(CudaExecutor, RefusesOptionsByName) {
+TEST_F(CudaExecutor, ChecksOptions) {
     Session session(request_, options_of());
     const struct {
-        const char* field;
+        const char* text;
         int32_t puna_executor_options::*option;
         int32_t value;
         puna_status status;
     } cases[] = {
         {"n_cells", &puna_executor_options::n_cells, 33, PUNA_ERROR_ARGUMENT},
-        {"max_rows", &puna_executor_options::max_rows, 0, PUNA_ERROR_ARGUMENT},
-        {"max_adapters", &puna_executor_options::max_adapters, 1, PUNA_ERROR_UNSUPPORTED},
+        {"the CUDA backend", &puna_executor_options::max_adapters, 1, PUNA_ERROR_UNSUPPORTED},
         {"kv_type_k", &puna_executor_options::kv_type_k, 9, PUNA_ERROR_UNSUPPORTED},
         {"kv_type_v", &puna_executor_options::kv_type_v, 0, PUNA_ERROR_UNSUPPORTED},
     };
@@ -605,7 +596,7 @@ TEST_F(CudaExecutor, RefusesOptionsByName) {
         puna_error error = PUNA_ERROR_INIT;
         puna_executor* executor = nullptr;
         EXPECT_EQ(api().create_executor(session.layers, &options, &executor, &error), test.status);
-        EXPECT_NE(std::string(error.message).find(test.field), std::string::npos) << error.message;
+        EXPECT_NE(std::string(error.message).find(test.text), std::string::npos) << error.message;
         EXPECT_EQ(executor, nullptr);
         puna_backend_estimate estimate = {};
         estimate.struct_size = sizeof estimate;
@@ -614,39 +605,51 @@ TEST_F(CudaExecutor, RefusesOptionsByName) {
     }
 }
 
-TEST_F(CudaExecutor, RefusesModelsByFieldAndTensor) {
+TEST_F(CudaExecutor, ChecksModelsAndTensors) {
     Session session(request_, options_of());
-    const auto refuse = [&](const puna_layers_request& request, const char* what) {
+    const auto refuse = [&](const puna_layers_request& request, puna_status status,
+                            const char* what) {
         puna_error error = PUNA_ERROR_INIT;
         puna_layer_set* layers = nullptr;
-        EXPECT_NE(api().load_layers(session.backend, &request, &layers, &error), PUNA_OK) << what;
+        EXPECT_EQ(api().load_layers(session.backend, &request, &layers, &error), status) << what;
         EXPECT_NE(std::string(error.message).find(what), std::string::npos) << error.message;
         EXPECT_EQ(layers, nullptr);
     };
-    for (const auto& [field, value, name] :
-         {std::tuple(&puna_model_spec::norm, 7, "norm"),
-          std::tuple(&puna_model_spec::activation, 0, "activation"),
-          std::tuple(&puna_model_spec::rope, 5, "rope"),
-          std::tuple(&puna_model_spec::head_dim_k, 8193, "head_dim_k 8193"),
-          std::tuple(&puna_model_spec::n_head_kv, 0, "n_head_kv")}) {
+    for (const auto& [field, value, status, name] :
+         {std::tuple(&puna_model_spec::norm, 7, PUNA_ERROR_MODEL_UNSUPPORTED, "norm"),
+          std::tuple(&puna_model_spec::activation, 0, PUNA_ERROR_MODEL_UNSUPPORTED, "activation"),
+          std::tuple(&puna_model_spec::head_dim_k, 8193, PUNA_ERROR_MODEL_UNSUPPORTED,
+                     "head_dim_k 8193"),
+          std::tuple(&puna_model_spec::n_head_kv, 0, PUNA_ERROR_ARGUMENT, "n_head_kv")}) {
         LayersRequest request(model_);
         puna_model_spec spec = spec_;
         spec.*field = value;
         request.spec = &spec;
-        refuse(request, name);
+        refuse(request, status, name);
     }
     LayersRequest format(model_);
     format.list[5].format = 99;
-    refuse(format, format.list[5].name);
+    refuse(format, PUNA_ERROR_MODEL_UNSUPPORTED, format.list[5].name);
     LayersRequest shape(model_);
     shape.list[5].rows += 1;
-    refuse(shape, shape.list[5].name);
+    refuse(shape, PUNA_ERROR_MODEL, shape.list[5].name);
+    LayersRequest size(model_);
+    size.list[5].size_bytes -= 1;
+    refuse(size, PUNA_ERROR_ARGUMENT, size.list[5].name);
     LayersRequest missing(model_);
     missing.n_tensors -= 1;
-    refuse(missing, "is missing");
+    refuse(missing, PUNA_ERROR_MODEL, "is missing");
     LayersRequest device(model_);
     device.device = 1;
-    refuse(device, "device 1");
+    refuse(device, PUNA_ERROR_NOT_FOUND, "device 1");
+}
+
+TEST_F(CudaExecutor, ChecksMoves) {
+    Session session(request_, options_of());
+    const puna_kv_move move = {0, 1024, 1, 0};
+    puna_error error = PUNA_ERROR_INIT;
+    EXPECT_EQ(api().kv_move(session.executor, &move, 1, &error), PUNA_ERROR_ARGUMENT);
+    EXPECT_NE(std::string(error.message).find("1024"), std::string::npos) << error.message;
 }
 
 TEST_F(CudaExecutor, ReleasesTheOwnerOnceAfterTheUpload) {

@@ -6,6 +6,7 @@
 
 #include "cuda/forward.h"
 #include "cuda_kernels/device_array.h"
+#include "seam/tensor_role.h"
 #include "support/random_numbers.h"
 #include "support/spec_model.h"
 
@@ -37,51 +38,17 @@ class DeviceModel {
         matrix.row_bytes = static_cast<int64_t>(tensor.size_bytes) / tensor.rows;
         matrix.format = tensor.format;
         const auto* floats = reinterpret_cast<const float*>(matrix.data);
-        cuda::LayerWeights none;
-        cuda::LayerWeights& w =
-            tensor.layer < 0 ? none : weights.layers[static_cast<size_t>(tensor.layer)];
-        switch (tensor.role) {
-            case PUNA_TENSOR_TOKEN_EMBD:
-                weights.token_embd = matrix;
-                break;
-            case PUNA_TENSOR_OUTPUT_NORM:
-                weights.output_norm = floats;
-                break;
-            case PUNA_TENSOR_OUTPUT:
-                weights.output = matrix;
-                break;
-            default:
-                add_to_layer(tensor.role, matrix, floats, w);
-        }
-    }
-    static void add_to_layer(int32_t role, const cuda::Matrix& matrix, const float* floats,
-                             cuda::LayerWeights& w) {
-        const struct {
-            int32_t role;
-            cuda::Matrix* matrix;
-            const float** floats;
-        } places[] = {{PUNA_TENSOR_ATTN_NORM, nullptr, &w.attn_norm},
-                      {PUNA_TENSOR_ATTN_Q, &w.q, nullptr},
-                      {PUNA_TENSOR_ATTN_K, &w.k, nullptr},
-                      {PUNA_TENSOR_ATTN_V, &w.v, nullptr},
-                      {PUNA_TENSOR_ATTN_OUTPUT, &w.attn_output, nullptr},
-                      {PUNA_TENSOR_FFN_NORM, nullptr, &w.ffn_norm},
-                      {PUNA_TENSOR_FFN_GATE, &w.gate, nullptr},
-                      {PUNA_TENSOR_FFN_UP, &w.up, nullptr},
-                      {PUNA_TENSOR_FFN_DOWN, &w.down, nullptr},
-                      {PUNA_TENSOR_ATTN_Q_BIAS, nullptr, &w.q_bias},
-                      {PUNA_TENSOR_ATTN_K_BIAS, nullptr, &w.k_bias},
-                      {PUNA_TENSOR_ATTN_V_BIAS, nullptr, &w.v_bias},
-                      {PUNA_TENSOR_ATTN_OUTPUT_BIAS, nullptr, &w.attn_output_bias},
-                      {PUNA_TENSOR_FFN_GATE_BIAS, nullptr, &w.gate_bias},
-                      {PUNA_TENSOR_FFN_UP_BIAS, nullptr, &w.up_bias},
-                      {PUNA_TENSOR_FFN_DOWN_BIAS, nullptr, &w.down_bias},
-                      {PUNA_TENSOR_ATTN_Q_NORM, nullptr, &w.q_norm},
-                      {PUNA_TENSOR_ATTN_K_NORM, nullptr, &w.k_norm}};
-        for (const auto& place : places) {
-            if (place.role != role) continue;
-            if (place.matrix) *place.matrix = matrix;
-            if (place.floats) *place.floats = floats;
+        if (tensor.role == PUNA_TENSOR_TOKEN_EMBD) {
+            weights.token_embd = matrix;
+        } else if (tensor.role == PUNA_TENSOR_OUTPUT_NORM) {
+            weights.output_norm = floats;
+        } else if (tensor.role == PUNA_TENSOR_OUTPUT) {
+            weights.output = matrix;
+        } else {
+            cuda::LayerWeights& layer = weights.layers[static_cast<size_t>(tensor.layer)];
+            const auto slot = core::layer_slot<cuda::LayerWeights>(tensor.role);
+            if (slot.matrix) layer.*slot.matrix = matrix;
+            if (slot.vector) layer.*slot.vector = floats;
         }
     }
 

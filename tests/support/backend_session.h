@@ -19,15 +19,18 @@ inline void require(puna_status status, const puna_error& error) {
     if (status != PUNA_OK) throw std::runtime_error(error.message);
 }
 
-inline puna_executor_options executor_options() {
+inline puna_executor_options executor_options(int32_t max_rows = 64,
+                                              int32_t kv_type = PUNA_KV_F32) {
     puna_executor_options options = {};
     options.struct_size = sizeof options;
     options.n_cells = 1024;
     options.n_ctx = 1024;
-    options.max_rows = 64;
+    options.max_rows = max_rows;
     options.max_views = 8;
-    options.kv_type_k = PUNA_KV_F32;
-    options.kv_type_v = PUNA_KV_F32;
+    options.max_outputs = max_rows;
+    options.max_bias = 8;
+    options.kv_type_k = kv_type;
+    options.kv_type_v = kv_type;
     // What tests compare must not depend on how much they put in a batch.
     options.deterministic = 1;
     return options;

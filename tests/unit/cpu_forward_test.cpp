@@ -193,8 +193,7 @@ TEST(CpuForwardParallel, BatchSplitsAndThreadsDoNotChangeBits) {
             for (const int32_t n_batch : {290, 7, 1}) {
                 if (n_threads == 3 && n_batch == 1) continue;  // slow: a thread start per phase
                 const BackendHost host(n_threads);
-                auto options = test::executor_options();
-                options.max_rows = n_batch;
+                auto options = test::executor_options(n_batch);
                 options.n_threads = n_threads;
                 BackendSession session(api(), host, table.name, LayersRequest(model), options);
                 const auto logits = run_logits(model.spec(), session, tokens, n_batch);

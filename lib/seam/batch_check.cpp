@@ -1,62 +1,73 @@
-#include "cuda/batch_check.h"
+#include "seam/batch_check.h"
 
-namespace puna::cuda {
+namespace puna::core {
 
 namespace {
 
-Status check_kv_type(const char* name, int32_t type) {
-    if (type >= PUNA_KV_F16 && type <= PUNA_KV_Q8_0) return {};
-    return make_status(PUNA_ERROR_UNSUPPORTED, "%s: the CUDA backend has no cache of type %d", name,
-                       type);
-}
-
-Status check_counts(const Weights& weights, const puna_executor_options& options,
-                    const puna_batch& batch) {
+Status check_counts(const BackendLimits& limits, const LayerRange& layers,
+                    const puna_executor_options& options, const puna_batch& batch) {
     if (batch.n_rows < 1 || batch.n_rows > options.max_rows || !batch.rows) {
-        return make_status(PUNA_ERROR_ARGUMENT, "batch: %d rows, must be 1 to max_rows %d",
+        return make_status(PUNA_ERROR_ARGUMENT,
+                           "batch: %d rows, must be 1 to max_rows %d, or rows is NULL",
                            batch.n_rows, options.max_rows);
     }
     if (batch.n_views < 1 || batch.n_views > options.max_views || !batch.views) {
-        return make_status(PUNA_ERROR_ARGUMENT, "batch: %d views, must be 1 to max_views %d",
+        return make_status(PUNA_ERROR_ARGUMENT,
+                           "batch: %d views, must be 1 to max_views %d, or views is NULL",
                            batch.n_views, options.max_views);
     }
     if (batch.n_outputs < 0 || batch.n_outputs > options.max_outputs ||
         (batch.n_outputs > 0 && !batch.outputs)) {
-        return make_status(PUNA_ERROR_ARGUMENT, "batch: %d outputs, must be 0 to max_outputs %d",
+        return make_status(PUNA_ERROR_ARGUMENT,
+                           "batch: %d outputs, must be 0 to max_outputs %d, or outputs is NULL",
                            batch.n_outputs, options.max_outputs);
     }
-    if (batch.n_outputs > 0 && !weights.has_head) {
+    if (batch.n_outputs > 0 && !layers.has_head) {
         return make_status(PUNA_ERROR_ARGUMENT, "batch: outputs of layers that have no head");
     }
     if (batch.n_adapters != 0) {
         return make_status(PUNA_ERROR_UNSUPPORTED,
-                           "batch: n_adapters is %d, the CUDA backend has no adapters",
-                           batch.n_adapters);
+                           "batch: n_adapters is %d, the %s backend has no adapters",
+                           batch.n_adapters, limits.name);
     }
-    if (!weights.has_embedding && !batch.hidden_in) {
+    if (!layers.has_embedding && !batch.hidden_in) {
         return make_status(PUNA_ERROR_ARGUMENT,
                            "batch: hidden_in is NULL and the layers have no embedding");
     }
-    if (!weights.has_head && !batch.hidden_out) {
+    if (!layers.has_head && !batch.hidden_out) {
         return make_status(PUNA_ERROR_ARGUMENT,
                            "batch: hidden_out is NULL and the layers have no head");
     }
     return {};
 }
 
-Status check_row(const Weights& weights, const puna_executor_options& options,
+Status check_view(const puna_executor_options& options, const puna_batch_view& view,
+                  int32_t index) {
+    if (view.n_pages < 1 || !view.pages) {
+        return make_status(PUNA_ERROR_ARGUMENT, "batch: view %d has no pages", index);
+    }
+    for (int32_t i = 0; i < view.n_pages; ++i) {
+        if (view.pages[i] < 0 || view.pages[i] >= options.n_cells / PUNA_KV_PAGE) {
+            return make_status(PUNA_ERROR_ARGUMENT, "batch: view %d: page %d does not exist", index,
+                               view.pages[i]);
+        }
+    }
+    return {};
+}
+
+Status check_row(const LayerRange& layers, const puna_executor_options& options,
                  const puna_batch& batch, int32_t index) {
     const puna_batch_row& row = batch.rows[index];
     const auto refuse = [&](const char* field, int32_t value) {
         return make_status(PUNA_ERROR_ARGUMENT, "batch: row %d: %s %d is out of range", index,
                            field, value);
     };
-    if (weights.has_embedding && (row.token < 0 || row.token >= weights.spec.n_vocab)) {
+    if (layers.has_embedding && (row.token < 0 || row.token >= layers.spec.n_vocab)) {
         return refuse("token", row.token);
     }
     if (row.view < 0 || row.view >= batch.n_views) return refuse("view", row.view);
     const puna_batch_view& view = batch.views[row.view];
-    if (row.position < 0 || !view.pages || row.position / PUNA_KV_PAGE >= view.n_pages) {
+    if (row.position < 0 || row.position / PUNA_KV_PAGE >= view.n_pages) {
         return refuse("position", row.position);
     }
     if (row.first < 0 || row.first > row.position || row.position - row.first >= options.n_ctx) {
@@ -67,7 +78,7 @@ Status check_row(const Weights& weights, const puna_executor_options& options,
         return refuse("cell", row.cell);
     }
     if (row.adapter != -1) return refuse("adapter", row.adapter);
-    if (weights.has_head && (row.output < -1 || row.output >= batch.n_outputs)) {
+    if (layers.has_head && (row.output < -1 || row.output >= batch.n_outputs)) {
         return refuse("output", row.output);
     }
     return {};
@@ -90,9 +101,10 @@ Status check_choice(const puna_model_spec& spec, const puna_executor_options& op
                            index, output.n_bias, options.max_bias);
     }
     for (int32_t i = 0; i < output.n_bias; ++i) {
-        if (output.bias[i].token >= 0 && output.bias[i].token < spec.n_vocab) continue;
-        return make_status(PUNA_ERROR_ARGUMENT, "batch: output %d: bias for token %d", index,
-                           output.bias[i].token);
+        if (output.bias[i].token < 0 || output.bias[i].token >= spec.n_vocab) {
+            return make_status(PUNA_ERROR_ARGUMENT, "batch: output %d: bias for token %d", index,
+                               output.bias[i].token);
+        }
     }
     return {};
 }
@@ -117,42 +129,15 @@ Status check_output(const puna_model_spec& spec, const puna_executor_options& op
 
 }  // namespace
 
-Status check_options(const puna_executor_options& options) {
-    const struct {
-        const char* name;
-        int32_t value;
-        int32_t least;
-    } counts[] = {{"n_cells", options.n_cells, PUNA_KV_PAGE}, {"n_ctx", options.n_ctx, 1},
-                  {"max_rows", options.max_rows, 1},          {"max_views", options.max_views, 1},
-                  {"max_outputs", options.max_outputs, 0},    {"max_bias", options.max_bias, 0},
-                  {"n_threads", options.n_threads, 0}};
-    for (const auto& count : counts) {
-        if (count.value >= count.least) continue;
-        return make_status(PUNA_ERROR_ARGUMENT, "executor options: %s is %d, must be %d or more",
-                           count.name, count.value, count.least);
-    }
-    if (options.n_cells % PUNA_KV_PAGE != 0) {
-        return make_status(PUNA_ERROR_ARGUMENT,
-                           "executor options: n_cells is %d, must be a multiple of %d",
-                           options.n_cells, PUNA_KV_PAGE);
-    }
-    if (options.max_adapters != 0) {
-        return make_status(PUNA_ERROR_UNSUPPORTED,
-                           "executor options: max_adapters is %d, the CUDA backend has no adapters",
-                           options.max_adapters);
-    }
-    PUNA_TRY(check_kv_type("kv_type_k", options.kv_type_k));
-    return check_kv_type("kv_type_v", options.kv_type_v);
-}
-
-Status check_batch(const Weights& weights, const puna_executor_options& options,
-                   const puna_batch& batch) {
-    PUNA_TRY(check_counts(weights, options, batch));
-    for (int32_t i = 0; i < batch.n_rows; ++i) PUNA_TRY(check_row(weights, options, batch, i));
+Status check_batch(const BackendLimits& limits, const LayerRange& layers,
+                   const puna_executor_options& options, const puna_batch& batch) {
+    PUNA_TRY(check_counts(limits, layers, options, batch));
+    for (int32_t i = 0; i < batch.n_views; ++i) PUNA_TRY(check_view(options, batch.views[i], i));
+    for (int32_t i = 0; i < batch.n_rows; ++i) PUNA_TRY(check_row(layers, options, batch, i));
     for (int32_t i = 0; i < batch.n_outputs; ++i) {
-        PUNA_TRY(check_output(weights.spec, options, batch.outputs[i], i));
+        PUNA_TRY(check_output(layers.spec, options, batch.outputs[i], i));
     }
     return {};
 }
 
-}  // namespace puna::cuda
+}  // namespace puna::core

@@ -1,10 +1,8 @@
-#include "cuda/model_check.h"
+#include "seam/spec_check.h"
 
 #include <cmath>
 
-#include "cuda/forward.h"
-
-namespace puna::cuda {
+namespace puna::core {
 
 namespace {
 
@@ -12,25 +10,23 @@ Status check_sizes(const puna_model_spec& spec) {
     const struct {
         const char* name;
         int32_t value;
-    } sizes[] = {{"n_vocab", spec.n_vocab},
-                 {"n_embd", spec.n_embd},
-                 {"n_head", spec.n_head},
-                 {"n_head_kv", spec.n_head_kv},
-                 {"head_dim_k", spec.head_dim_k},
-                 {"head_dim_v", spec.head_dim_v},
-                 {"n_ff", spec.n_ff}};
+    } sizes[] = {
+        {"n_vocab", spec.n_vocab},
+        {"n_embd", spec.n_embd},
+        {"n_head", spec.n_head},
+        {"n_head_kv", spec.n_head_kv},
+        {"head_dim_k", spec.head_dim_k},
+        {"head_dim_v", spec.head_dim_v},
+        {"n_ff", spec.n_ff},
+    };
     for (const auto& size : sizes) {
         if (size.value >= 1) continue;
         return make_status(PUNA_ERROR_ARGUMENT, "model spec: %s is %d, must be 1 or more",
                            size.name, size.value);
     }
     if (spec.n_layer < 0) {
-        return make_status(PUNA_ERROR_ARGUMENT, "model spec: n_layer is %d", spec.n_layer);
-    }
-    if (spec.head_dim_k > kMostHeadDim || spec.head_dim_v > kMostHeadDim) {
-        return make_status(PUNA_ERROR_MODEL_UNSUPPORTED,
-                           "model spec: head_dim_k %d or head_dim_v %d is above %d",
-                           spec.head_dim_k, spec.head_dim_v, kMostHeadDim);
+        return make_status(PUNA_ERROR_ARGUMENT, "model spec: n_layer is %d, must be 0 or more",
+                           spec.n_layer);
     }
     if (spec.n_head % spec.n_head_kv != 0) {
         return make_status(PUNA_ERROR_ARGUMENT,
@@ -40,21 +36,29 @@ Status check_sizes(const puna_model_spec& spec) {
     return {};
 }
 
-Status check_kinds(const puna_model_spec& spec) {
+Status check_kinds(const BackendLimits& limits, const puna_model_spec& spec) {
+    constexpr uint32_t kRopes =
+        1u << PUNA_ROPE_NONE | 1u << PUNA_ROPE_PAIRS | 1u << PUNA_ROPE_HALVES;
     const struct {
         const char* name;
         int32_t value;
-        int32_t first;
-        int32_t last;
-    } kinds[] = {{"norm", spec.norm, PUNA_NORM_RMS, PUNA_NORM_LAYER},
-                 {"activation", spec.activation, PUNA_ACTIVATION_SILU, PUNA_ACTIVATION_GELU_TANH},
-                 {"rope", spec.rope, PUNA_ROPE_NONE, PUNA_ROPE_HALVES},
-                 {"qk_norm", spec.qk_norm, 0, 1},
-                 {"reserved", spec.reserved, 0, 0}};
+        uint32_t known;
+    } kinds[] = {
+        {"norm", spec.norm, limits.norms}, {"activation", spec.activation, limits.activations},
+        {"rope", spec.rope, kRopes},       {"qk_norm", spec.qk_norm, 1u << 0 | 1u << 1},
+        {"reserved", spec.reserved, 1u},
+    };
     for (const auto& kind : kinds) {
-        if (kind.value >= kind.first && kind.value <= kind.last) continue;
-        return make_status(PUNA_ERROR_MODEL_UNSUPPORTED, "model spec: %s %d is not known",
-                           kind.name, kind.value);
+        if (has_kind(kind.known, kind.value)) continue;
+        return make_status(PUNA_ERROR_MODEL_UNSUPPORTED,
+                           "model spec: %s %d is not known to the %s backend", kind.name,
+                           kind.value, limits.name);
+    }
+    if (spec.head_dim_k > limits.most_head_dim || spec.head_dim_v > limits.most_head_dim) {
+        return make_status(PUNA_ERROR_MODEL_UNSUPPORTED,
+                           "model spec: head_dim_k %d or head_dim_v %d is above the %d of the %s "
+                           "backend",
+                           spec.head_dim_k, spec.head_dim_v, limits.most_head_dim, limits.name);
     }
     return {};
 }
@@ -80,7 +84,8 @@ Status check_numbers(const puna_model_spec& spec) {
         {"norm_epsilon", spec.norm_epsilon},       {"rope_magnitude", spec.rope_magnitude},
         {"attention_scale", spec.attention_scale}, {"attention_softcap", spec.attention_softcap},
         {"logit_softcap", spec.logit_softcap},     {"embedding_scale", spec.embedding_scale},
-        {"residual_scale", spec.residual_scale},   {"logit_scale", spec.logit_scale}};
+        {"residual_scale", spec.residual_scale},   {"logit_scale", spec.logit_scale},
+    };
     for (const auto& number : numbers) {
         if (std::isfinite(number.value)) continue;
         return make_status(PUNA_ERROR_ARGUMENT, "model spec: %s is not a finite number",
@@ -91,11 +96,11 @@ Status check_numbers(const puna_model_spec& spec) {
 
 }  // namespace
 
-Status check_spec(const puna_model_spec& spec) {
+Status check_spec(const BackendLimits& limits, const puna_model_spec& spec) {
     PUNA_TRY(check_sizes(spec));
-    PUNA_TRY(check_kinds(spec));
+    PUNA_TRY(check_kinds(limits, spec));
     PUNA_TRY(check_rope(spec));
     return check_numbers(spec);
 }
 
-}  // namespace puna::cuda
+}  // namespace puna::core
