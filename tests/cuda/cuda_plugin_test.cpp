@@ -1,20 +1,16 @@
-// The CUDA backend through the public API: whole models and halves of them, what it takes, what it refuses,
-// and how it fails.
+// The CUDA backend through the public API: what is its own beside any_gpu_test.cpp, and how it fails.
 #include <gtest/gtest.h>
 
 #include <fstream>
-#include <map>
 #include <nlohmann/json.hpp>
 #include <thread>
 
 #include "cuda/cuda_plugin_path.h"
+#include "support/gpu_under_test.h"
 #include "support/shared_files.h"
-#include "support/split_model.h"
 
 namespace puna::test {
 namespace {
-
-using std::chrono::microseconds;
 
 constexpr char kFailCall[] = "PUNA_EMULATED_GPU_FAIL_CALL";
 constexpr char kBytes[] = "PUNA_EMULATED_GPU_BYTES";
@@ -23,20 +19,6 @@ constexpr char kDevices[] = "PUNA_EMULATED_GPUS";
 GpuPlugin cuda_gpu() {
     return {cuda_plugin(), {}};
 }
-
-// A variable of the emulator for as long as this lives. It looks at each call.
-class Setting {
-  public:
-    Setting(const char* name, uint64_t value) : name_(name) {
-        set_environment(name, std::to_string(value));
-    }
-    ~Setting() { set_environment(name_, ""); }
-    Setting(const Setting&) = delete;
-    Setting& operator=(const Setting&) = delete;
-
-  private:
-    const char* name_;
-};
 
 class CudaModel : public SplitModelOn {
   public:
@@ -54,72 +36,28 @@ ModelShape tiny() {
     return shape;
 }
 
-void expect_close(const std::vector<double>& expected, const std::vector<float>& found,
-                  double bound = 1e-5) {
-    EXPECT_LE(kl_divergence(expected, found, kVocab).relative_error, bound);
+GpuUnderTest cuda() {
+    return {.name = "cuda",
+            .plugin = cuda_gpu(),
+            .bytes_variable = is_emulated() ? kBytes : nullptr,
+            .is_slow = true,
+            .shape = tiny(),
+            // Activations that meet quantised weights are rounded to 8 bits.
+            .bound =
+                [](const ModelShape& shape) {
+                    return shape.matrix_encoding == Encoding::kQ8_0 ? 2e-2 : 1e-4;
+                },
+            .caches = {{PUNA_KV_F32, PUNA_KV_F32, 1e-5},
+                       {PUNA_KV_F16, PUNA_KV_F16, 1e-3},
+                       {PUNA_KV_BF16, PUNA_KV_BF16, 1e-2},
+                       {PUNA_KV_Q8_0, PUNA_KV_Q8_0, 1e-2},
+                       {PUNA_KV_Q8_0, PUNA_KV_F32, 1e-2}},
+            .saved_types = {PUNA_KV_F32, PUNA_KV_Q8_0}};
 }
+
+PUNA_TEST_GPU(cuda);
 
 // ---- What is computed --------------------------------------------------------------------------
-
-// Activations that meet quantised weights are rounded to 8 bits.
-double bound_of(const ModelShape& shape) {
-    return shape.matrix_encoding == Encoding::kQ8_0 ? 2e-2 : 1e-4;
-}
-
-class CudaPluginShapes : public testing::TestWithParam<SplitCase> {};
-
-TEST_P(CudaPluginShapes, EverySplitComputesTheSame) {
-    const ModelShape& shape = GetParam().shape;
-    const std::vector<Token> prompt = prompt_of(34);
-    const ReferenceModel reference = CudaModel(0, shape).reference();
-    const std::vector<double> logits = reference_logits(reference, prompt);
-    const GreedyRun greedy_run = reference_greedy(reference, prompt, 4);
-    const bool is_clear = greedy_run.smallest_gap > 3 * bound_of(shape);
-    for (int32_t n_gpu_layers = 0; n_gpu_layers <= kLayers; ++n_gpu_layers) {
-        SCOPED_TRACE(n_gpu_layers);
-        const CudaModel split(n_gpu_layers, shape);
-        EXPECT_EQ(split.model.info().n_gpu_layers, n_gpu_layers);
-        Context context(split.model, context_options(0, n_gpu_layers % 2 == 0 ? 7 : 512));
-        Sequence sequence = context.sequence();
-        expect_close(logits, logits_of(sequence, prompt, kVocab), bound_of(shape));
-        Sequence other = context.sequence();
-        const auto tokens = generate(other, prompt, greedy(4)).tokens;
-        if (is_clear) {
-            EXPECT_EQ(tokens, greedy_run.tokens);
-        }
-    }
-}
-
-INSTANTIATE_TEST_SUITE_P(Models, CudaPluginShapes, testing::ValuesIn(split_cases()),
-                         [](const auto& test) { return std::string(test.param.name); });
-
-// The same numbers are rounded as on the CPU, but for those on the edge between two.
-TEST(CudaPlugin, EveryTypeOfTheCacheAgreesWithTheCpu) {
-    const std::vector<Token> prompt = prompt_of(40);
-    const CudaModel gpu(kLayers, tiny());
-    const CudaModel cpu(0, tiny());
-    const struct {
-        int32_t keys, values;
-        double bound;
-    } cases[] = {{PUNA_KV_F32, PUNA_KV_F32, 1e-5},
-                 {PUNA_KV_F16, PUNA_KV_F16, 1e-3},
-                 {PUNA_KV_BF16, PUNA_KV_BF16, 1e-2},
-                 {PUNA_KV_Q8_0, PUNA_KV_Q8_0, 1e-2},
-                 {PUNA_KV_Q8_0, PUNA_KV_F32, 1e-2}};
-    for (const auto& types : cases) {
-        SCOPED_TRACE(testing::Message() << types.keys << " " << types.values);
-        ContextOptions options = context_options();
-        options.kv_type_k = types.keys;
-        options.kv_type_v = types.values;
-        Context expected(cpu.model, options);
-        Sequence on_cpu = expected.sequence();
-        const auto logits = logits_of(on_cpu, prompt, kVocab);
-        Context found(gpu.model, options);
-        Sequence on_device = found.sequence();
-        expect_close({logits.begin(), logits.end()}, logits_of(on_device, prompt, kVocab),
-                     types.bound);
-    }
-}
 
 // As logits_test.cpp does for the CPU.
 class CudaDemoLogits : public testing::TestWithParam<std::pair<const char*, double>> {};
@@ -155,30 +93,6 @@ INSTANTIATE_TEST_SUITE_P(Formats, CudaDemoLogits,
                              return name;
                          });
 
-TEST(CudaPlugin, ContextsOfOneModelShareItsWeights) {
-    PUNA_SKIP_WITHOUT_EMULATOR();
-    const CudaModel split(2, tiny());
-    const std::vector<Token> prompt = prompt_of(20);
-    const GreedyRun expected = reference_greedy(split.reference(), prompt, 8);
-    const uint64_t free_bytes = split.free_bytes();
-    Context first(split.model, context_options());
-    const uint64_t taken = free_bytes - split.free_bytes();
-    Context second(split.model, context_options());
-    EXPECT_EQ(free_bytes - split.free_bytes(), 2 * taken);
-    Sequence a = first.sequence();
-    Sequence b = second.sequence();
-    Generation one = a.generate(prompt, greedy(8));
-    Generation two = b.generate(prompt, greedy(8));
-    Told told_one;
-    Told told_two;
-    for (bool done = false; !done;) {  // in turns
-        done = tell(one.next(), told_one);
-        EXPECT_EQ(tell(two.next(), told_two), done);
-    }
-    EXPECT_EQ(told_one.tokens, expected.tokens);
-    EXPECT_EQ(told_two.tokens, expected.tokens);
-}
-
 // Long enough that passes of one row are replayed as graphs, and with the widths of attention that they
 // were captured for.
 TEST(CudaPlugin, LongGenerationsOfSeveralSequencesAreThoseOfTheReference) {
@@ -205,60 +119,9 @@ TEST(CudaPlugin, LongGenerationsOfSeveralSequencesAreThoseOfTheReference) {
     }
 }
 
-TEST(CudaPlugin, ShiftsTheContextOnEveryPart) {
-    constexpr size_t kContext = 64;
-    const std::vector<Token> prompt = prompt_of(40);
-    for (const int32_t n_gpu_layers : {2, kLayers}) {
-        SCOPED_TRACE(n_gpu_layers);
-        const CudaModel split(n_gpu_layers, tiny());
-        const GreedyRun expected =
-            reference_greedy_with_shift(split.reference(), prompt, 50, kContext, 3);
-        ASSERT_GT(expected.smallest_gap, 1e-3) << "choose another prompt";
-        Context context(split.model, context_options(kContext));
-        Sequence sequence = context.sequence();
-        GenerationOptions options = greedy(50);
-        options.when_full = PUNA_FULL_SHIFT;
-        options.n_keep = 3;
-        EXPECT_EQ(generate(sequence, prompt, options).tokens, expected.tokens);
-    }
-}
-
-TEST(CudaPlugin, SavedSequencesMoveBetweenDevices) {
-    const std::vector<Token> prompt = prompt_of(50);
-    const std::vector<Token> more = random_tokens(kVocab, 5, 9);
-    for (const int32_t kv_type : {PUNA_KV_F32, PUNA_KV_Q8_0}) {
-        ContextOptions options = context_options();
-        options.kv_type_k = options.kv_type_v = kv_type;
-        const double bound = kv_type == PUNA_KV_F32 ? 1e-5 : 1e-2;
-        std::map<int32_t, std::vector<std::byte>> states;
-        std::vector<double> expected;
-        for (const int32_t n_gpu_layers : {0, 1, kLayers}) {
-            const CudaModel split(n_gpu_layers, tiny());
-            Context context(split.model, options);
-            Sequence sequence = context.sequence();
-            sequence.evaluate(prompt);
-            states[n_gpu_layers] = sequence.save();
-            const std::vector<float> logits = last_logits(sequence, more);
-            if (expected.empty()) expected.assign(logits.begin(), logits.end());
-        }
-        for (const int32_t n_gpu_layers : {0, kLayers}) {
-            const CudaModel split(n_gpu_layers, tiny());
-            Context context(split.model, options);
-            for (const auto& [from, state] : states) {
-                SCOPED_TRACE(testing::Message() << from << " to " << n_gpu_layers);
-                Sequence sequence = context.sequence();
-                sequence.restore(state);
-                EXPECT_EQ(sequence.tokens(), prompt);
-                EXPECT_EQ(sequence.save(), state);
-                expect_close(expected, last_logits(sequence, more), bound);
-            }
-        }
-    }
-}
-
 // ---- What is told ------------------------------------------------------------------------------
 
-TEST(CudaPlugin, DevicesAreListed) {
+TEST(CudaPlugin, SeveralDevicesAreListed) {
     PUNA_SKIP_WITHOUT_EMULATOR();
     const Setting devices(kDevices, 2);
     const Setting bytes(kBytes, 12345678);
@@ -287,85 +150,6 @@ TEST(CudaPlugin, WithoutADeviceItIsRefusedWithTheReason) {
     EXPECT_EQ(runtime.devices().size(), 1u);
 }
 
-TEST(CudaPlugin, TheEstimateIsWhatIsTaken) {
-    PUNA_SKIP_WITHOUT_EMULATOR();
-    for (const bool tied : {false, true}) {
-        ModelShape shape = four_layers();
-        shape.tied_output = tied;
-        for (const int32_t n_gpu_layers : kSplits) {
-            SCOPED_TRACE(testing::Message() << n_gpu_layers << (tied ? " tied" : ""));
-            const CudaModel split(0, shape);
-            const ContextOptions wanted = context_options(100, 40);
-            const puna_memory_estimate estimate =
-                Model::estimate(split.runtime, split.source(), on_gpu(n_gpu_layers), wanted);
-            EXPECT_EQ(estimate.n_gpu_layers, clamped(n_gpu_layers));
-            const uint64_t empty = split.free_bytes();
-            const uint64_t host = split.runtime.memory().allocated_bytes;
-            const Model model(split.runtime, split.source(), on_gpu(n_gpu_layers));
-            const uint64_t loaded = split.free_bytes();
-            EXPECT_EQ(empty - loaded, estimate.device_weight_bytes);
-            const uint64_t host_loaded = split.runtime.memory().allocated_bytes;
-            EXPECT_EQ(host_loaded - host, estimate.host_weight_bytes);
-            const Context context(model, wanted);
-            EXPECT_EQ(loaded - split.free_bytes(),
-                      estimate.device_kv_bytes + estimate.device_scratch_bytes);
-            EXPECT_EQ(split.runtime.memory().allocated_bytes - host_loaded,
-                      estimate.host_kv_bytes + estimate.host_scratch_bytes);
-            EXPECT_EQ(context.info().kv_bytes, estimate.host_kv_bytes + estimate.device_kv_bytes);
-        }
-    }
-}
-
-TEST(CudaPlugin, UploadsReportProgressAndStop) {
-    const CudaModel split(0);
-    ModelOptions options = on_gpu(kLayers);
-    std::vector<float> heard;
-    options.on_progress = [&](float fraction) {
-        heard.push_back(fraction);
-        return true;
-    };
-    ASSERT_TRUE(Model::try_load(split.runtime, split.source(), options).ok());
-    EXPECT_GE(heard.size(), 20u);
-    EXPECT_TRUE(std::is_sorted(heard.begin(), heard.end()));
-    EXPECT_EQ(heard.back(), 1.0f);
-
-    const uint64_t free_bytes = split.free_bytes();
-    options.on_progress = [](float fraction) { return fraction < 0.9f; };
-    const auto stopped = Model::try_load(split.runtime, split.source(), options);
-    EXPECT_EQ(status_of(stopped), PUNA_ERROR_CALLBACK_STOPPED);
-    const Cancel cancel;
-    options.cancel = cancel.handle();
-    options.on_progress = [&](float fraction) {
-        if (fraction >= 0.9f) cancel.trigger();
-        return true;
-    };
-    const auto cancelled = Model::try_load(split.runtime, split.source(), options);
-    EXPECT_EQ(status_of(cancelled), PUNA_ERROR_CANCELLED) << cancelled.failure().message;
-    EXPECT_EQ(split.free_bytes(), free_bytes);
-}
-
-// ---- Budgets -----------------------------------------------------------------------------------
-
-TEST(CudaPlugin, AStepWhoseDeadlineHasPassedRunsOneLayer) {
-    const std::vector<Token> prompt = prompt_of(9);
-    for (const int32_t n_gpu_layers : {2, kLayers}) {
-        const CudaModel split(n_gpu_layers, tiny());
-        Context context(split.model, context_options());
-        Sequence sequence = context.sequence();
-        Generation generation = sequence.generate(prompt, greedy(4));
-        Told told;
-        uint64_t n_steps = 0;
-        while (!tell_queued(generation, told)) {
-            const uint64_t before = context.info().n_layers_run;
-            context.step(microseconds(1));
-            ASSERT_EQ(context.info().n_layers_run - before, 1u);
-            ++n_steps;
-        }
-        EXPECT_EQ(n_steps % (kLayers + 1), 0u);  // the head counts as one
-        EXPECT_EQ(told.tokens, reference_greedy(split.reference(), prompt, 4).tokens);
-    }
-}
-
 TEST(CudaPluginThreads, ACancelLeavesTheSequenceAsItWas) {
     const std::vector<Token> prompt = prompt_of(200);
     const CudaModel split(kLayers);
@@ -389,48 +173,6 @@ TEST(CudaPluginThreads, ACancelLeavesTheSequenceAsItWas) {
 }
 
 // ---- What fails --------------------------------------------------------------------------------
-
-// The weights, the cache and the scratch are what there is to take.
-TEST(CudaPlugin, MemoryThatDoesNotSufficeIsAStatus) {
-    PUNA_SKIP_WITHOUT_EMULATOR();
-    const CudaModel roomy(0, tiny());
-    const ContextOptions wanted = context_options(64, 8);
-    const puna_memory_estimate estimate =
-        Model::estimate(roomy.runtime, roomy.source(), on_gpu(kLayers), wanted);
-    const uint64_t weights = estimate.device_weight_bytes;
-    const std::vector<Token> prompt = prompt_of(30);
-    const auto expected = reference_greedy(roomy.reference(), prompt, 4).tokens;
-
-    const Runtime runtime = make_gpu_runtime(cuda_gpu());
-    {
-        const Setting bytes(kBytes, weights - 1);
-        const auto refused = Model::try_load(runtime, roomy.source(), on_gpu(kLayers));
-        ASSERT_EQ(status_of(refused), PUNA_ERROR_DEVICE_MEMORY);
-        EXPECT_NE(refused.failure().message.find(std::to_string(weights)), std::string::npos);
-        EXPECT_NE(refused.failure().message.find(std::to_string(weights - 1) + " are free"),
-                  std::string::npos)
-            << refused.failure().message;
-        EXPECT_TRUE(Model::try_load(runtime, roomy.source(), on_gpu(1)).ok());
-        EXPECT_EQ(runtime.devices()[1].free_bytes, weights - 1);
-    }
-    const uint64_t context_bytes = estimate.device_kv_bytes + estimate.device_scratch_bytes;
-    const Setting exact(kBytes, weights + context_bytes);
-    const Model model(runtime, roomy.source(), on_gpu(kLayers));
-    for (const uint64_t bytes :
-         {weights + estimate.device_kv_bytes - 1, weights + context_bytes - 1}) {
-        const Setting less(kBytes, bytes);
-        EXPECT_EQ(status_of(Context::try_create(model, wanted)), PUNA_ERROR_DEVICE_MEMORY);
-        EXPECT_EQ(runtime.devices()[1].free_bytes, bytes - weights);
-    }
-    const Setting again(kBytes, weights + context_bytes);
-    EXPECT_EQ(status_of(Context::try_create(model, context_options(128, 8))),
-              PUNA_ERROR_DEVICE_MEMORY);
-    Context context(model, wanted);
-    EXPECT_EQ(runtime.devices()[1].free_bytes, 0u);
-    EXPECT_EQ(status_of(Context::try_create(model, wanted)), PUNA_ERROR_DEVICE_MEMORY);
-    Sequence sequence = context.sequence();
-    EXPECT_EQ(generate(sequence, prompt, greedy(4)).tokens, expected);
-}
 
 // Whatever call of the CUDA runtime fails, from the load to the last token: a status, and from then on
 // the device says no while the other one goes on.
@@ -507,16 +249,6 @@ TEST(CudaPlugin, WhatIsDestroyedGivesItsMemoryBack) {
         ASSERT_TRUE(model.ok());
     }
     EXPECT_EQ(split.free_bytes(), free_bytes);
-}
-
-TEST(CudaPlugin, DevicesMustExist) {
-    const CudaModel split(0, tiny());
-    ModelOptions options = on_gpu(2);
-    options.gpu_device = 1;
-    EXPECT_TRUE(Model::try_load(split.runtime, split.source(), options).ok());
-    options.gpu_device = 2;
-    EXPECT_EQ(status_of(Model::try_load(split.runtime, split.source(), options)),
-              PUNA_ERROR_NOT_FOUND);
 }
 
 }  // namespace

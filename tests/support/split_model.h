@@ -35,6 +35,20 @@ inline void set_environment(const char* name, const std::string& value) {
 #endif
 }
 
+// A variable of the environment for as long as this lives.
+class Setting {
+  public:
+    Setting(const char* name, uint64_t value) : name_(name) {
+        set_environment(name, std::to_string(value));
+    }
+    ~Setting() { set_environment(name_, ""); }
+    Setting(const Setting&) = delete;
+    Setting& operator=(const Setting&) = delete;
+
+  private:
+    const char* name_;
+};
+
 inline RuntimeOptions scalar_options(bool search = false) {
     RuntimeOptions options;
     options.n_threads = 1;
@@ -80,7 +94,7 @@ inline ModelShape four_layers() {
 
 constexpr int32_t kLayers = 4;
 constexpr int32_t kVocab = 320;
-constexpr int32_t kSplits[] = {0, 1, kLayers - 1, kLayers, kLayers + 1, PUNA_GPU_LAYERS_ALL};
+constexpr int32_t kSplits[] = {0, 1, 2, kLayers - 1, kLayers, kLayers + 1, PUNA_GPU_LAYERS_ALL};
 
 inline int32_t clamped(int32_t n_gpu_layers) {
     return n_gpu_layers < 0 ? kLayers : std::min(n_gpu_layers, kLayers);
@@ -113,6 +127,11 @@ inline std::vector<float> last_logits(Sequence& sequence, std::span<const Token>
     std::vector<float> logits(kVocab);
     sequence.evaluate(tokens, logits, PUNA_OUTPUT_LOGITS_LAST);
     return logits;
+}
+
+inline void expect_close(const std::vector<double>& expected, const std::vector<float>& found,
+                         double bound = 1e-5) {
+    EXPECT_LE(kl_divergence(expected, found, kVocab).relative_error, bound);
 }
 
 // A shape that is tried in all splits.
