@@ -9,9 +9,9 @@
 
 #include "base/shared_library.h"
 #include "cuda/cuda_plugin_path.h"
-#include "format/block_format.h"
 #include "support/backend_session.h"
-#include "support/random_numbers.h"
+#include "support/relative_error.h"
+#include "support/spec_variants.h"
 
 namespace puna::test {
 namespace {
@@ -27,207 +27,28 @@ const puna_backend_api& api() {
     return *entry(PUNA_BACKEND_API_VERSION);
 }
 
-// A host that knows the block formats.
-class Host : public BackendHost {
-  public:
-    Host() {
-        filled_ = BackendHost::services();
-        filled_.block_size = [](puna_host*, int32_t format, int32_t* n_elements, int32_t* n_bytes,
-                                puna_error*) -> puna_status {
-            const auto* info = core::find_block_format(static_cast<uint32_t>(format));
-            if (!info) return PUNA_ERROR_UNSUPPORTED;
-            *n_elements = static_cast<int32_t>(info->block_length);
-            *n_bytes = static_cast<int32_t>(info->block_bytes);
-            return PUNA_OK;
-        };
-    }
-    const puna_host_services& services() const { return filled_; }
-
-  private:
-    puna_host_services filled_;
+struct OwnHost {
+    BackendHost host;
 };
 
-puna_executor_options options_of(int32_t max_rows = 64, int32_t kv_type = PUNA_KV_F32) {
-    puna_executor_options options = executor_options();
-    options.max_rows = max_rows;
-    options.max_outputs = max_rows;
-    options.max_bias = 8;
-    options.kv_type_k = options.kv_type_v = kv_type;
-    return options;
-}
-
-// As BackendSession, with this host.
-class Session {
+class Session : public OwnHost, public BackendSession {
   public:
-    Session(const puna_layers_request& request, const puna_executor_options& options) {
-        puna_error error = PUNA_ERROR_INIT;
-        require(api().create(&host_.services(), nullptr, &backend, &error), error);
-        require(api().load_layers(backend, &request, &layers, &error), error);
-        require(api().create_executor(layers, &options, &executor, &error), error);
-    }
-    Session(const Session&) = delete;
-    ~Session() {
-        if (executor) api().destroy_executor(executor);
-        if (layers) api().destroy_layers(layers);
-        if (backend) api().destroy(backend);
-    }
-    void run(const puna_batch& batch) {
-        puna_error error = PUNA_ERROR_INIT;
-        require(api().begin(executor, &batch, &error), error);
-        puna_progress progress = {};
-        progress.struct_size = sizeof progress;
-        require(api().advance(executor, INT64_MAX, nullptr, nullptr, &progress, &error), error);
-        if (!progress.done) throw std::runtime_error("not done without a deadline");
-    }
-    puna_status begin(const puna_batch& batch) {
-        puna_error error = PUNA_ERROR_INIT;
-        const puna_status status = api().begin(executor, &batch, &error);
-        message = error.message;
-        return status;
-    }
-    puna_progress advance(int64_t deadline_ns, puna_interrupted_fn interrupted = nullptr,
-                          void* user = nullptr) {
-        puna_error error = PUNA_ERROR_INIT;
-        puna_progress progress = {};
-        progress.struct_size = sizeof progress;
-        require(api().advance(executor, deadline_ns, interrupted, user, &progress, &error), error);
-        return progress;
-    }
-
-    puna_backend* backend = nullptr;
-    puna_layer_set* layers = nullptr;
-    puna_executor* executor = nullptr;
-    std::string message;
-    Host& host() { return host_; }
-
-  private:
-    Host host_;
+    Session(const puna_layers_request& request, const puna_executor_options& options)
+        : BackendSession(api(), host, nullptr, request, options) {}
 };
-
-std::vector<int32_t> tokens_of(const puna_model_spec& spec, int32_t n) {
-    RandomNumbers random(23);
-    std::vector<int32_t> tokens;
-    for (int32_t i = 0; i < n; ++i) {
-        tokens.push_back(static_cast<int32_t>(random.below(static_cast<uint64_t>(spec.n_vocab))));
-    }
-    return tokens;
-}
-
-// Rows begin .. end - 1 of one sequence in pages 1, 2, ..., each with an output of a kind.
-BatchBuilder batch_of(const puna_model_spec& spec, std::span<const int32_t> tokens, int32_t begin,
-                      int32_t end, int32_t kind = PUNA_ROW_OUTPUT_LOGITS) {
-    BatchBuilder batch(spec);
-    std::vector<int32_t> pages((tokens.size() + PUNA_KV_PAGE - 1) / PUNA_KV_PAGE);
-    std::iota(pages.begin(), pages.end(), 1);
-    const int32_t view = batch.add_view(pages);
-    for (int32_t i = begin; i < end; ++i) {
-        batch.add_row(view, i, tokens[static_cast<size_t>(i)], kind);
-    }
-    return batch;
-}
-
-void append_values(BatchBuilder& batch, std::vector<float>& all) {
-    for (size_t i = 0; i < batch.outputs.size(); ++i) {
-        const auto values = batch.values(static_cast<int32_t>(i));
-        all.insert(all.end(), values.begin(), values.end());
-    }
-}
-
-std::vector<float> run_logits(const puna_model_spec& spec, Session& session,
-                              std::span<const int32_t> tokens, int32_t n_batch) {
-    std::vector<float> logits;
-    const auto n = static_cast<int32_t>(tokens.size());
-    for (int32_t begin = 0; begin < n; begin += n_batch) {
-        BatchBuilder batch = batch_of(spec, tokens, begin, std::min(n, begin + n_batch));
-        session.run(batch.batch());
-        append_values(batch, logits);
-    }
-    return logits;
-}
-
-double relative_error(std::span<const double> expected, std::span<const float> actual) {
-    if (expected.size() != actual.size()) return INFINITY;
-    double error = 0.0;
-    double square = 0.0;
-    for (size_t i = 0; i < expected.size(); ++i) {
-        error += (expected[i] - actual[i]) * (expected[i] - actual[i]);
-        square += expected[i] * expected[i];
-    }
-    return std::sqrt(error / square);
-}
 
 // ---- Models --------------------------------------------------------------------------------------
 
-struct Variant {
-    const char* name;
-    std::function<void(SpecModelShape&)> change;
-};
-
-const Variant kVariants[] = {
-    {"Llama", [](auto&) {}},
-    {"F16", [](auto& m) { m.encoding = Encoding::kF16; }},
-    {"Q8_0",
-     [](auto& m) {
-         m.encoding = Encoding::kQ8_0;
-         m.spec.n_embd = 96;
-         m.spec.n_ff = 160;
-     }},
-    {"Biases", [](auto& m) { m.biases = true; }},
-    {"LayerNorm", [](auto& m) { m.spec.norm = PUNA_NORM_LAYER; }},
-    {"Gelu", [](auto& m) { m.spec.activation = PUNA_ACTIVATION_GELU; }},
-    {"GeluTanh", [](auto& m) { m.spec.activation = PUNA_ACTIVATION_GELU_TANH; }},
-    {"QkNorm", [](auto& m) { m.spec.qk_norm = 1; }},
-    {"RopeHalves",
-     [](auto& m) {
-         m.spec.rope = PUNA_ROPE_HALVES;
-         m.spec.rope_dim = 6;
-         m.spec.rope_magnitude = 1.25f;
-     }},
-    {"RopeNone", [](auto& m) { m.spec.rope = PUNA_ROPE_NONE; }},
-    {"SoftCaps",
-     [](auto& m) {
-         m.spec.attention_softcap = 1.5f;
-         m.spec.logit_softcap = 2.0f;
-     }},
-    {"Scales",
-     [](auto& m) {
-         m.spec.embedding_scale = 3.5f;
-         m.spec.residual_scale = 0.5f;
-         m.spec.logit_scale = 0.25f;
-     }},
-    {"OneKvHead",
-     [](auto& m) {
-         m.spec.n_head = 13;
-         m.spec.n_head_kv = 1;
-     }},
-    {"OneOfEverything",
-     [](auto& m) {
-         m.spec.n_head = m.spec.n_head_kv = 1;
-         m.spec.head_dim_k = m.spec.head_dim_v = 1;
-         m.spec.rope_dim = 0;
-         m.spec.n_ff = 1;
-         m.spec.n_vocab = 2;
-         m.spec.n_layer = 1;
-     }},
-};
-
-class CudaSpecs : public testing::TestWithParam<Variant> {
-  protected:
-    CudaSpecs() {
-        shape_.spec = small_spec();
-        GetParam().change(shape_);
-    }
-    SpecModelShape shape_ = {};
-};
+class CudaSpecs : public testing::TestWithParam<SpecVariant> {};
 
 TEST_P(CudaSpecs, AgreeWithDouble) {
-    const SpecModel model(shape_);
-    const auto tokens = tokens_of(model.spec(), 36);
+    const SpecModel model(GetParam().shape());
+    const auto tokens = random_tokens(model.spec(), 36);
     const auto expected = model.reference(tokens);
-    const double bound = shape_.encoding == Encoding::kQ8_0 ? 2e-2 : 1e-4;
+    const double bound = GetParam().shape().encoding == Encoding::kQ8_0 ? 2e-2 : 1e-4;
     // Many rows, and few, whose pass is a graph from the third batch on.
     for (const int32_t n_batch : {36, 5}) {
-        Session session(LayersRequest(model), options_of(n_batch));
+        Session session(LayersRequest(model), executor_options(n_batch));
         EXPECT_LT(
             relative_error(expected.logits, run_logits(model.spec(), session, tokens, n_batch)),
             bound)
@@ -235,32 +56,30 @@ TEST_P(CudaSpecs, AgreeWithDouble) {
     }
 }
 
-INSTANTIATE_TEST_SUITE_P(All, CudaSpecs, testing::ValuesIn(kVariants),
+INSTANTIATE_TEST_SUITE_P(All, CudaSpecs, testing::ValuesIn(spec_variants()),
                          [](const auto& variant) { return std::string(variant.param.name); });
 
 class CudaCaches : public CudaSpecs {};
 
 TEST_P(CudaCaches, RoundedAreCloseToDouble) {
-    const SpecModel model(shape_);
-    const auto tokens = tokens_of(model.spec(), 36);
+    const SpecModel model(GetParam().shape());
+    const auto tokens = random_tokens(model.spec(), 36);
     const auto expected = model.reference(tokens);
     for (const int32_t kv_type : {PUNA_KV_F16, PUNA_KV_BF16, PUNA_KV_Q8_0}) {
-        Session session(LayersRequest(model), options_of(36, kv_type));
+        Session session(LayersRequest(model), executor_options(36, kv_type));
         EXPECT_LT(relative_error(expected.logits, run_logits(model.spec(), session, tokens, 36)),
                   3e-2)
             << kv_type;
     }
 }
 
-// The rest of the variants has nothing to do with the cache.
-INSTANTIATE_TEST_SUITE_P(All, CudaCaches,
-                         testing::Values(kVariants[0], kVariants[8], kVariants[12]),
+INSTANTIATE_TEST_SUITE_P(All, CudaCaches, testing::ValuesIn(cache_variants()),
                          [](const auto& variant) { return std::string(variant.param.name); });
 
 // Embedding alone, the layers in two cuts, and the head alone.
 TEST(CudaForward, CutsOfTheStackAgreeWithTheWhole) {
     const SpecModel model({small_spec()});
-    const auto tokens = tokens_of(model.spec(), 12);
+    const auto tokens = random_tokens(model.spec(), 12);
     const auto expected = model.reference(tokens);
     struct {
         int32_t first, n;
@@ -272,7 +91,7 @@ TEST(CudaForward, CutsOfTheStackAgreeWithTheWhole) {
         std::vector<float> logits;
         for (const auto& cut : cuts) {
             Session session(LayersRequest(model, cut.first, cut.n, cut.embedding, cut.head),
-                            options_of());
+                            executor_options());
             BatchBuilder batch =
                 batch_of(model.spec(), tokens, 0, 12, cut.head ? PUNA_ROW_OUTPUT_LOGITS : 0);
             batch.hidden_in = hidden;
@@ -281,7 +100,7 @@ TEST(CudaForward, CutsOfTheStackAgreeWithTheWhole) {
             while (!session.advance(in_pieces ? INT64_MIN : INT64_MAX).done) {
             }
             hidden = batch.hidden_out;
-            append_values(batch, logits);
+            logits = batch.all_values();  // the last cut has them
         }
         EXPECT_LT(relative_error(expected.logits, logits), 1e-4);
     }
@@ -289,11 +108,11 @@ TEST(CudaForward, CutsOfTheStackAgreeWithTheWhole) {
 
 TEST(CudaForward, RowsSeeFromFirstOn) {
     const SpecModel model({small_spec()});
-    const auto tokens = tokens_of(model.spec(), 70);
+    const auto tokens = random_tokens(model.spec(), 70);
     std::vector<int32_t> first;
     for (int32_t i = 0; i < 70; ++i) first.push_back(std::max(0, i - 9));
     const auto expected = model.reference(tokens, first);
-    Session session(LayersRequest(model), options_of(40));
+    Session session(LayersRequest(model), executor_options(40));
     std::vector<float> logits;
     for (const int32_t begin : {0, 40}) {
         BatchBuilder batch(model.spec());
@@ -303,7 +122,8 @@ TEST(CudaForward, RowsSeeFromFirstOn) {
             batch.add_row(view, i, tokens[at], PUNA_ROW_OUTPUT_LOGITS, 1, first[at]);
         }
         session.run(batch.batch());
-        append_values(batch, logits);
+        const auto values = batch.all_values();
+        logits.insert(logits.end(), values.begin(), values.end());
     }
     EXPECT_LT(relative_error(expected.logits, logits), 1e-4);
 }
@@ -319,9 +139,9 @@ class CudaExecutor : public testing::Test {
 
 // More outputs than the head takes at once, of all kinds, on their own and in pieces.
 TEST_F(CudaExecutor, OutputsOfEveryKind) {
-    const auto tokens = tokens_of(spec_, 50);
+    const auto tokens = random_tokens(spec_, 50);
     const auto expected = model_.reference(tokens);
-    Session session(request_, options_of());
+    Session session(request_, executor_options());
     const auto n_vocab = static_cast<size_t>(spec_.n_vocab);
     const auto n_embd = static_cast<size_t>(spec_.n_embd);
     for (const bool in_pieces : {false, true}) {
@@ -376,8 +196,8 @@ TEST_F(CudaExecutor, OutputsOfEveryKind) {
 }
 
 TEST_F(CudaExecutor, BiasAndMaskChooseTheToken) {
-    const auto tokens = tokens_of(spec_, 1);
-    Session session(request_, options_of());
+    const auto tokens = random_tokens(spec_, 1);
+    Session session(request_, executor_options());
     std::vector<uint32_t> mask((static_cast<size_t>(spec_.n_vocab) + 31) / 32, 0);
     const auto allow = [&](int32_t token) {
         mask[static_cast<size_t>(token) / 32] |= 1u << (token % 32);
@@ -410,9 +230,9 @@ TEST_F(CudaExecutor, BiasAndMaskChooseTheToken) {
 }
 
 TEST_F(CudaExecutor, AllTokensCanComeBackInOrder) {
-    const auto tokens = tokens_of(spec_, 3);
+    const auto tokens = random_tokens(spec_, 3);
     const auto expected = model_.reference(tokens);
-    Session session(request_, options_of());
+    Session session(request_, executor_options());
     BatchBuilder batch(spec_);
     const int32_t view = batch.add_view({0});
     for (int32_t i = 0; i < 3; ++i) {
@@ -434,8 +254,8 @@ TEST_F(CudaExecutor, AllTokensCanComeBackInOrder) {
 // ---- Batches in pieces ---------------------------------------------------------------------------
 
 TEST_F(CudaExecutor, InterruptionStopsAfterTheLayer) {
-    const auto tokens = tokens_of(spec_, 20);
-    Session session(request_, options_of());
+    const auto tokens = random_tokens(spec_, 20);
+    Session session(request_, executor_options());
     BatchBuilder batch = batch_of(spec_, tokens, 0, 20, PUNA_ROW_OUTPUT_ARGMAX);
     ASSERT_EQ(session.begin(batch.batch()), PUNA_OK);
     const auto always = [](void*) -> int32_t { return 1; };
@@ -449,16 +269,16 @@ TEST_F(CudaExecutor, InterruptionStopsAfterTheLayer) {
 }
 
 TEST_F(CudaExecutor, NoLayerBeginsBehindTheDeadline) {
-    const auto tokens = tokens_of(spec_, 20);
-    Session session(request_, options_of());
+    const auto tokens = random_tokens(spec_, 20);
+    Session session(request_, executor_options());
     BatchBuilder batch = batch_of(spec_, tokens, 0, 20, PUNA_ROW_OUTPUT_ARGMAX);
     ASSERT_EQ(session.begin(batch.batch()), PUNA_OK);
     // The time of the host passes when it is looked at: by the function that may interrupt.
     const auto tick = [](void* host) -> int32_t {
-        static_cast<Host*>(host)->now_ns += 10;
+        static_cast<BackendHost*>(host)->now_ns += 10;
         return 0;
     };
-    const puna_progress progress = session.advance(15, tick, &session.host());
+    const puna_progress progress = session.advance(15, tick, &session.host);
     EXPECT_FALSE(progress.done);
     EXPECT_GE(progress.n_layers_run, 1);
     EXPECT_LE(progress.n_layers_run, 3);
@@ -466,9 +286,9 @@ TEST_F(CudaExecutor, NoLayerBeginsBehindTheDeadline) {
 }
 
 TEST_F(CudaExecutor, AbandonedBatchesCanBeDoneAgain) {
-    const auto tokens = tokens_of(spec_, 40);
+    const auto tokens = random_tokens(spec_, 40);
     const auto expected = model_.reference(tokens);
-    Session session(request_, options_of());
+    Session session(request_, executor_options());
     run_logits(spec_, session, std::span(tokens).first(20), 20);
     BatchBuilder batch = batch_of(spec_, tokens, 20, 40);
     for (int32_t i = 0; i < 3; ++i) {
@@ -479,16 +299,14 @@ TEST_F(CudaExecutor, AbandonedBatchesCanBeDoneAgain) {
         api().abandon(session.executor);
     }
     session.run(batch.batch());
-    std::vector<float> logits;
-    append_values(batch, logits);
     const auto from = static_cast<size_t>(20 * spec_.n_vocab);
-    EXPECT_LT(relative_error(std::span(expected.logits).subspan(from), logits), 1e-4);
+    EXPECT_LT(relative_error(std::span(expected.logits).subspan(from), batch.all_values()), 1e-4);
 }
 
 TEST_F(CudaExecutor, DestroyedInTheMiddleOfABatch) {
-    const auto tokens = tokens_of(spec_, 20);
+    const auto tokens = random_tokens(spec_, 20);
     BatchBuilder batch = batch_of(spec_, tokens, 0, 20);
-    Session session(request_, options_of());
+    Session session(request_, executor_options());
     ASSERT_EQ(session.begin(batch.batch()), PUNA_OK);
     session.advance(INT64_MIN);
 }
@@ -496,9 +314,9 @@ TEST_F(CudaExecutor, DestroyedInTheMiddleOfABatch) {
 // ---- Cells ---------------------------------------------------------------------------------------
 
 TEST_F(CudaExecutor, MovedCellsContinueLikeTheOriginal) {
-    const auto tokens = tokens_of(spec_, 50);
+    const auto tokens = random_tokens(spec_, 50);
     for (const int32_t kv_type : {PUNA_KV_F32, PUNA_KV_Q8_0}) {
-        Session session(request_, options_of(64, kv_type));
+        Session session(request_, executor_options(64, kv_type));
         run_logits(spec_, session, std::span(tokens).first(40), 64);  // pages 1 and 2
         const puna_kv_move moves[] = {{32, 160, 40, 0}, {160, 165, 40, 0}, {165, 160, 40, 0}};
         puna_error error = PUNA_ERROR_INIT;
@@ -512,16 +330,16 @@ TEST_F(CudaExecutor, MovedCellsContinueLikeTheOriginal) {
                               i == 49 ? PUNA_ROW_OUTPUT_LOGITS : 0);
             }
             session.run(batch.batch());
-            append_values(batch, logits[page == 5]);
+            logits[page == 5] = batch.all_values();
         }
         EXPECT_EQ(logits[0], logits[1]);
     }
 }
 
 TEST_F(CudaExecutor, CellsAreReadAsTheyWereWrittenDuringABatchToo) {
-    const auto tokens = tokens_of(spec_, 20);
+    const auto tokens = random_tokens(spec_, 20);
     for (const int32_t kv_type : {PUNA_KV_F16, PUNA_KV_Q8_0}) {
-        Session session(request_, options_of(64, kv_type));
+        Session session(request_, executor_options(64, kv_type));
         BatchBuilder batch = batch_of(spec_, tokens, 0, 20);  // page 1
         ASSERT_EQ(session.begin(batch.batch()), PUNA_OK);
         session.advance(INT64_MIN);
@@ -557,8 +375,8 @@ TEST_F(CudaExecutor, CellsAreReadAsTheyWereWrittenDuringABatchToo) {
 
 // Each refusal is tested once for all backends: *_check_test.cpp.
 TEST_F(CudaExecutor, ChecksBatches) {
-    const auto tokens = tokens_of(spec_, 4);
-    Session session(request_, options_of());
+    const auto tokens = random_tokens(spec_, 4);
+    Session session(request_, executor_options());
     const struct {
         const char* text;
         puna_status status;
@@ -578,7 +396,7 @@ TEST_F(CudaExecutor, ChecksBatches) {
 }
 
 TEST_F(CudaExecutor, ChecksOptions) {
-    Session session(request_, options_of());
+    Session session(request_, executor_options());
     const struct {
         const char* text;
         int32_t puna_executor_options::*option;
@@ -591,7 +409,7 @@ TEST_F(CudaExecutor, ChecksOptions) {
         {"kv_type_v", &puna_executor_options::kv_type_v, 0, PUNA_ERROR_UNSUPPORTED},
     };
     for (const auto& test : cases) {
-        puna_executor_options options = options_of();
+        puna_executor_options options = executor_options();
         options.*test.option = test.value;
         puna_error error = PUNA_ERROR_INIT;
         puna_executor* executor = nullptr;
@@ -606,7 +424,7 @@ TEST_F(CudaExecutor, ChecksOptions) {
 }
 
 TEST_F(CudaExecutor, ChecksModelsAndTensors) {
-    Session session(request_, options_of());
+    Session session(request_, executor_options());
     const auto refuse = [&](const puna_layers_request& request, puna_status status,
                             const char* what) {
         puna_error error = PUNA_ERROR_INIT;
@@ -645,7 +463,7 @@ TEST_F(CudaExecutor, ChecksModelsAndTensors) {
 }
 
 TEST_F(CudaExecutor, ChecksMoves) {
-    Session session(request_, options_of());
+    Session session(request_, executor_options());
     const puna_kv_move move = {0, 1024, 1, 0};
     puna_error error = PUNA_ERROR_INIT;
     EXPECT_EQ(api().kv_move(session.executor, &move, 1, &error), PUNA_ERROR_ARGUMENT);
@@ -653,7 +471,7 @@ TEST_F(CudaExecutor, ChecksMoves) {
 }
 
 TEST_F(CudaExecutor, ReleasesTheOwnerOnceAfterTheUpload) {
-    Session session(request_, options_of());
+    Session session(request_, executor_options());
     int n_released = 0;
     LayersRequest request(model_);
     request.owner = &n_released;

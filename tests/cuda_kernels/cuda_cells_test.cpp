@@ -6,6 +6,7 @@
 
 #include "cuda_kernels/device_model.h"
 #include "format/kv_format.h"
+#include "support/random_numbers.h"
 
 namespace puna::cuda {
 namespace {

@@ -1,11 +1,11 @@
 // The forward pass of many kinds of models, against double.
 #include <gtest/gtest.h>
 
-#include <cmath>
-#include <functional>
 #include <string>
 
 #include "cuda_kernels/device_model.h"
+#include "support/relative_error.h"
+#include "support/spec_variants.h"
 
 namespace puna::cuda {
 namespace {
@@ -13,18 +13,10 @@ namespace {
 using test::DeviceExecutor;
 using test::DeviceModel;
 using test::Encoding;
+using test::relative_error;
 using test::SpecModel;
-
-double relative_error(std::span<const double> expected, std::span<const float> actual) {
-    if (expected.size() != actual.size()) return INFINITY;
-    double error = 0.0;
-    double square = 0.0;
-    for (size_t i = 0; i < expected.size(); ++i) {
-        error += (expected[i] - actual[i]) * (expected[i] - actual[i]);
-        square += expected[i] * expected[i];
-    }
-    return std::sqrt(error / square);
-}
+using test::SpecModelShape;
+using test::SpecVariant;
 
 struct Results {
     std::vector<float> hidden;
@@ -51,94 +43,51 @@ Results run(const SpecModel& model, puna_executor_options options, std::span<con
     return results;
 }
 
-struct Variant {
-    const char* name;
-    std::function<void(test::SpecModelShape&)> change;
-    double bound = 3e-6;
-};
+constexpr SpecVariant kWideHeads = {"WideHeads", [](auto& m) {
+                                        m.spec.head_dim_k = 136;
+                                        m.spec.attention_scale = 0.1f;
+                                        m.spec.head_dim_v = 72;
+                                    }};
 
-void make_quantised(test::SpecModelShape& m, Encoding encoding) {
+void make_quantised(SpecModelShape& m, Encoding encoding) {
     m.encoding = encoding;
     m.spec.n_embd = 96;
     m.spec.n_ff = 160;
     m.spec.head_dim_v = 16;
 }
 
-const Variant kVariants[] = {
-    {"Llama", [](auto&) {}},
-    {"F16", [](auto& m) { m.encoding = Encoding::kF16; }},
-    {"BF16", [](auto& m) { m.encoding = Encoding::kBF16; }},
-    {"Q8_0", [](auto& m) { make_quantised(m, Encoding::kQ8_0); }, 2e-4},
-    {"Q4_0", [](auto& m) { make_quantised(m, Encoding::kQ4_0); }, 2e-4},
-    // Some matrices cannot be quantised then: rows are read as floats and rounded.
-    {"Q8_0AndF16",
-     [](auto& m) {
-         m.encoding = Encoding::kQ8_0;
-         m.spec.n_embd = 96;
-     },
-     2e-4},
-    {"Biases", [](auto& m) { m.biases = true; }},
-    {"LayerNorm", [](auto& m) { m.spec.norm = PUNA_NORM_LAYER; }},
-    {"LayerNormOfHeads",
-     [](auto& m) {
-         m.spec.norm = PUNA_NORM_LAYER;
-         m.spec.qk_norm = 1;
-         m.spec.head_dim_k = 70;
-         m.spec.attention_scale = 0.1f;
-     }},
-    {"Gelu", [](auto& m) { m.spec.activation = PUNA_ACTIVATION_GELU; }},
-    {"GeluTanh", [](auto& m) { m.spec.activation = PUNA_ACTIVATION_GELU_TANH; }},
-    {"QkNorm", [](auto& m) { m.spec.qk_norm = 1; }},
-    {"RopeHalves",
-     [](auto& m) {
-         m.spec.rope = PUNA_ROPE_HALVES;
-         m.spec.rope_dim = 6;
-         m.spec.rope_magnitude = 1.25f;
-     }},
-    {"RopePartial", [](auto& m) { m.spec.rope_dim = 4; }},
-    {"RopeNone", [](auto& m) { m.spec.rope = PUNA_ROPE_NONE; }},
-    {"SoftCaps",
-     [](auto& m) {
-         m.spec.attention_softcap = 1.5f;
-         m.spec.logit_softcap = 2.0f;
-     }},
-    {"Scales",
-     [](auto& m) {
-         m.spec.embedding_scale = 3.5f;
-         m.spec.residual_scale = 0.5f;
-         m.spec.logit_scale = 0.25f;
-     }},
-    {"OneKvHead",
-     [](auto& m) {
-         m.spec.n_head = 13;
-         m.spec.n_head_kv = 1;
-     }},
-    {"EveryHeadItsOwn", [](auto& m) { m.spec.n_head_kv = m.spec.n_head; }},
-    {"WideHeads",
-     [](auto& m) {
-         m.spec.head_dim_k = 136;
-         m.spec.attention_scale = 0.1f;
-         m.spec.head_dim_v = 72;
-     }},
-    {"OneOfEverything",
-     [](auto& m) {
-         m.spec.n_head = m.spec.n_head_kv = 1;
-         m.spec.head_dim_k = m.spec.head_dim_v = 1;
-         m.spec.rope_dim = 0;
-         m.spec.n_ff = 1;
-         m.spec.n_vocab = 2;
-         m.spec.n_layer = 1;
-     }},
-};
+// What kernels have ways of their own for.
+std::vector<SpecVariant> forward_variants() {
+    std::vector<SpecVariant> variants = test::spec_variants();
+    variants.insert(variants.end(),
+                    {{"BF16", [](auto& m) { m.encoding = Encoding::kBF16; }},
+                     {"EveryMatrixQ8_0", [](auto& m) { make_quantised(m, Encoding::kQ8_0); }},
+                     {"EveryMatrixQ4_0", [](auto& m) { make_quantised(m, Encoding::kQ4_0); }},
+                     // Some matrices cannot be quantised then: rows are read as floats and rounded.
+                     {"Q8_0AndF16",
+                      [](auto& m) {
+                          m.encoding = Encoding::kQ8_0;
+                          m.spec.n_embd = 96;
+                      }},
+                     {"LayerNormOfHeads",
+                      [](auto& m) {
+                          m.spec.norm = PUNA_NORM_LAYER;
+                          m.spec.qk_norm = 1;
+                          m.spec.head_dim_k = 70;
+                          m.spec.attention_scale = 0.1f;
+                      }},
+                     kWideHeads});
+    return variants;
+}
 
-class CudaForward : public testing::TestWithParam<Variant> {
+class CudaForward : public testing::TestWithParam<SpecVariant> {
   protected:
     CudaForward() {
-        shape_.spec = test::small_spec();
-        shape_.spec.n_layer = 2;
-        GetParam().change(shape_);
+        shape_.spec.n_layer = std::min(shape_.spec.n_layer, 2);
+        if (shape_.encoding == Encoding::kQ8_0 || shape_.encoding == Encoding::kQ4_0) bound_ = 2e-4;
     }
-    test::SpecModelShape shape_ = {};
+    SpecModelShape shape_ = GetParam().shape();
+    double bound_ = 3e-6;
 };
 
 TEST_P(CudaForward, AgreesWithDouble) {
@@ -146,8 +95,8 @@ TEST_P(CudaForward, AgreesWithDouble) {
     const auto tokens = test::random_tokens(model.spec(), 35);
     const auto expected = model.reference(tokens);
     const auto actual = run(model, test::device_options(64, 1), tokens, 20);
-    EXPECT_LT(relative_error(expected.hidden, actual.hidden), GetParam().bound);
-    EXPECT_LT(relative_error(expected.logits, actual.logits), GetParam().bound);
+    EXPECT_LT(relative_error(expected.hidden, actual.hidden), bound_);
+    EXPECT_LT(relative_error(expected.logits, actual.logits), bound_);
 }
 
 class CudaRoundedCache : public CudaForward {};
@@ -174,25 +123,20 @@ TEST_P(CudaRoundedCache, IsCloseToDouble) {
     }
 }
 
-INSTANTIATE_TEST_SUITE_P(All, CudaForward, testing::ValuesIn(kVariants),
+INSTANTIATE_TEST_SUITE_P(All, CudaForward, testing::ValuesIn(forward_variants()),
                          [](const auto& variant) { return std::string(variant.param.name); });
 
-// Head sizes and groups are what a cache is about.
-std::vector<Variant> cache_variants() {
-    std::vector<Variant> variants;
-    for (const Variant& variant : kVariants) {
-        for (const char* name : {"Llama", "RopeHalves", "OneKvHead", "WideHeads"}) {
-            if (std::string(name) == variant.name) variants.push_back(variant);
-        }
-    }
+std::vector<SpecVariant> cache_variants() {
+    std::vector<SpecVariant> variants = test::cache_variants();
+    variants.push_back(kWideHeads);
     return variants;
 }
 
 INSTANTIATE_TEST_SUITE_P(All, CudaRoundedCache, testing::ValuesIn(cache_variants()),
                          [](const auto& variant) { return std::string(variant.param.name); });
 
-test::SpecModelShape small_shape() {
-    test::SpecModelShape shape = {};
+SpecModelShape small_shape() {
+    SpecModelShape shape = {};
     shape.spec = test::small_spec();
     shape.spec.n_layer = 1;
     shape.spec.n_head = 3;
@@ -231,7 +175,7 @@ TEST(CudaForwardSplits, WindowsHideWhatIsBeforeThem) {
 
 // At a late position the angles have as many digits as at an early one.
 TEST(CudaForwardSplits, LatePositionsAreExact) {
-    test::SpecModelShape shape = small_shape();
+    SpecModelShape shape = small_shape();
     shape.encoding = Encoding::kF32;
     const SpecModel model(shape);
     const DeviceModel device(model);

@@ -12,6 +12,7 @@
 #include "format/block_format.h"
 #include "format/random_blocks.h"
 #include "support/random_numbers.h"
+#include "support/spec_model.h"
 
 namespace puna::cuda {
 namespace {
@@ -193,14 +194,6 @@ INSTANTIATE_TEST_SUITE_P(All, CudaFormats, testing::ValuesIn(all_formats()), [](
 
 // ---- What follows the sums ----------------------------------------------------------------------
 
-double activate(int32_t activation, double gate) {
-    if (activation == PUNA_ACTIVATION_SILU) return gate / (1.0 + std::exp(-gate));
-    if (activation == PUNA_ACTIVATION_GELU) {
-        return 0.5 * gate * (1.0 + std::erf(gate / std::sqrt(2.0)));
-    }
-    return 0.5 * gate * (1.0 + std::tanh(0.7978845608 * (gate + 0.044715 * gate * gate * gate)));
-}
-
 class CudaEpilogues : public testing::TestWithParam<core::BlockFormat> {
   protected:
     static constexpr int64_t kColumns = 64;
@@ -289,7 +282,7 @@ TEST_P(CudaEpilogues, GateAndUp) {
                     const double bound = 1.2 * g.bound * (std::fabs(with_bias) + u.bound) +
                                          (std::fabs(g.sum) + 1.0) * (u.bound + 1e-6) +
                                          1e-6 * std::fabs(g.sum * with_bias);
-                    ASSERT_NEAR(values[i], activate(activation, g.sum) * with_bias, bound);
+                    ASSERT_NEAR(values[i], test::activate(activation, g.sum) * with_bias, bound);
                 }
             }
         }

@@ -7,7 +7,6 @@
 #include "cuda/forward.h"
 #include "cuda_kernels/device_array.h"
 #include "seam/tensor_role.h"
-#include "support/random_numbers.h"
 #include "support/spec_model.h"
 
 namespace puna::test {
@@ -166,15 +165,6 @@ inline puna_executor_options device_options(int32_t n_cells, int32_t max_rows,
     options.kv_type_k = kv_type;
     options.kv_type_v = kv_type;
     return options;
-}
-
-inline std::vector<int32_t> random_tokens(const puna_model_spec& spec, int32_t n) {
-    RandomNumbers random(23);
-    std::vector<int32_t> tokens;
-    for (int32_t i = 0; i < n; ++i) {
-        tokens.push_back(static_cast<int32_t>(random.below(static_cast<uint64_t>(spec.n_vocab))));
-    }
-    return tokens;
 }
 
 }  // namespace puna::test

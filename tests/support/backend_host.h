@@ -8,6 +8,7 @@
 #include <thread>
 #include <vector>
 
+#include "format/block_format.h"
 #include "puna/puna_backend.h"
 
 namespace puna::test {
@@ -36,8 +37,13 @@ class BackendHost {
         services_.dequantize = [](puna_host*, int32_t, const void*, int64_t, float*, puna_error*) {
             return puna_status{PUNA_ERROR_UNSUPPORTED};
         };
-        services_.block_size = [](puna_host*, int32_t, int32_t*, int32_t*, puna_error*) {
-            return puna_status{PUNA_ERROR_UNSUPPORTED};
+        services_.block_size = [](puna_host*, int32_t format, int32_t* n_elements, int32_t* n_bytes,
+                                  puna_error*) -> puna_status {
+            const auto* info = core::find_block_format(static_cast<uint32_t>(format));
+            if (!info) return PUNA_ERROR_UNSUPPORTED;
+            *n_elements = static_cast<int32_t>(info->block_length);
+            *n_bytes = static_cast<int32_t>(info->block_bytes);
+            return PUNA_OK;
         };
     }
     BackendHost(const BackendHost&) = delete;

@@ -1,8 +1,9 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
-#include <limits>
 #include <memory>
+#include <numeric>
 #include <span>
 #include <stdexcept>
 #include <string>
@@ -80,14 +81,24 @@ class BackendSession {
     void run(const puna_batch& batch) {
         puna_error error = PUNA_ERROR_INIT;
         require(api_.begin(executor, &batch, &error), error);
+        if (!advance(INT64_MAX).done) throw std::runtime_error("not done without a deadline");
+    }
+    puna_status begin(const puna_batch& batch) {
+        puna_error error = PUNA_ERROR_INIT;
+        const puna_status status = api_.begin(executor, &batch, &error);
+        message = error.message;
+        return status;
+    }
+    puna_progress advance(int64_t deadline_ns, puna_interrupted_fn interrupted = nullptr,
+                          void* user = nullptr) {
+        puna_error error = PUNA_ERROR_INIT;
         puna_progress progress = {};
         progress.struct_size = sizeof progress;
-        require(api_.advance(executor, std::numeric_limits<int64_t>::max(), nullptr, nullptr,
-                             &progress, &error),
-                error);
-        if (!progress.done) throw std::runtime_error("not done without a deadline");
+        require(api_.advance(executor, deadline_ns, interrupted, user, &progress, &error), error);
+        return progress;
     }
 
+    std::string message;  // of the last begin()
     puna_backend* backend = nullptr;
     puna_layer_set* layers = nullptr;
     puna_executor* executor = nullptr;
@@ -148,6 +159,16 @@ class BatchBuilder {
         return {filled.tokens, static_cast<size_t>(filled.n_filled)};
     }
 
+    // Of all outputs, one after the other.
+    std::vector<float> all_values() const {
+        std::vector<float> all;
+        for (size_t i = 0; i < outputs.size(); ++i) {
+            const auto one = values(static_cast<int32_t>(i));
+            all.insert(all.end(), one.begin(), one.end());
+        }
+        return all;
+    }
+
     std::vector<puna_batch_row> rows;
     std::vector<puna_batch_view> views;
     std::vector<puna_batch_output> outputs;
@@ -180,5 +201,32 @@ class BatchBuilder {
     std::vector<std::unique_ptr<Storage>> storage_;
     puna_batch batch_ = {};
 };
+
+// Rows begin .. end - 1 of one sequence in pages 1, 2, ..., each with an output of a kind.
+inline BatchBuilder batch_of(const puna_model_spec& spec, std::span<const int32_t> tokens,
+                             int32_t begin, int32_t end, int32_t kind = PUNA_ROW_OUTPUT_LOGITS) {
+    BatchBuilder batch(spec);
+    std::vector<int32_t> pages((tokens.size() + PUNA_KV_PAGE - 1) / PUNA_KV_PAGE);
+    std::iota(pages.begin(), pages.end(), 1);
+    const int32_t view = batch.add_view(pages);
+    for (int32_t i = begin; i < end; ++i) {
+        batch.add_row(view, i, tokens[static_cast<size_t>(i)], kind);
+    }
+    return batch;
+}
+
+// The logits of all rows of one sequence, evaluated in batches of n_batch rows.
+inline std::vector<float> run_logits(const puna_model_spec& spec, BackendSession& session,
+                                     std::span<const int32_t> tokens, int32_t n_batch) {
+    std::vector<float> logits;
+    const auto n = static_cast<int32_t>(tokens.size());
+    for (int32_t begin = 0; begin < n; begin += n_batch) {
+        BatchBuilder batch = batch_of(spec, tokens, begin, std::min(n, begin + n_batch));
+        session.run(batch.batch());
+        const auto values = batch.all_values();
+        logits.insert(logits.end(), values.begin(), values.end());
+    }
+    return logits;
+}
 
 }  // namespace puna::test

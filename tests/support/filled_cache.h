@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <utility>
 #include <vector>
@@ -53,6 +55,27 @@ class FilledCache {
     }
     const std::vector<float>& value(int32_t p, int32_t head) const {
         return values[static_cast<size_t>(p * layers.spec.n_head_kv + head)];
+    }
+    // What query `q` [head_dim_k] of that KV head takes from positions first .. end - 1: [head_dim_v].
+    std::vector<double> attend(const float* q, int32_t head, int32_t first, int32_t end,
+                               double softcap) const {
+        std::vector<double> weights;
+        for (int32_t p = first; p < end; ++p) {
+            double score = 0.0;
+            for (size_t d = 0; d < key(p, head).size(); ++d) {
+                score += static_cast<double>(q[d]) * key(p, head)[d];
+            }
+            weights.push_back(softcap == 0.0 ? score : softcap * std::tanh(score / softcap));
+        }
+        const double top = *std::max_element(weights.begin(), weights.end());
+        double sum = 0.0;
+        for (double& weight : weights) sum += weight = std::exp(weight - top);
+        std::vector<double> out(value(first, head).size());
+        for (int32_t p = first; p < end; ++p) {
+            const double share = weights[static_cast<size_t>(p - first)] / sum;
+            for (size_t d = 0; d < out.size(); ++d) out[d] += share * value(p, head)[d];
+        }
+        return out;
     }
     const BackendHost& host() const { return host_; }
 

@@ -9,6 +9,12 @@ namespace puna::test {
 
 namespace {
 
+double soft_cap(double x, double cap) {
+    return cap == 0.0 ? x : cap * std::tanh(x / cap);
+}
+
+}  // namespace
+
 double activate(int32_t kind, double x) {
     switch (kind) {
         case PUNA_ACTIVATION_SILU:
@@ -21,12 +27,6 @@ double activate(int32_t kind, double x) {
                                     (x + 0.044715 * x * x * x)));
     }
 }
-
-double soft_cap(double x, double cap) {
-    return cap == 0.0 ? x : cap * std::tanh(x / cap);
-}
-
-}  // namespace
 
 puna_model_spec small_spec() {
     puna_model_spec spec = {};
@@ -51,6 +51,15 @@ puna_model_spec small_spec() {
     spec.residual_scale = 1.0f;
     spec.logit_scale = 1.0f;
     return spec;
+}
+
+std::vector<int32_t> random_tokens(const puna_model_spec& spec, int32_t n) {
+    RandomNumbers random(23);
+    std::vector<int32_t> tokens;
+    for (int32_t i = 0; i < n; ++i) {
+        tokens.push_back(static_cast<int32_t>(random.below(static_cast<uint64_t>(spec.n_vocab))));
+    }
+    return tokens;
 }
 
 SpecModel::SpecModel(const SpecModelShape& shape) : spec_(shape.spec), seed_(shape.seed) {

@@ -25,6 +25,11 @@ struct SpecModelShape {
 // A small model whose sizes are no powers of two; Llama otherwise.
 puna_model_spec small_spec();
 
+double activate(int32_t kind, double x);  // PUNA_ACTIVATION_*
+
+// The same ones each time.
+std::vector<int32_t> random_tokens(const puna_model_spec& spec, int32_t n);
+
 class SpecModel {
   public:
     explicit SpecModel(const SpecModelShape& shape);

@@ -80,26 +80,9 @@ class Problem {
 
     // [dim_v] of one query, in double.
     std::vector<double> expected(int32_t row, int32_t query) const {
-        std::vector<double> weights;
-        const float* qs = q.data() + row * q_stride() + query * shape_.dim_k;
-        for (int32_t p = begin[static_cast<size_t>(row)]; p < end[static_cast<size_t>(row)]; ++p) {
-            double score = 0.0;
-            for (int32_t d = 0; d < shape_.dim_k; ++d) {
-                score += static_cast<double>(qs[d]) * filled_.key(p, 0)[static_cast<size_t>(d)];
-            }
-            const double cap = shape_.softcap;
-            weights.push_back(cap == 0.0 ? score : cap * std::tanh(score / cap));
-        }
-        const double top = *std::max_element(weights.begin(), weights.end());
-        double sum = 0.0;
-        for (double& weight : weights) sum += weight = std::exp(weight - top);
-        std::vector<double> out(static_cast<size_t>(shape_.dim_v));
-        for (size_t i = 0; i < weights.size(); ++i) {
-            const auto& value =
-                filled_.value(begin[static_cast<size_t>(row)] + static_cast<int32_t>(i), 0);
-            for (size_t d = 0; d < out.size(); ++d) out[d] += weights[i] / sum * value[d];
-        }
-        return out;
+        const auto at = static_cast<size_t>(row);
+        return filled_.attend(q.data() + row * q_stride() + query * shape_.dim_k, 0, begin[at],
+                              end[at], shape_.softcap);
     }
 
     int64_t q_stride() const { return shape_.n_queries * shape_.dim_k + kPad; }

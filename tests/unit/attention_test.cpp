@@ -204,27 +204,9 @@ std::vector<double> expected_row(const FilledCache& filled, const float* q, int3
     std::vector<double> out;
     for (int32_t h = 0; h < spec.n_head; ++h) {
         const int32_t kv_head = h / (spec.n_head / spec.n_head_kv);
-        std::vector<double> weights;
-        for (int32_t p = first; p <= position; ++p) {
-            double score = 0.0;
-            for (int32_t d = 0; d < spec.head_dim_k; ++d) {
-                score += static_cast<double>(q[h * spec.head_dim_k + d]) *
-                         filled.key(p, kv_head)[static_cast<size_t>(d)];
-            }
-            const double cap = spec.attention_softcap;
-            weights.push_back(cap == 0.0 ? score : cap * std::tanh(score / cap));
-        }
-        const double top = *std::max_element(weights.begin(), weights.end());
-        double sum = 0.0;
-        for (double& weight : weights) sum += weight = std::exp(weight - top);
-        for (int32_t d = 0; d < spec.head_dim_v; ++d) {
-            double value = 0.0;
-            for (int32_t p = first; p <= position; ++p) {
-                value += weights[static_cast<size_t>(p - first)] / sum *
-                         filled.value(p, kv_head)[static_cast<size_t>(d)];
-            }
-            out.push_back(value);
-        }
+        const auto head = filled.attend(q + h * spec.head_dim_k, kv_head, first, position + 1,
+                                        spec.attention_softcap);
+        out.insert(out.end(), head.begin(), head.end());
     }
     return out;
 }

@@ -339,16 +339,6 @@ class CpuExecutor : public testing::Test {
         batch_->add_row(view, 39, 7, kind, k);
     }
     puna_status begin() { return api().begin(session_.executor, &batch_->batch(), &error_); }
-    puna_progress advance(int64_t deadline_ns, puna_interrupted_fn interrupted = nullptr,
-                          void* user = nullptr) {
-        puna_progress progress = {};
-        progress.struct_size = sizeof progress;
-        EXPECT_EQ(
-            api().advance(session_.executor, deadline_ns, interrupted, user, &progress, &error_),
-            PUNA_OK)
-            << error_.message;
-        return progress;
-    }
     std::vector<float> logits() {
         begin_row();
         session_.run(batch_->batch());
@@ -372,7 +362,7 @@ TEST_F(CpuExecutor, ExpiredDeadlineRunsOneLayerACall) {
     ASSERT_EQ(begin(), PUNA_OK);
     host_.now_ns = 1000;
     for (int32_t step = 0; step < 4; ++step) {  // three layers and the head
-        const puna_progress progress = advance(step % 2 ? 1000 : 0);
+        const puna_progress progress = session_.advance(step % 2 ? 1000 : 0);
         EXPECT_EQ(progress.n_layers_run, 1);
         EXPECT_EQ(progress.done, step == 3);
     }
@@ -389,9 +379,9 @@ TEST_F(CpuExecutor, InterruptionStopsAfterTheLayer) {
     const auto interrupted = [](void* user) -> int32_t {
         return ++*static_cast<int32_t*>(user) == 2;
     };
-    EXPECT_EQ(advance(INT64_MAX, interrupted, &n_polls).n_layers_run, 2);
+    EXPECT_EQ(session_.advance(INT64_MAX, interrupted, &n_polls).n_layers_run, 2);
     EXPECT_EQ(n_polls, 2);
-    const puna_progress rest = advance(INT64_MAX);
+    const puna_progress rest = session_.advance(INT64_MAX);
     EXPECT_EQ(rest.n_layers_run, 2);
     EXPECT_EQ(rest.done, 1);
 }
@@ -402,7 +392,7 @@ TEST_F(CpuExecutor, AbandonedBatchCanBeDoneAgain) {
     begin_row();
     for (int32_t n = 0; n < 4; ++n) {
         ASSERT_EQ(begin(), PUNA_OK);
-        for (int32_t i = 0; i < n; ++i) advance(INT64_MIN);
+        for (int32_t i = 0; i < n; ++i) session_.advance(INT64_MIN);
         api().abandon(session_.executor);
     }
     EXPECT_EQ(logits(), expected);
@@ -415,7 +405,7 @@ TEST_F(CpuExecutor, OneBatchAtATime) {
     EXPECT_EQ(api().kv_move(session_.executor, &move, 1, &error_), PUNA_ERROR_STATE);
     EXPECT_EQ(api().kv_read(session_.executor, 0, PUNA_KV_KEYS, nullptr, 0, nullptr, 0, &error_),
               PUNA_ERROR_STATE);
-    EXPECT_EQ(advance(INT64_MAX).done, 1);
+    EXPECT_EQ(session_.advance(INT64_MAX).done, 1);
     EXPECT_EQ(begin(), PUNA_OK);
 }
 

@@ -1,16 +1,13 @@
 #include <gtest/gtest.h>
 
-#include <cmath>
-#include <cstring>
-#include <functional>
 #include <string>
 #include <vector>
 
 #include "cpu/cpu_backend.h"
 #include "support/backend_session.h"
 #include "support/kernel_tables.h"
-#include "support/random_numbers.h"
-#include "support/spec_model.h"
+#include "support/relative_error.h"
+#include "support/spec_variants.h"
 
 namespace puna::core {
 namespace {
@@ -18,128 +15,20 @@ namespace {
 using test::BackendHost;
 using test::BackendSession;
 using test::BatchBuilder;
-using test::Encoding;
 using test::LayersRequest;
+using test::random_tokens;
+using test::relative_error;
+using test::run_logits;
 using test::SpecModel;
 
 const puna_backend_api& api() {
     return *cpu_backend_api();
 }
 
-std::vector<int32_t> random_tokens(const puna_model_spec& spec, int32_t n) {
-    test::RandomNumbers random(23);
-    std::vector<int32_t> tokens;
-    for (int32_t i = 0; i < n; ++i) {
-        tokens.push_back(static_cast<int32_t>(random.below(static_cast<uint64_t>(spec.n_vocab))));
-    }
-    return tokens;
-}
-
-std::vector<int32_t> pages_from(int32_t first, int32_t n_positions) {
-    std::vector<int32_t> pages;
-    for (int32_t i = 0; i < (n_positions + PUNA_KV_PAGE - 1) / PUNA_KV_PAGE; ++i) {
-        pages.push_back(first + i);
-    }
-    return pages;
-}
-
-// The logits of all rows of one sequence, evaluated in batches of n_batch rows.
-std::vector<float> run_logits(const puna_model_spec& spec, BackendSession& session,
-                              std::span<const int32_t> tokens, int32_t n_batch) {
-    std::vector<float> logits;
-    const auto n = static_cast<int32_t>(tokens.size());
-    for (int32_t begin = 0; begin < n; begin += n_batch) {
-        BatchBuilder batch(spec);
-        const int32_t view = batch.add_view(pages_from(1, n));
-        for (int32_t i = begin; i < std::min(n, begin + n_batch); ++i) {
-            batch.add_row(view, i, tokens[static_cast<size_t>(i)], PUNA_ROW_OUTPUT_LOGITS);
-        }
-        session.run(batch.batch());
-        for (size_t i = 0; i < batch.outputs.size(); ++i) {
-            const auto values = batch.values(static_cast<int32_t>(i));
-            logits.insert(logits.end(), values.begin(), values.end());
-        }
-    }
-    return logits;
-}
-
-double relative_error(std::span<const double> expected, std::span<const float> actual) {
-    if (expected.size() != actual.size()) return INFINITY;
-    double error = 0.0;
-    double square = 0.0;
-    for (size_t i = 0; i < expected.size(); ++i) {
-        error += (expected[i] - actual[i]) * (expected[i] - actual[i]);
-        square += expected[i] * expected[i];
-    }
-    return std::sqrt(error / square);
-}
-
-struct Variant {
-    const char* name;
-    std::function<void(test::SpecModelShape&)> change;
-};
-
-const Variant kVariants[] = {
-    {"Llama", [](auto&) {}},
-    {"F16", [](auto& m) { m.encoding = Encoding::kF16; }},
-    {"Q8_0",
-     [](auto& m) {
-         m.encoding = Encoding::kQ8_0;
-         m.spec.n_embd = 96;
-         m.spec.n_ff = 160;
-     }},
-    {"Biases", [](auto& m) { m.biases = true; }},
-    {"LayerNorm", [](auto& m) { m.spec.norm = PUNA_NORM_LAYER; }},
-    {"Gelu", [](auto& m) { m.spec.activation = PUNA_ACTIVATION_GELU; }},
-    {"GeluTanh", [](auto& m) { m.spec.activation = PUNA_ACTIVATION_GELU_TANH; }},
-    {"QkNorm", [](auto& m) { m.spec.qk_norm = 1; }},
-    {"RopeHalves",
-     [](auto& m) {
-         m.spec.rope = PUNA_ROPE_HALVES;
-         m.spec.rope_dim = 6;
-         m.spec.rope_magnitude = 1.25f;
-     }},
-    {"RopePartial", [](auto& m) { m.spec.rope_dim = 4; }},
-    {"RopeNone", [](auto& m) { m.spec.rope = PUNA_ROPE_NONE; }},
-    {"SoftCaps",
-     [](auto& m) {
-         m.spec.attention_softcap = 1.5f;
-         m.spec.logit_softcap = 2.0f;
-     }},
-    {"Scales",
-     [](auto& m) {
-         m.spec.embedding_scale = 3.5f;
-         m.spec.residual_scale = 0.5f;
-         m.spec.logit_scale = 0.25f;
-     }},
-    {"OneKvHead",
-     [](auto& m) {
-         m.spec.n_head = 13;
-         m.spec.n_head_kv = 1;
-     }},
-    {"EveryHeadItsOwn", [](auto& m) { m.spec.n_head_kv = m.spec.n_head; }},
-    {"OneOfEverything",
-     [](auto& m) {
-         m.spec.n_head = m.spec.n_head_kv = 1;
-         m.spec.head_dim_k = m.spec.head_dim_v = 1;
-         m.spec.rope_dim = 0;
-         m.spec.n_ff = 1;
-         m.spec.n_vocab = 2;
-         m.spec.n_layer = 1;
-     }},
-};
-
-class CpuSpecs : public testing::TestWithParam<Variant> {
-  protected:
-    CpuSpecs() {
-        shape_.spec = test::small_spec();
-        GetParam().change(shape_);
-    }
-    test::SpecModelShape shape_ = {};
-};
+class CpuSpecs : public testing::TestWithParam<test::SpecVariant> {};
 
 TEST_P(CpuSpecs, AgreesWithDouble) {
-    const SpecModel model(shape_);
+    const SpecModel model(GetParam().shape());
     const auto tokens = random_tokens(model.spec(), 41);
     const auto expected = model.reference(tokens);
     for (const KernelTable& table : test::runnable_kernel_tables()) {
@@ -153,7 +42,7 @@ TEST_P(CpuSpecs, AgreesWithDouble) {
 }
 
 TEST_P(CpuSpecs, RoundedCacheIsCloseToDouble) {
-    const SpecModel model(shape_);
+    const SpecModel model(GetParam().shape());
     const auto tokens = random_tokens(model.spec(), 41);
     const auto expected = model.reference(tokens);
     auto options = test::executor_options();
@@ -178,7 +67,7 @@ TEST_P(CpuSpecs, RoundedCacheIsCloseToDouble) {
     }
 }
 
-INSTANTIATE_TEST_SUITE_P(All, CpuSpecs, testing::ValuesIn(kVariants),
+INSTANTIATE_TEST_SUITE_P(All, CpuSpecs, testing::ValuesIn(test::spec_variants()),
                          [](const auto& variant) { return std::string(variant.param.name); });
 
 TEST(CpuForwardParallel, BatchSplitsAndThreadsDoNotChangeBits) {
@@ -252,11 +141,7 @@ TEST(CpuForward, RowsSeeFromFirstOn) {
         batch.add_row(view, i, tokens[at], PUNA_ROW_OUTPUT_LOGITS, 1, first[at]);
     }
     session.run(batch.batch());
-    std::vector<float> logits;
-    for (int32_t i = 0; i < 40; ++i) {
-        logits.insert(logits.end(), batch.values(i).begin(), batch.values(i).end());
-    }
-    EXPECT_LT(relative_error(expected.logits, logits), 3e-6);
+    EXPECT_LT(relative_error(expected.logits, batch.all_values()), 3e-6);
 }
 
 // Embedding alone, the layers in two cuts, and the head alone: hidden rows go from one to the next.
@@ -289,10 +174,7 @@ TEST(CpuForward, CutsOfTheStackGiveTheBitsOfTheWhole) {
         }
         session.run(batch.batch());
         hidden = batch.hidden_out;
-        for (size_t i = 0; i < batch.outputs.size(); ++i) {
-            const auto values = batch.values(static_cast<int32_t>(i));
-            logits.insert(logits.end(), values.begin(), values.end());
-        }
+        logits = batch.all_values();  // the last cut has them
     }
     EXPECT_EQ(logits, expected);
 }
@@ -315,7 +197,7 @@ TEST(CpuForward, MovedCellsContinueLikeTheOriginal) {
                           i == 49 ? PUNA_ROW_OUTPUT_LOGITS : 0);
         }
         session.run(batch.batch());
-        logits[page == 5].assign(batch.values(0).begin(), batch.values(0).end());
+        logits[page == 5] = batch.all_values();
     }
     EXPECT_EQ(logits[0], logits[1]);
 }

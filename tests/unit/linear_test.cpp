@@ -12,6 +12,7 @@
 #include "support/guarded_memory.h"
 #include "support/kernel_tables.h"
 #include "support/random_numbers.h"
+#include "support/relative_error.h"
 
 namespace puna::core {
 namespace {
@@ -70,16 +71,6 @@ test::GuardedMemory memory_for(Matrices matrices, int32_t n_rows) {
     return {garbage.data(), garbage.size(), test::GuardedMemory::Place::kEnd};
 }
 
-double relative_error(const std::vector<double>& expected, const std::vector<float>& actual) {
-    double error = 0.0;
-    double size = 0.0;
-    for (size_t i = 0; i < expected.size(); ++i) {
-        error += std::pow(actual[i] - expected[i], 2);
-        size += std::pow(expected[i], 2);
-    }
-    return std::sqrt(error / size);
-}
-
 // Matrices of one phase may want their input in different packings: each gets its own, and the bits
 // that it gets alone.
 TEST(Linear, MatricesOfOnePhaseMayMixFormats) {
@@ -103,7 +94,7 @@ TEST(Linear, MatricesOfOnePhaseMayMixFormats) {
                         continue;
                     }
                     const auto y = weights->multiplied(input);
-                    EXPECT_LT(relative_error(weights->reference(x), y), 0.01)
+                    EXPECT_LT(test::relative_error(weights->reference(x), y), 0.01)
                         << table.name << " format " << weights->matrix.format;
                     const test::GuardedMemory own = memory_for({&weights->matrix}, n_rows);
                     EXPECT_EQ(y, weights->multiplied(
