@@ -286,6 +286,7 @@ template <class Format, int32_t kOuts, int32_t kRows>
 struct Spans {
     static constexpr int64_t kChunk = core::kChunk;
     static constexpr int64_t kPrefetchBytes = core::kPrefetchBytes;
+    static constexpr int32_t outs(int32_t n_rows, int64_t) { return n_rows == 1 ? 2 : 1; }
     using Sum = __m256;
     template <class Format>
     using Chunk = ChunkOfX;

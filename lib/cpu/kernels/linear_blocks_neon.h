@@ -166,6 +166,7 @@ template <class Format, int32_t kOuts, int32_t kRows>
 struct Spans {
     static constexpr int64_t kChunk = core::kChunk;
     static constexpr int64_t kPrefetchBytes = 0;
+    static constexpr int32_t outs(int32_t n_rows, int64_t) { return n_rows == 1 ? 2 : 1; }
     using Sum = float32x4_t;
     template <class Format>
     using Chunk = ChunkOfX;

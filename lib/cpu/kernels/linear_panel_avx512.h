@@ -66,15 +66,8 @@ struct alignas(64) UnpackedTile {
         std::memset(minimums[row], 0, sizeof minimums[row]);
     }
 
-    // Factors of 16 groups; both of a block are the same where scales are wide.
-    static void store_factors(float* at, __m512 factors) {
-        if constexpr (kScales == 2) {
-            _mm512_storeu_ps(at, factors);
-        } else {
-            _mm256_storeu_si256(reinterpret_cast<__m256i*>(at),
-                                _mm512_cvtepi64_epi32(_mm512_castps_si512(factors)));
-        }
-    }
+    static void store_factors(float* at, __m512 factors) { _mm512_storeu_ps(at, factors); }
+    static void store_factors(float* at, __m256 factors) { _mm256_storeu_ps(at, factors); }
 };
 
 // Sums of the bytes of activations that meet scale `s` of a block.

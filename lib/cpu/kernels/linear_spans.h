@@ -4,6 +4,7 @@
 // A set is a struct with
 //   static constexpr int64_t kChunk;          // elements that are multiplied together
 //   static constexpr int64_t kPrefetchBytes;  // how far ahead the cache is asked; 0: not at all
+//   static constexpr int32_t outs(int32_t n_rows, int64_t chunk_bytes);
 //   using Sum;                                // a vector of partial results
 //   static Sum zero();
 //   static float total(Sum sum);
@@ -12,7 +13,7 @@
 //   template <class Format, int32_t kOuts, int32_t kRows>
 //   static void add(const uint8_t* at, int64_t out_bytes, const Chunk<Format>* const (&x)[kRows],
 //                   Sum (&sums)[kOuts][kRows]);
-// `load` takes the first n elements, a multiple of 32, and zeros beyond; `add` adds the products of a
+// `outs` is how many weight rows pass together: they share the loads of activations. `load` takes the first n elements, a multiple of 32, and zeros beyond; `add` adds the products of a
 // chunk of kOuts weight rows, out_bytes apart, with those of kRows activation rows. Of a format this needs
 // kBlock and kBlockBytes, the elements and the bytes of a block; kBlock divides kChunk.
 #pragma once
@@ -30,9 +31,6 @@ namespace {  // compiled once per kernel file, with the flags of its set
 // Chunks of columns that pass together: their activations are on the stack, some 16 KB for each row. So
 // the weights of most models stream row by row.
 constexpr int64_t kSpan = 24;
-
-// Weight rows that pass together under a single activation row: they share its loads.
-constexpr int32_t kSpanOuts = 2;
 
 // Some chunks of columns of a matrix.
 template <class Set, class Format>
@@ -125,7 +123,7 @@ void multiply_spans(const LinearBlock& block, const float* x, float* y) {
         }
         const Span<Set, Format> span(begin, n);
         const auto* row = static_cast<const uint8_t*>(block.weights);
-        constexpr int32_t kOuts = kRows == 1 ? kSpanOuts : 1;
+        constexpr int32_t kOuts = Set::outs(kRows, Span<Set, Format>::kChunkBytes);
         int64_t i = 0;
         for (; i + kOuts <= block.n_out; i += kOuts, row += kOuts * block.row_bytes) {
             multiply_span<Set, Format, kOuts>(block, span, row, chunks, y + i);

@@ -33,7 +33,8 @@ using Step = __m512[kVectors];
 
 // Makes the compiler load a vector once: it would rather load it again at each use, and loads of
 // whole vectors are as scarce as multiplications.
-inline void stay_in_register(__m512& v) {
+template <class Vector>
+inline void stay_in_register(Vector& v) {
     __asm__("" : "+v"(v));
 }
 

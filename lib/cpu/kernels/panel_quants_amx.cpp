@@ -20,6 +20,8 @@ template <class Format>
 struct Quants {
     static constexpr int64_t kChunkBytes = kChunk / Format::kBlock * Format::kBlockBytes;
 
+    static constexpr int kFactors = Format::kWideScales ? kGroups / 2 : kGroups;
+
     static int64_t bytes_of(int64_t n) { return n / Format::kBlock * Format::kBlockBytes; }
 
     static void unpack(const uint8_t* at, int64_t n, PanelRow& row) {
@@ -40,17 +42,16 @@ struct Quants {
         Format w;
         w.open(at);
         alignas(64) uint8_t quants[kChunk];
-        alignas(64) float scales[kGroups];
-        alignas(64) float minimums[kGroups];
+        alignas(64) float scales[kFactors];
+        alignas(64) float minimums[kFactors];
         _mm512_store_si512(quants, w.template quants<0>());
         _mm512_store_si512(quants + 64, w.template quants<1>());
         _mm512_store_si512(quants + 128, w.template quants<2>());
         _mm512_store_si512(quants + 192, w.template quants<3>());
-        _mm512_store_ps(scales, w.scales);
-        if constexpr (Format::kHasMinimums) {
-            _mm512_store_ps(minimums, w.minimums);
-        } else {
-            _mm512_store_ps(minimums, _mm512_mul_ps(w.scales, _mm512_set1_ps(-Format::kOffset)));
+        store(scales, w.scales);
+        if constexpr (Format::kHasMinimums) store(minimums, w.minimums);
+        for (int i = 0; !Format::kHasMinimums && i < kFactors; ++i) {
+            minimums[i] = scales[i] * static_cast<float>(-Format::kOffset);
         }
         for (int64_t g = 0; g < n / 16; g += 2, ++step) {
             row.store(step, to_bf16(group(quants, scales, minimums, g),
@@ -61,8 +62,11 @@ struct Quants {
     static __m512 group(const uint8_t* quants, const float* scales, const float* minimums,
                         int64_t g) {
         const __m512 values = _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(load_16(quants + g * 16)));
-        return _mm512_fmadd_ps(values, _mm512_set1_ps(scales[g]), _mm512_set1_ps(minimums[g]));
+        const int64_t i = g * kFactors / kGroups;
+        return _mm512_fmadd_ps(values, _mm512_set1_ps(scales[i]), _mm512_set1_ps(minimums[i]));
     }
+    static void store(float* at, __m512 factors) { _mm512_store_ps(at, factors); }
+    static void store(float* at, __m256 factors) { _mm256_store_ps(at, factors); }
 };
 
 }  // namespace

@@ -1,22 +1,23 @@
 // Quantised weights in AVX-512: what a format tells the kernels that multiply it, and what formats have
 // in common.
 //
-// Rows are taken apart in chunks of 256 elements, in 16 groups of 16 that each have one scale. An element
-// is scale * (quant - kOffset) + minimum, with quants from 0 to 255.
+// Rows are taken apart in chunks of 256 elements, in 16 groups of 16. An element is
+// scale * (quant - kOffset) + minimum, with quants from 0 to 255; either a group has a scale and a minimum,
+// or a block of two groups, 2 i and 2 i + 1.
 //
 // A format is a struct with
 //   static constexpr int64_t kBlock, kBlockBytes;  // elements of a block, a divisor of kChunk
-//   static constexpr bool kWideScales;             // groups 2 i and 2 i + 1 share them
+//   static constexpr bool kWideScales;             // blocks of 32 have them
 //   static constexpr int kOffset;                  // 0 or a power of two
 //   static constexpr bool kHasMinimums;            // then kOffset is 0
-//   __m512 scales, minimums;                       // lane g: of group g
+//   static constexpr Order kOrder;                 // in which `pair` gives elements
+//   Factors<kWideScales> scales, minimums;         // lane i: of block i, or of group i
 //   void open(const uint8_t* at);
 //   template <int kQuad> __m512i quants() const;
-//   static constexpr bool kCrosses;                // with wide scales only: it has `halves`
-//   template <int kPair> void halves(__m512i& first, __m512i& second) const;
-// `open` prepares the chunk at `at`; `quants` gives the elements 64 kQuad .. 64 kQuad + 63 in order;
-// `halves` the first and the second halves of the blocks of 32 from 4 kPair on: four blocks that way take
-// half of the scaling, and nibbles come apart so by themselves.
+//   template <int kPair> void pair(__m512i& first, __m512i& second) const;  // unless kOrder is kPlain
+// `open` prepares the chunk at `at`; `quants` gives the elements 64 kQuad .. 64 kQuad + 63 in order. `pair`
+// gives four blocks of 32 from 4 kPair on, so that group i of 16 bytes of both vectors is of block
+// 4 kPair + i: their products take half of the scaling.
 #pragma once
 
 #include <cstdint>
@@ -30,6 +31,31 @@ namespace {
 constexpr int64_t kChunk = 256;
 constexpr int kGroups = 16;  // of 16 elements in a chunk
 constexpr int kQuads = 4;    // of 4 groups, a vector of bytes
+
+enum class Order {
+    kPlain,
+    kApart,    // `first` has the first halves of blocks, `second` the second halves
+    kCrossed,  // the same, but exchanged in every second block
+};
+// Where group g of a chunk is among the groups.
+template <Order kOrder>
+constexpr int slot_of(int g) {
+    if (kOrder == Order::kPlain) return g;
+    const int block = g / 2 % 4;
+    const int half = kOrder == Order::kCrossed ? (g + block) % 2 : g % 2;
+    return g / 8 * 8 + half * 4 + block;
+}
+
+template <bool kWide>
+struct FactorsOf {
+    using Vector = __m256;
+};
+template <>
+struct FactorsOf<false> {
+    using Vector = __m512;
+};
+template <bool kWide>
+using Factors = typename FactorsOf<kWide>::Vector;
 
 struct Lanes {
     static constexpr int kCount = 16;
@@ -65,18 +91,20 @@ inline __m512i load_pair(const uint8_t* first, const uint8_t* second) {
     return _mm512_inserti64x4(_mm512_castsi256_si512(load_32(first)), load_32(second), 1);
 }
 
-// 16 bytes each, kStride apart.
+// 16 bytes each, kStride apart. Inserts of 16 bytes into half of a vector cost half of what masked
+// broadcasts do on Zen 4.
 template <int64_t kStride>
 __m512i load_fours(const uint8_t* at) {
-    const __m512i first = _mm512_broadcast_i32x4(load_16(at));
-    const __m512i two = _mm512_mask_broadcast_i32x4(first, 0x00f0, load_16(at + kStride));
-    const __m512i three = _mm512_mask_broadcast_i32x4(two, 0x0f00, load_16(at + 2 * kStride));
-    return _mm512_mask_broadcast_i32x4(three, 0xf000, load_16(at + 3 * kStride));
+    const auto pair = [](const uint8_t* first) {
+        return _mm256_inserti128_si256(_mm256_castsi128_si256(load_16(first)),
+                                       load_16(first + kStride), 1);
+    };
+    return _mm512_inserti64x4(_mm512_castsi256_si512(pair(at)), pair(at + 2 * kStride), 1);
 }
 
-// The F16 at `at`, in all lanes.
-inline __m512 splat_half(const uint8_t* at) {
-    return _mm512_cvtph_ps(_mm256_set1_epi16(static_cast<int16_t>(load_u16(at))));
+// The F16 at `at`, to be spread as a float: conversions of whole vectors cost more.
+inline __m128 load_half(const uint8_t* at) {
+    return _mm_cvtph_ps(_mm_cvtsi32_si128(load_u16(at)));
 }
 
 // Each bit from `a` where the mask has it, else from `b`.
@@ -84,60 +112,48 @@ inline __m512i choose_bits(__m512i mask, __m512i a, __m512i b) {
     return _mm512_ternarylogic_epi32(mask, a, b, 0xca);
 }
 
-// Lanes 2 i and 2 i + 1 become lane kFirst + i, for i from 0 to 7: a block of 32 is two groups.
-template <int kFirst>
-__m512 twice(__m512 v) {
-    constexpr Lanes kTwice = make_lanes([](int lane) { return kFirst + lane / 2; });
-    return _mm512_permutexvar_ps(kTwice, v);
-}
-
-// The F16 numbers kAt bytes after the beginning of eight blocks, each in the lanes of the two groups of
-// its block. A vector is loaded for as many blocks as it reaches, without going beyond the last one.
-template <int64_t kBlockBytes, int64_t kAt, int64_t kBlock = 0>
-__m256i pick_halves(const uint8_t* blocks, __m256i before) {
-    constexpr int64_t kPerLoad = (64 - 2 - kAt) / kBlockBytes + 1;
-    constexpr int64_t kEnd = kBlock + kPerLoad < 8 ? kBlock + kPerLoad : 8;
-    constexpr int64_t kStart =
-        kBlock * kBlockBytes + 64 <= 8 * kBlockBytes ? kBlock * kBlockBytes : 8 * kBlockBytes - 64;
-    struct Words {
-        alignas(64) int16_t values[32] = {};
-    };
-    constexpr Words kWords = [] {
-        Words words;
-        for (int64_t g = 2 * kBlock; g < 2 * kEnd; ++g) {
-            words.values[g] = static_cast<int16_t>((g / 2 * kBlockBytes + kAt - kStart) / 2);
-        }
-        return words;
-    }();
-    constexpr auto kMask = static_cast<__mmask32>((1u << (2 * kEnd)) - (1u << (2 * kBlock)));
-    const __m512i picked = _mm512_mask_permutexvar_epi16(_mm512_castsi256_si512(before), kMask,
-                                                         _mm512_load_si512(kWords.values),
-                                                         _mm512_loadu_si512(blocks + kStart));
-    if constexpr (kEnd < 8) {
-        return pick_halves<kBlockBytes, kAt, kEnd>(blocks, _mm512_castsi512_si256(picked));
-    }
-    return _mm512_castsi512_si256(picked);
-}
+// The F16 numbers kAt bytes after the beginning of eight blocks. Loads of four bytes cost less than those
+// that insert two.
 template <int64_t kBlockBytes, int64_t kAt>
-__m512 load_halves(const uint8_t* blocks) {
-    return _mm512_cvtph_ps(pick_halves<kBlockBytes, kAt>(blocks, _mm256_setzero_si256()));
+__m256 load_halves(const uint8_t* blocks) {
+    static_assert(kAt + 4 <= kBlockBytes);
+    const auto pair = [blocks](int64_t i) {
+        const uint8_t* at = blocks + i * kBlockBytes + kAt;
+        return _mm_unpacklo_epi16(
+            _mm_cvtsi32_si128(static_cast<int32_t>(load_u32(at))),
+            _mm_cvtsi32_si128(static_cast<int32_t>(load_u32(at + kBlockBytes))));
+    };
+    const __m128i low = _mm_unpacklo_epi32(pair(0), pair(2));
+    const __m128i high = _mm_unpacklo_epi32(pair(4), pair(6));
+    return _mm256_cvtph_ps(_mm_unpacklo_epi64(low, high));
 }
 
 // Nibbles of blocks of 32 in 16 bytes: low ones are the elements 0 .. 15, high ones 16 .. 31. Those of
 // two blocks in order; bits 4 .. 7 of the bytes hold anything.
 inline __m512i spread_nibbles(const uint8_t* first, const uint8_t* second) {
     constexpr Lanes kShifts = make_lanes([](int lane) { return lane / 4 % 2 * 4; });
-    const __m512i twice = _mm512_mask_broadcast_i32x4(_mm512_broadcast_i32x4(load_16(first)),
-                                                      0xff00, load_16(second));
+    const __m512i twice =
+        _mm512_inserti64x4(_mm512_castsi256_si512(_mm256_broadcastsi128_si256(load_16(first))),
+                           _mm256_broadcastsi128_si256(load_16(second)), 1);
     return _mm512_srlv_epi32(twice, kShifts);
 }
 inline __m512i low_nibbles(__m512i bytes) {
     return _mm512_and_si512(bytes, _mm512_set1_epi8(0x0f));
 }
 // Q5_0 and Q5_1 keep the fifth bit of element j in bit j of four bytes.
-inline __m512i join_fifth(__m512i nibbles, const uint8_t* first, const uint8_t* second) {
-    const __mmask64 bits = load_u32(first) | static_cast<uint64_t>(load_u32(second)) << 32;
+inline __m512i join_fifth(__m512i nibbles, uint64_t bits) {
     return _mm512_mask_add_epi8(nibbles, bits, nibbles, _mm512_set1_epi8(0x10));
+}
+// Those of two blocks, and those of halves of four.
+inline uint64_t join_words(const uint8_t* first, const uint8_t* second) {
+    return load_u32(first) | static_cast<uint64_t>(load_u32(second)) << 32;
+}
+template <int64_t kStride>
+uint64_t join_half_words(const uint8_t* at) {
+    const auto half = [at](int i) {
+        return static_cast<uint64_t>(load_u16(at + i * kStride)) << 16 * i;
+    };
+    return half(0) | half(1) | half(2) | half(3);
 }
 // 32 bytes, shifted right by kLow in the first and by kHigh in the second half.
 template <int kLow, int kHigh>
@@ -152,6 +168,21 @@ __m512i rotate_bits(const uint8_t* at) {
     return _mm512_rorv_epi32(_mm512_broadcast_i64x4(load_32(at)), kShifts);
 }
 
+// Nibbles of K-quants: low ones of 32 bytes are a block of 32, high ones the next. From 64 bytes, as
+// Order::kCrossed has them, but for `second`, whose blocks are to be exchanged still; bits 4 .. 7 of the
+// bytes hold anything.
+inline void spread_pair(const uint8_t* at, __m512i& first, __m512i& second) {
+    constexpr Lanes kFirst = make_lanes([](int lane) { return lane / 4 % 2 * 4; });
+    constexpr Lanes kSecond = make_lanes([](int lane) { return 4 - lane / 4 % 2 * 4; });
+    const __m512i bytes = _mm512_loadu_si512(at);
+    first = _mm512_srlv_epi32(bytes, kFirst);
+    second = _mm512_srlv_epi32(bytes, kSecond);
+}
+// Groups of 16 bytes change places with their neighbours.
+inline __m512i exchange_pairs(__m512i v) {
+    return _mm512_shuffle_i32x4(v, v, _MM_SHUFFLE(2, 3, 0, 1));
+}
+
 // The values of IQ4_NL and IQ4_XS plus 128, by nibble; bit 7 of the bytes must be clear.
 inline __m512i look_up_iq4(__m512i nibbles) {
     const __m128i values =
@@ -160,8 +191,8 @@ inline __m512i look_up_iq4(__m512i nibbles) {
 }
 
 // Q4_K and Q5_K: an F16 scale and an F16 that is subtracted, and eight pairs of 6 bits that multiply
-// them. The lanes 0 .. 7 become the scales, 8 .. 15 the minimums.
-inline __m512 load_k_factors(const uint8_t* block) {
+// them.
+inline void load_k_factors(const uint8_t* block, __m256& scales, __m256& minimums) {
     // The dwords a, b and c behind the factors hold six bits of four scales each and of four
     // minimums each, the last four of both in the nibbles of c and the top bits of a and b.
     const __m128i bytes = load_16(block);
@@ -172,10 +203,12 @@ inline __m512 load_k_factors(const uint8_t* block) {
     const __m128i high =
         _mm_and_si128(_mm_srli_epi32(_mm_shuffle_epi32(bytes, _MM_SHUFFLE(2, 2, 1, 1)), 2),
                       _mm_setr_epi32(0, 0x30303030, 0, 0x30303030));
-    const __m512 six = _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_or_si128(low, high)));
+    const __m128i six = _mm_or_si128(low, high);
     const __m128 halves = _mm_cvtph_ps(_mm_xor_si128(bytes, _mm_cvtsi32_si128(INT32_MIN)));
-    constexpr Lanes kHalves = make_lanes([](int lane) { return lane / 8; });
-    return _mm512_mul_ps(_mm512_permutexvar_ps(kHalves, _mm512_castps128_ps512(halves)), six);
+    const auto floats = [](__m128i v) { return _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(v)); };
+    scales = _mm256_mul_ps(_mm256_broadcastss_ps(halves), floats(six));
+    minimums = _mm256_mul_ps(_mm256_broadcastss_ps(_mm_movehdup_ps(halves)),
+                             floats(_mm_unpackhi_epi64(six, six)));
 }
 
 }  // namespace

@@ -12,13 +12,13 @@ struct IQ4_XS {
     static constexpr int64_t kBlockBytes = 136;
     static constexpr bool kWideScales = true;
     static constexpr int kOffset = 128;
-    static constexpr bool kCrosses = true;
+    static constexpr Order kOrder = Order::kApart;
     static constexpr bool kHasMinimums = false;
 
     const uint8_t* block;
-    __m512 scales;
+    __m256 scales;
 
-    static __m512 load_scales(const uint8_t* at) {
+    static __m256 load_scales(const uint8_t* at) {
         const __m256i high = _mm256_srlv_epi32(_mm256_set1_epi32(load_u16(at)),
                                                _mm256_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14));
         const __m256i low =
@@ -27,12 +27,11 @@ struct IQ4_XS {
         const __m256i six =
             _mm256_or_si256(_mm256_and_si256(low, _mm256_set1_epi32(15)),
                             _mm256_slli_epi32(_mm256_and_si256(high, _mm256_set1_epi32(3)), 4));
-        return _mm512_castps256_ps512(
-            _mm256_cvtepi32_ps(_mm256_sub_epi32(six, _mm256_set1_epi32(32))));
+        return _mm256_cvtepi32_ps(_mm256_sub_epi32(six, _mm256_set1_epi32(32)));
     }
     void open(const uint8_t* at) {
         block = at;
-        scales = _mm512_mul_ps(splat_half(at), twice<0>(load_scales(at + 2)));
+        scales = _mm256_mul_ps(_mm256_broadcastss_ps(load_half(at)), load_scales(at + 2));
     }
     template <int kQuad>
     __m512i quants() const {
@@ -40,7 +39,7 @@ struct IQ4_XS {
         return look_up_iq4(low_nibbles(spread_nibbles(two, two + 16)));
     }
     template <int kPair>
-    void halves(__m512i& first, __m512i& second) const {
+    void pair(__m512i& first, __m512i& second) const {
         const __m512i bytes = _mm512_loadu_si512(block + 8 + 64 * kPair);
         first = look_up_iq4(low_nibbles(bytes));
         second = look_up_iq4(low_nibbles(_mm512_srli_epi32(bytes, 4)));

@@ -11,21 +11,20 @@ struct MXFP4 {
     static constexpr int64_t kBlockBytes = 17;
     static constexpr bool kWideScales = true;
     static constexpr int kOffset = 16;
-    static constexpr bool kCrosses = true;
+    static constexpr Order kOrder = Order::kApart;
     static constexpr bool kHasMinimums = false;
 
     const uint8_t* blocks;
-    __m512 scales;
+    __m256 scales;
 
-    // 2^(e - 128), e being the first bytes of eight blocks, in both groups of each.
-    static __m512 half_powers(const uint8_t* blocks) {
-        alignas(64) int32_t first[kGroups];
-        for (int g = 0; g < kGroups; ++g) first[g] = blocks[g / 2 * kBlockBytes];
-        const __m512i e = _mm512_load_si512(first);
-        const __m512i normal = _mm512_slli_epi32(_mm512_sub_epi32(e, _mm512_set1_epi32(1)), 23);
-        const __m512i subnormal = _mm512_sllv_epi32(_mm512_set1_epi32(0x00200000), e);
-        const __mmask16 is_subnormal = _mm512_cmplt_epi32_mask(e, _mm512_set1_epi32(2));
-        return _mm512_castsi512_ps(_mm512_mask_mov_epi32(normal, is_subnormal, subnormal));
+    // 2^(e - 128), e being the first bytes of eight blocks.
+    static __m256 half_powers(const uint8_t* blocks) {
+        const auto at = [blocks](int i) { return blocks[i * kBlockBytes]; };
+        const __m256i e = _mm256_setr_epi32(at(0), at(1), at(2), at(3), at(4), at(5), at(6), at(7));
+        const __m256i normal = _mm256_slli_epi32(_mm256_sub_epi32(e, _mm256_set1_epi32(1)), 23);
+        const __m256i subnormal = _mm256_sllv_epi32(_mm256_set1_epi32(0x00200000), e);
+        const __mmask8 is_subnormal = _mm256_cmplt_epi32_mask(e, _mm256_set1_epi32(2));
+        return _mm256_castsi256_ps(_mm256_mask_mov_epi32(normal, is_subnormal, subnormal));
     }
 
     void open(const uint8_t* at) {
@@ -44,7 +43,7 @@ struct MXFP4 {
         return look_up(low_nibbles(spread_nibbles(two + 1, two + kBlockBytes + 1)));
     }
     template <int kPair>
-    void halves(__m512i& first, __m512i& second) const {
+    void pair(__m512i& first, __m512i& second) const {
         const __m512i bytes = load_fours<kBlockBytes>(blocks + 4 * kPair * kBlockBytes + 1);
         first = look_up(low_nibbles(bytes));
         second = look_up(low_nibbles(_mm512_srli_epi32(bytes, 4)));

@@ -12,7 +12,7 @@ struct Q2_K {
     static constexpr int64_t kBlockBytes = 84;
     static constexpr bool kWideScales = false;
     static constexpr int kOffset = 0;
-    static constexpr bool kCrosses = false;
+    static constexpr Order kOrder = Order::kPlain;
     static constexpr bool kHasMinimums = true;
 
     const uint8_t* block;
@@ -22,10 +22,13 @@ struct Q2_K {
     void open(const uint8_t* at) {
         block = at;
         const __m512i sub = _mm512_cvtepu8_epi32(load_16(at));
-        const __m512i scale = _mm512_and_si512(sub, _mm512_set1_epi32(15));
-        const __m512i minimum = _mm512_sub_epi32(_mm512_setzero_si512(), _mm512_srli_epi32(sub, 4));
-        scales = _mm512_mul_ps(splat_half(at + 80), _mm512_cvtepi32_ps(scale));
-        minimums = _mm512_mul_ps(splat_half(at + 82), _mm512_cvtepi32_ps(minimum));
+        const __m512 scale = _mm512_cvtepi32_ps(_mm512_and_si512(sub, _mm512_set1_epi32(15)));
+        const __m512 minimum = _mm512_cvtepi32_ps(_mm512_srli_epi32(sub, 4));
+        // The second factor is subtracted.
+        const auto factors = static_cast<int32_t>(load_u32(at + 80) ^ 0x80000000);
+        const __m128 halves = _mm_cvtph_ps(_mm_cvtsi32_si128(factors));
+        scales = _mm512_mul_ps(_mm512_broadcastss_ps(halves), scale);
+        minimums = _mm512_mul_ps(_mm512_broadcastss_ps(_mm_movehdup_ps(halves)), minimum);
     }
     template <int kQuad>
     __m512i quants() const {

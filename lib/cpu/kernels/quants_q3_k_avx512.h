@@ -12,26 +12,26 @@ struct Q3_K {
     static constexpr int64_t kBlockBytes = 110;
     static constexpr bool kWideScales = false;
     static constexpr int kOffset = 4;
-    static constexpr bool kCrosses = false;
+    static constexpr Order kOrder = Order::kPlain;
     static constexpr bool kHasMinimums = false;
 
     const uint8_t* block;
     __m512 scales;
 
-    static __m512 load_scales(const uint8_t* at) {
-        const auto join = [](uint32_t low, uint32_t high) {
-            return static_cast<int32_t>((low & 0x0f0f0f0f) | ((high & 0x03030303) << 4));
-        };
-        const uint32_t a = load_u32(at);
-        const uint32_t b = load_u32(at + 4);
-        const uint32_t high = load_u32(at + 8);
-        const __m128i bytes = _mm_setr_epi32(join(a, high), join(b, high >> 2),
-                                             join(a >> 4, high >> 4), join(b >> 4, high >> 6));
-        return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_sub_epi8(bytes, _mm_set1_epi8(32))));
-    }
     void open(const uint8_t* at) {
         block = at;
-        scales = _mm512_mul_ps(splat_half(at + 108), load_scales(at + 96));
+        // The dwords a and b hold the low nibbles of the scales, the third two more bits of each.
+        const __m128i bytes = _mm_srli_si128(load_16(at + 94), 2);
+        const __m128i low =
+            _mm_srlv_epi32(_mm_unpacklo_epi64(bytes, bytes), _mm_setr_epi32(0, 0, 4, 4));
+        const __m128i high = _mm_srlv_epi32(_mm_shuffle_epi32(bytes, _MM_SHUFFLE(2, 2, 2, 2)),
+                                            _mm_setr_epi32(0, 2, 4, 6));
+        const __m128i six =
+            _mm_or_si128(_mm_and_si128(low, _mm_set1_epi8(0x0f)),
+                         _mm_and_si128(_mm_slli_epi32(high, 4), _mm_set1_epi8(0x30)));
+        const __m512 sub =
+            _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_sub_epi8(six, _mm_set1_epi8(32))));
+        scales = _mm512_mul_ps(_mm512_broadcastss_ps(load_half(at + 108)), sub);
     }
     template <int kQuad>
     __m512i quants() const {

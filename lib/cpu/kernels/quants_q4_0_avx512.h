@@ -11,11 +11,11 @@ struct Q4_0 {
     static constexpr int64_t kBlockBytes = 18;
     static constexpr bool kWideScales = true;
     static constexpr int kOffset = 8;
-    static constexpr bool kCrosses = true;
+    static constexpr Order kOrder = Order::kApart;
     static constexpr bool kHasMinimums = false;
 
     const uint8_t* blocks;
-    __m512 scales;
+    __m256 scales;
 
     void open(const uint8_t* at) {
         blocks = at;
@@ -27,7 +27,7 @@ struct Q4_0 {
         return low_nibbles(spread_nibbles(two + 2, two + kBlockBytes + 2));
     }
     template <int kPair>
-    void halves(__m512i& first, __m512i& second) const {
+    void pair(__m512i& first, __m512i& second) const {
         const __m512i bytes = load_fours<kBlockBytes>(blocks + 4 * kPair * kBlockBytes + 2);
         first = low_nibbles(bytes);
         second = low_nibbles(_mm512_srli_epi32(bytes, 4));

@@ -11,12 +11,12 @@ struct Q4_1 {
     static constexpr int64_t kBlockBytes = 20;
     static constexpr bool kWideScales = true;
     static constexpr int kOffset = 0;
-    static constexpr bool kCrosses = true;
+    static constexpr Order kOrder = Order::kApart;
     static constexpr bool kHasMinimums = true;
 
     const uint8_t* blocks;
-    __m512 scales;
-    __m512 minimums;
+    __m256 scales;
+    __m256 minimums;
 
     void open(const uint8_t* at) {
         blocks = at;
@@ -29,7 +29,7 @@ struct Q4_1 {
         return low_nibbles(spread_nibbles(two + 4, two + kBlockBytes + 4));
     }
     template <int kPair>
-    void halves(__m512i& first, __m512i& second) const {
+    void pair(__m512i& first, __m512i& second) const {
         const __m512i bytes = load_fours<kBlockBytes>(blocks + 4 * kPair * kBlockBytes + 4);
         first = low_nibbles(bytes);
         second = low_nibbles(_mm512_srli_epi32(bytes, 4));

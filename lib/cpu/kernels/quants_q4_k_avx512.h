@@ -11,28 +11,26 @@ struct Q4_K {
     static constexpr int64_t kBlockBytes = 144;
     static constexpr bool kWideScales = true;
     static constexpr int kOffset = 0;
-    static constexpr bool kCrosses = true;
+    static constexpr Order kOrder = Order::kCrossed;
     static constexpr bool kHasMinimums = true;
 
     const uint8_t* block;
-    __m512 scales;
-    __m512 minimums;
+    __m256 scales;
+    __m256 minimums;
 
     void open(const uint8_t* at) {
         block = at;
-        const __m512 factors = load_k_factors(at);
-        scales = twice<0>(factors);
-        minimums = twice<8>(factors);
+        load_k_factors(at, scales, minimums);
     }
     template <int kQuad>
     __m512i quants() const {
         return low_nibbles(spread_bits<0, 4>(block + 16 + 32 * kQuad));
     }
     template <int kPair>
-    void halves(__m512i& first, __m512i& second) const {
-        const uint8_t* two = block + 16 + 64 * kPair;
-        first = low_nibbles(spread_nibbles(two, two + 32));
-        second = low_nibbles(spread_nibbles(two + 16, two + 48));
+    void pair(__m512i& first, __m512i& second) const {
+        spread_pair(block + 16 + 64 * kPair, first, second);
+        first = low_nibbles(first);
+        second = exchange_pairs(low_nibbles(second));
     }
 };
 

@@ -11,11 +11,11 @@ struct Q5_0 {
     static constexpr int64_t kBlockBytes = 22;
     static constexpr bool kWideScales = true;
     static constexpr int kOffset = 16;
-    static constexpr bool kCrosses = false;
+    static constexpr Order kOrder = Order::kApart;
     static constexpr bool kHasMinimums = false;
 
     const uint8_t* blocks;
-    __m512 scales;
+    __m256 scales;
 
     void open(const uint8_t* at) {
         blocks = at;
@@ -25,8 +25,16 @@ struct Q5_0 {
     __m512i quants() const {
         const uint8_t* first = blocks + 2 * kQuad * kBlockBytes;
         const uint8_t* second = first + kBlockBytes;
-        return join_fifth(low_nibbles(spread_nibbles(first + 6, second + 6)), first + 2,
-                          second + 2);
+        return join_fifth(low_nibbles(spread_nibbles(first + 6, second + 6)),
+                          join_words(first + 2, second + 2));
+    }
+    template <int kPair>
+    void pair(__m512i& first, __m512i& second) const {
+        const uint8_t* four = blocks + 4 * kPair * kBlockBytes;
+        const __m512i bytes = load_fours<kBlockBytes>(four + 6);
+        first = join_fifth(low_nibbles(bytes), join_half_words<kBlockBytes>(four + 2));
+        second = join_fifth(low_nibbles(_mm512_srli_epi32(bytes, 4)),
+                            join_half_words<kBlockBytes>(four + 4));
     }
 };
 

@@ -12,7 +12,7 @@ struct Q6_K {
     static constexpr int64_t kBlockBytes = 210;
     static constexpr bool kWideScales = false;
     static constexpr int kOffset = 32;
-    static constexpr bool kCrosses = false;
+    static constexpr Order kOrder = Order::kPlain;
     static constexpr bool kHasMinimums = false;
 
     const uint8_t* block;
@@ -21,7 +21,7 @@ struct Q6_K {
     void open(const uint8_t* at) {
         block = at;
         const __m512 sub = _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(load_16(at + 192)));
-        scales = _mm512_mul_ps(splat_half(at + 208), sub);
+        scales = _mm512_mul_ps(_mm512_broadcastss_ps(load_half(at + 208)), sub);
     }
     template <int kQuad>
     __m512i quants() const {

@@ -11,11 +11,11 @@ struct Q8_0 {
     static constexpr int64_t kBlockBytes = 34;
     static constexpr bool kWideScales = true;
     static constexpr int kOffset = 128;
-    static constexpr bool kCrosses = false;
+    static constexpr Order kOrder = Order::kPlain;
     static constexpr bool kHasMinimums = false;
 
     const uint8_t* blocks;
-    __m512 scales;
+    __m256 scales;
 
     void open(const uint8_t* at) {
         blocks = at;
