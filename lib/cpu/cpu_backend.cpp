@@ -1,5 +1,6 @@
 #include "cpu/cpu_backend.h"
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdio>
 #include <memory>
@@ -70,7 +71,8 @@ Status check_device(int32_t device) {
 
 Status check_services(const puna_host_services* services) {
     PUNA_TRY(check_struct(services, "puna_host_services"));
-    if (!services->alloc || !services->free || !services->parallel || !services->now_ns) {
+    if (!services->alloc || !services->free || !services->log || !services->parallel ||
+        !services->now_ns) {
         return make_status(PUNA_ERROR_ARGUMENT, "puna_host_services: a function is NULL");
     }
     return {};
@@ -78,7 +80,7 @@ Status check_services(const puna_host_services* services) {
 
 // As choose_kernels for this machine. The system is asked for the tile registers only if the kernels
 // use them: from then on signal stacks of the process have to be larger.
-Result<KernelTable> choose_usable_kernels(const char* forced) {
+Result<KernelTable> choose_usable_kernels(const puna_host_services& services, const char* forced) {
     const uint64_t features = detect_cpu_features();
     PUNA_TRY_ASSIGN(KernelTable kernels, choose_kernels(features, forced));
     if (!(kernels.features & kCpuAmxTile)) return kernels;
@@ -88,7 +90,13 @@ Result<KernelTable> choose_usable_kernels(const char* forced) {
         return make_status(PUNA_ERROR_UNSUPPORTED, "kernels: '%s' cannot run: %s", kernels.name,
                            granted.text());
     }
-    return choose_kernels(features & ~uint64_t{kCpuAmxTile}, nullptr);
+    PUNA_TRY_ASSIGN(KernelTable others, choose_kernels(features & ~uint64_t{kCpuAmxTile}, nullptr));
+    char line[256];
+    const int size = std::snprintf(line, sizeof line, "kernels: %s instead of %s: %s", others.name,
+                                   kernels.name, granted.text());
+    services.log(services.host, PUNA_LOG_WARNING, line,
+                 std::min(static_cast<size_t>(size), sizeof line - 1));
+    return others;
 }
 
 puna_status PUNA_CALL create(const puna_host_services* services,
@@ -99,7 +107,7 @@ puna_status PUNA_CALL create(const puna_host_services* services,
         if (options) PUNA_TRY(check_struct(options, "puna_backend_options"));
         if (!backend) return null_argument("backend");
         PUNA_TRY_ASSIGN(KernelTable kernels,
-                        choose_usable_kernels(options ? options->kernels : nullptr));
+                        choose_usable_kernels(*services, options ? options->kernels : nullptr));
         auto made = std::make_unique<CpuBackend>(CpuBackend{services, kernels, cpu_brand()});
         *backend = reinterpret_cast<puna_backend*>(made.release());
         return {};
