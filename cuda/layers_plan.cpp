@@ -108,7 +108,7 @@ Result<LayersPlan> plan_layers(const puna_host_services& services,
     plan.weights.has_head = request.has_head != 0;
     plan.weights.layers.resize(static_cast<size_t>(request.n_layers));
     plan.tensors.reserve(static_cast<size_t>(request.n_tensors));
-    core::TensorsCheck check(kLimits, request);
+    core::TensorsCheck check(request);
     const auto* tensor = reinterpret_cast<const uint8_t*>(request.tensors);
     for (int32_t i = 0; i < request.n_tensors; ++i, tensor += request.tensors->struct_size) {
         PUNA_TRY(check.add(*reinterpret_cast<const puna_tensor*>(tensor), data));

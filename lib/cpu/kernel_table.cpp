@@ -408,7 +408,6 @@ Result<const KernelSet*> find_set(uint64_t cpu_features, const char* forced) {
 
 BackendLimits limits_of(const KernelTable& kernels) {
     BackendLimits limits = {.name = "CPU", .most_head_dim = INT32_MAX};
-    limits.bad_tensor = PUNA_ERROR_ARGUMENT;
     for (int32_t i = 0; i < KernelTable::kNorms; ++i) {
         if (kernels.norm[i].run) limits.norms |= 1u << i;
     }

@@ -137,7 +137,7 @@ Result<std::unique_ptr<LayerSet>> resolve_layers(const puna_host_services& servi
     set->has_embedding = request.has_embedding != 0;
     set->has_head = request.has_head != 0;
     set->layers.resize(static_cast<size_t>(request.n_layers));
-    TensorsCheck check(limits, request);
+    TensorsCheck check(request);
     const auto* tensor = reinterpret_cast<const uint8_t*>(request.tensors);
     for (int32_t i = 0; i < request.n_tensors; ++i, tensor += request.tensors->struct_size) {
         PUNA_TRY(check.add(*reinterpret_cast<const puna_tensor*>(tensor), data));

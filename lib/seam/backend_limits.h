@@ -9,12 +9,11 @@ namespace puna::core {
 
 // Sets of kinds have bit i for the value i of their enum.
 struct BackendLimits {
-    const char* name = "";                      // "CPU", for messages
-    int32_t most_head_dim = 0;                  // of keys and of values
-    uint32_t norms = 0;                         // PUNA_NORM_*
-    uint32_t activations = 0;                   // PUNA_ACTIVATION_*
-    uint32_t kv_types = 0;                      // PUNA_KV_*
-    puna_status bad_tensor = PUNA_ERROR_MODEL;  // missing, given twice or of another shape
+    const char* name = "";      // "CPU", for messages
+    int32_t most_head_dim = 0;  // of keys and of values
+    uint32_t norms = 0;         // PUNA_NORM_*
+    uint32_t activations = 0;   // PUNA_ACTIVATION_*
+    uint32_t kv_types = 0;      // PUNA_KV_*
 };
 
 // Any number may be asked.

@@ -53,11 +53,10 @@ Status check_place(const LayerRange& layers, const puna_tensor& tensor) {
                        name_of(tensor), role.name, tensor.layer);
 }
 
-Status check_shape(const BackendLimits& limits, const puna_model_spec& spec,
-                   const puna_tensor& tensor) {
+Status check_shape(const puna_model_spec& spec, const puna_tensor& tensor) {
     const TensorShape shape = tensor_shape(spec, tensor.role);
     if (tensor.rows == shape.rows && tensor.columns == shape.columns) return {};
-    return make_status(limits.bad_tensor, "tensor %s: shape [%lld][%lld], must be [%lld][%lld]",
+    return make_status(PUNA_ERROR_MODEL, "tensor %s: shape [%lld][%lld], must be [%lld][%lld]",
                        name_of(tensor), static_cast<long long>(tensor.rows),
                        static_cast<long long>(tensor.columns), static_cast<long long>(shape.rows),
                        static_cast<long long>(shape.columns));
@@ -84,9 +83,8 @@ Status check_layers_request(const BackendLimits& limits, const puna_layers_reque
     return check_array(request);
 }
 
-TensorsCheck::TensorsCheck(const BackendLimits& limits, const puna_layers_request& request)
-    : limits_(limits),
-      layers_{*request.spec, request.first_layer, request.n_layers, request.has_embedding != 0,
+TensorsCheck::TensorsCheck(const puna_layers_request& request)
+    : layers_{*request.spec, request.first_layer, request.n_layers, request.has_embedding != 0,
               request.has_head != 0},
       seen_(mark_of(static_cast<size_t>(std::max(request.n_layers, 1)), 0)) {}
 
@@ -96,11 +94,11 @@ Status TensorsCheck::add(const puna_tensor& tensor, TensorData data) {
     const bool in_layer = role.place == RolePlace::kLayer;
     const size_t layer = in_layer ? static_cast<size_t>(tensor.layer - layers_.first_layer) : 0;
     if (seen_[mark_of(layer, tensor.role)]) {
-        return make_status(limits_.bad_tensor, "tensor %s: %s of layer %d was given twice",
+        return make_status(PUNA_ERROR_MODEL, "tensor %s: %s of layer %d was given twice",
                            name_of(tensor), role.name, tensor.layer);
     }
     seen_[mark_of(layer, tensor.role)] = true;
-    PUNA_TRY(check_shape(limits_, layers_.spec, tensor));
+    PUNA_TRY(check_shape(layers_.spec, tensor));
     if (!role.is_matrix && tensor.format != PUNA_FORMAT_F32) {
         return make_status(PUNA_ERROR_MODEL_UNSUPPORTED,
                            "tensor %s: block format %d, norms and biases must be F32",
@@ -122,9 +120,8 @@ Status TensorsCheck::check_complete() const {
         const int32_t n_layers = role.place == RolePlace::kLayer ? layers_.n_layers : 1;
         for (int32_t layer = 0; layer < n_layers; ++layer) {
             if (seen_[mark_of(static_cast<size_t>(layer), i)]) continue;
-            return make_status(limits_.bad_tensor,
-                               "layers request: tensor %s of layer %d is missing", role.name,
-                               layers_.first_layer + layer);
+            return make_status(PUNA_ERROR_MODEL, "layers request: tensor %s of layer %d is missing",
+                               role.name, layers_.first_layer + layer);
         }
     }
     return {};

@@ -18,10 +18,10 @@ const char* name_of(const puna_tensor& tensor);
 // that memory can be taken by their number. PUNA_ERROR_ARGUMENT, or unsupported with the field's name.
 Status check_layers_request(const BackendLimits& limits, const puna_layers_request& request);
 
-// The tensors of a checked request, one after the other. The limits and the spec outlive this.
+// The tensors of a checked request, one after the other. The spec outlives this.
 class TensorsCheck {
   public:
-    TensorsCheck(const BackendLimits& limits, const puna_layers_request& request);
+    explicit TensorsCheck(const puna_layers_request& request);
 
     // Role, place, shape, and the format of norms and biases; that of matrices is the backend's to check.
     Status add(const puna_tensor& tensor, TensorData data);
@@ -29,7 +29,6 @@ class TensorsCheck {
     Status check_complete() const;
 
   private:
-    const BackendLimits& limits_;
     const LayerRange layers_;
     std::vector<bool> seen_;  // by layer and role; roles without a layer are with the first
 };

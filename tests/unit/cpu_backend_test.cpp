@@ -132,11 +132,11 @@ TEST_F(CpuBackend, ChecksTensorsAndTheirFormats) {
     } const cases[] = {
         {"format 4", PUNA_ERROR_MODEL_UNSUPPORTED, [](auto&, auto& t) { t.format = 4; }},
         {"format", PUNA_ERROR_MODEL_UNSUPPORTED, [](auto&, auto& t) { t.format = 1000; }},
-        {"shape", PUNA_ERROR_ARGUMENT, [](auto&, auto& t) { ++t.rows; }},
+        {"shape", PUNA_ERROR_MODEL, [](auto&, auto& t) { ++t.rows; }},
         {"bytes", PUNA_ERROR_ARGUMENT, [](auto&, auto& t) { --t.size_bytes; }},
         {"Q8_0", PUNA_ERROR_ARGUMENT, [](auto&, auto& t) { t.format = PUNA_FORMAT_Q8_0; }},
-        {"twice", PUNA_ERROR_ARGUMENT, [](auto& r, auto& t) { t = r.list.back(); }},
-        {"missing", PUNA_ERROR_ARGUMENT,
+        {"twice", PUNA_ERROR_MODEL, [](auto& r, auto& t) { t = r.list.back(); }},
+        {"missing", PUNA_ERROR_MODEL,
          [](auto& r, auto& t) {
              t = r.list.back();
              --r.n_tensors;

@@ -17,7 +17,7 @@ using test::LayersRequest;
 // As a backend does.
 Status check_all(const puna_layers_request& request, TensorData data = TensorData::kPresent) {
     PUNA_TRY(check_layers_request(kTestLimits, request));
-    TensorsCheck check(kTestLimits, request);
+    TensorsCheck check(request);
     for (int32_t i = 0; i < request.n_tensors; ++i) {
         const puna_tensor& tensor = request.tensors[i];
         PUNA_TRY(check.add(tensor, data));
