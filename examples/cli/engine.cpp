@@ -35,6 +35,7 @@ void find_model(EngineOptions& options, const Interrupt& interrupt) {
 puna::ModelOptions model_options(const EngineOptions& options) {
     puna::ModelOptions result;
     result.n_gpu_layers = options.n_gpu_layers;
+    result.disable_mmap = options.no_mmap ? 1 : 0;
     return result;
 }
 

@@ -94,6 +94,9 @@ void add_engine_options(CommandLine& line, EngineOptions& options) {
     line.number("--threads", options.n_threads, 0, 512, "Threads; 0: one per physical core");
     line.number("--batch", options.n_batch, 1, 65536, "Tokens of the prompt to evaluate together");
     add_gpu_layers(line, options.n_gpu_layers);
+    line.flag("--no-mmap", options.no_mmap,
+              "Read the file into memory of its own instead of mapping it:\nslower to load, faster "
+              "to generate on systems that map files\nin small pages");
     line.text("--kernels", options.kernels, "NAME",
               "CPU kernels: scalar, avx2, avx512, avx512_bf16, amx,\nneon, neon_i8mm. Default: the "
               "best for this machine");

@@ -17,6 +17,7 @@ struct EngineOptions {
     int32_t n_threads = 0;
     int32_t n_batch = 512;
     int32_t n_gpu_layers = 0;
+    bool no_mmap = false;
     int32_t kv_type_k = PUNA_KV_F16;
     int32_t kv_type_v = PUNA_KV_F16;
 };

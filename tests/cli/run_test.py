@@ -214,7 +214,7 @@ class Machine(unittest.TestCase):
     def test_speed_options(self):
         text = run(*PROMPT, "-n", "12", *GREEDY)
         for options in (("--threads", "1"), ("--threads", "2"), ("--batch", "1"), ("--batch", "3"),
-                        ("--ctx", "100"), ("--gpu-layers", "0")):
+                        ("--ctx", "100"), ("--gpu-layers", "0"), ("--no-mmap",)):
             self.assertEqual(run(*PROMPT, "-n", "12", *GREEDY, *options), text, options)
         for options in (("--kernels", "scalar"), ("--kv-type-k", "f32", "--kv-type-v", "f32")):
             run(*PROMPT, "-n", "12", *GREEDY, *options)
