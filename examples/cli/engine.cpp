@@ -66,6 +66,7 @@ puna::ContextOptions context_options(const EngineOptions& options, int32_t n_ctx
     puna::ContextOptions result;
     result.n_ctx = n_ctx;
     result.n_batch = options.n_batch;
+    result.deterministic = options.deterministic ? 1 : 0;
     result.kv_type_k = options.kv_type_k;
     result.kv_type_v = options.kv_type_v;
     return result;

@@ -100,6 +100,10 @@ void add_engine_options(CommandLine& line, EngineOptions& options) {
     line.text("--kernels", options.kernels, "NAME",
               "CPU kernels: scalar, avx2, avx512, avx512_bf16, amx,\nneon, neon_i8mm. Default: the "
               "best for this machine");
+    line.flag(
+        "--deterministic", options.deterministic,
+        "The same bits whatever is evaluated together: --batch, and what a\nformer text left in "
+        "the cache; long prompts take several times as long");
     add_kv_type(line, "--kv-type-k", options.kv_type_k,
                 "Numbers of the cached keys: f32, f16, bf16,\nor q8_0 in half the memory of f16");
     add_kv_type(line, "--kv-type-v", options.kv_type_v, "Numbers of the cached values");

@@ -18,6 +18,7 @@ struct EngineOptions {
     int32_t n_batch = 512;
     int32_t n_gpu_layers = 0;
     bool no_mmap = false;
+    bool deterministic = false;
     int32_t kv_type_k = PUNA_KV_F16;
     int32_t kv_type_v = PUNA_KV_F16;
 };

@@ -57,6 +57,12 @@ class Logits(unittest.TestCase):
             for row, other in zip(rows, rows_of(logits(*options))):
                 self.assertLess(max(abs(a - b) for a, b in zip(row, other)), bound, options)
 
+    def test_deterministic_logits_are_the_same_bits(self):
+        data = logits("--deterministic")
+        for options in (("--batch", "1"), ("--batch", "7"), ("--batch", "32"), ("--threads", "1"),
+                        ("--threads", "3", "--batch", "9")):
+            self.assertEqual(logits("--deterministic", *options), data, options)
+
     def test_sources_and_targets(self):
         data = logits()
         text = ",".join(map(str, TOKENS))

@@ -7,8 +7,8 @@ from program import check_failure, output, puna, small_model
 COMMANDS = ("run", "tokenize", "detokenize", "logits", "perplexity", "inspect", "bench")
 RUN_OPTIONS = """-p -f -n --temperature --top-k --top-p --min-p --typical-p --repeat-penalty
     --presence-penalty --frequency-penalty --mirostat --seed --stop --logit-bias --ctx --threads
-    --batch --gpu-layers --no-mmap --kernels --kv-type-k --kv-type-v --no-bos --no-special --logprobs
-    --json --stream""".split()
+    --batch --gpu-layers --no-mmap --kernels --kv-type-k --kv-type-v --deterministic --no-bos --no-special
+    --logprobs --json --stream""".split()
 
 
 class Usage(unittest.TestCase):
