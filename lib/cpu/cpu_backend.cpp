@@ -79,7 +79,7 @@ Status check_services(const puna_host_services* services) {
 }
 
 // As choose_kernels for this machine. The system is asked for the tile registers only if the kernels
-// use them: from then on signal stacks of the process have to be larger.
+// use them: from then on signal stacks of the process have to be larger. A refusal is logged.
 Result<KernelTable> choose_usable_kernels(const puna_host_services& services, const char* forced) {
     const uint64_t features = detect_cpu_features();
     PUNA_TRY_ASSIGN(KernelTable kernels, choose_kernels(features, forced));

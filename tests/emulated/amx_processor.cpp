@@ -7,13 +7,16 @@
 #include "support/amx_emulator.h"
 #include "support/engine_fixture.h"
 
+namespace {
+bool system_refuses_amx = false;
+}
+
 extern "C" {
 uint64_t __real__ZN4puna4core19detect_cpu_featuresEv();
 uint64_t __wrap__ZN4puna4core19detect_cpu_featuresEv() {
     return puna::test::with_emulated_amx(__real__ZN4puna4core19detect_cpu_featuresEv());
 }
 
-bool system_refuses_amx = false;
 puna::core::Status __real__ZN4puna4core22request_amx_permissionEv();
 puna::core::Status __wrap__ZN4puna4core22request_amx_permissionEv() {
     if (system_refuses_amx) {
@@ -51,5 +54,6 @@ TEST(AmxProcessor, TakesTheNextKernelSetWhereTheSystemRefusesTiles) {
 
     ASSERT_TRUE(made.ok()) << made.failure().message;
     EXPECT_EQ(lines, "kernels: avx512_bf16 instead of amx: no tiles for this process\n");
+    ASSERT_FALSE(named.ok());
     EXPECT_EQ(named.failure().message, "kernels: 'amx' cannot run: no tiles for this process");
 }

@@ -180,8 +180,11 @@ TEST(LinearKernels, EveryReadableFormatHasAScalarOne) {
     }
 }
 
+// Up to four weight rows pass together: these are that many and one.
+constexpr int64_t kTileAndOne = 5;
+
 TEST(LinearKernels, AgreeWithDoubleAtEveryWidthAndAlignment) {
-    constexpr int64_t kOut = 3;
+    constexpr int64_t kOut = kTileAndOne;
     for (const Kernel& kernel : all_kernels()) {
         size_t offset = 0;
         for (const int64_t n_in : widths_of(*kernel.info)) {
@@ -306,7 +309,7 @@ TEST(LinearKernels, RowsDoNotSpoilEachOther) {
 }
 
 TEST(LinearKernels, StridesAreKept) {
-    constexpr int64_t kOut = 2;
+    constexpr int64_t kOut = kTileAndOne;
     constexpr int32_t kRows = 6;
     constexpr int64_t kPad = 5;
     for (const Kernel& kernel : all_kernels()) {
@@ -329,8 +332,7 @@ TEST(LinearKernels, StridesAreKept) {
             block.y = alone;
             kernel.run(block);
             const size_t at = static_cast<size_t>(r * (kOut + kPad));
-            ASSERT_EQ(y[at], alone[0]) << kernel;
-            ASSERT_EQ(y[at + 1], alone[1]) << kernel;
+            for (size_t i = 0; i < kOut; ++i) ASSERT_EQ(y[at + i], alone[i]) << kernel;
             for (size_t i = at + kOut; i < std::min(y.size(), at + kOut + kPad); ++i) {
                 ASSERT_EQ(y[i], -1.0f) << kernel;
             }
@@ -340,7 +342,7 @@ TEST(LinearKernels, StridesAreKept) {
 
 // Nothing is read but the matrix and the activations, at any width.
 TEST(LinearKernels, EndsOfMemoryAreExact) {
-    constexpr int64_t kOut = 2;
+    constexpr int64_t kOut = kTileAndOne;
     constexpr int32_t kRows = 3;
     for (const Kernel& kernel : all_kernels()) {
         for (const int64_t n_in : widths_of(*kernel.info)) {
@@ -359,6 +361,11 @@ TEST(LinearKernels, EndsOfMemoryAreExact) {
                 block.weights = w.data();
                 kernel.run(block);
                 ASSERT_EQ(y, expected) << kernel << " n_in " << n_in;
+                block.n_rows = 1;
+                block.x += (kRows - 1) * n_in;
+                block.y += (kRows - 1) * kOut;
+                kernel.run(block);
+                ASSERT_EQ(y, expected) << kernel << " n_in " << n_in << ", one row";
             }
         }
     }

@@ -221,9 +221,11 @@ struct Spans {
     static constexpr int64_t kChunk = core::kChunk;
     static constexpr int64_t kPrefetchBytes = core::kPrefetchBytes;
     // Each weight row is a stream of its own from memory. On Zen 4, under one activation row, four streams
-    // of 4-bit formats were 7 % faster than two, and those of Q8_0 10 % slower.
+    // were 7 % faster than two with up to 5.5 bits a weight, and 10 % slower with Q8_0. Under more rows two
+    // were 15 % faster than one, and four would not leave enough registers.
+    static constexpr int64_t kMostBytesOfFour = 176;  // Q5_0, Q5_K
     static constexpr int32_t outs(int32_t n_rows, int64_t chunk_bytes) {
-        return n_rows == 1 && chunk_bytes <= 180 ? 4 : 2;
+        return n_rows == 1 && chunk_bytes <= kMostBytesOfFour ? 4 : 2;
     }
     using Sum = __m512;
     template <class Format>

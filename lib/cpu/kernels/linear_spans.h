@@ -4,7 +4,7 @@
 // A set is a struct with
 //   static constexpr int64_t kChunk;          // elements that are multiplied together
 //   static constexpr int64_t kPrefetchBytes;  // how far ahead the cache is asked; 0: not at all
-//   static constexpr int32_t outs(int32_t n_rows, int64_t chunk_bytes);
+//   static constexpr int32_t outs(int32_t n_rows, int64_t chunk_bytes);  // bytes of a weight row's chunk
 //   using Sum;                                // a vector of partial results
 //   static Sum zero();
 //   static float total(Sum sum);
@@ -13,9 +13,10 @@
 //   template <class Format, int32_t kOuts, int32_t kRows>
 //   static void add(const uint8_t* at, int64_t out_bytes, const Chunk<Format>* const (&x)[kRows],
 //                   Sum (&sums)[kOuts][kRows]);
-// `outs` is how many weight rows pass together: they share the loads of activations. `load` takes the first n elements, a multiple of 32, and zeros beyond; `add` adds the products of a
-// chunk of kOuts weight rows, out_bytes apart, with those of kRows activation rows. Of a format this needs
-// kBlock and kBlockBytes, the elements and the bytes of a block; kBlock divides kChunk.
+// `outs` is how many weight rows pass together: they share the loads of activations. `load` takes the
+// first n elements, a multiple of 32, and zeros beyond; `add` adds the products of a chunk of kOuts weight
+// rows, out_bytes apart, with those of kRows activation rows. Of a format this needs kBlock and
+// kBlockBytes, the elements and the bytes of a block; kBlock divides kChunk.
 #pragma once
 
 #include <cstdint>

@@ -19,7 +19,6 @@ namespace {
 template <class Format>
 struct Quants {
     static constexpr int64_t kChunkBytes = kChunk / Format::kBlock * Format::kBlockBytes;
-
     static constexpr int kFactors = Format::kWideScales ? kGroups / 2 : kGroups;
 
     static int64_t bytes_of(int64_t n) { return n / Format::kBlock * Format::kBlockBytes; }
@@ -49,9 +48,12 @@ struct Quants {
         _mm512_store_si512(quants + 128, w.template quants<2>());
         _mm512_store_si512(quants + 192, w.template quants<3>());
         store(scales, w.scales);
-        if constexpr (Format::kHasMinimums) store(minimums, w.minimums);
-        for (int i = 0; !Format::kHasMinimums && i < kFactors; ++i) {
-            minimums[i] = scales[i] * static_cast<float>(-Format::kOffset);
+        if constexpr (Format::kHasMinimums) {
+            store(minimums, w.minimums);
+        } else {
+            for (int i = 0; i < kFactors; ++i) {
+                minimums[i] = scales[i] * static_cast<float>(-Format::kOffset);
+            }
         }
         for (int64_t g = 0; g < n / 16; g += 2, ++step) {
             row.store(step, to_bf16(group(quants, scales, minimums, g),
