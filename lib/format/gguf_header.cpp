@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cinttypes>
 #include <cstdio>
+#include <functional>
 #include <iterator>
 #include <utility>
 
@@ -45,16 +46,9 @@ const Item* find_sorted(const std::vector<Item>& items, const std::vector<uint32
                         std::string_view name, Field field) {
     const auto at = std::lower_bound(
         order.begin(), order.end(), name,
-        [&](uint32_t i, std::string_view wanted) { return field(items[i]) < wanted; });
-    if (at == order.end() || field(items[*at]) != name) return nullptr;
+        [&](uint32_t i, std::string_view wanted) { return std::invoke(field, items[i]) < wanted; });
+    if (at == order.end() || std::invoke(field, items[*at]) != name) return nullptr;
     return &items[*at];
-}
-
-std::string_view key_of(const GgufEntry& entry) {
-    return entry.key;
-}
-std::string_view name_of(const GgufTensor& tensor) {
-    return tensor.name;
 }
 
 }  // namespace
@@ -116,11 +110,11 @@ GgufPlace::GgufPlace(const char* noun, std::string_view name, std::optional<uint
 }
 
 const GgufEntry* GgufHeader::find(std::string_view key) const {
-    return find_sorted(entries_, entries_by_key_, key, key_of);
+    return find_sorted(entries_, entries_by_key_, key, &GgufEntry::key);
 }
 
 const GgufTensor* GgufHeader::find_tensor(std::string_view tensor_name) const {
-    return find_sorted(tensors_, tensors_by_name_, tensor_name, name_of);
+    return find_sorted(tensors_, tensors_by_name_, tensor_name, &GgufTensor::name);
 }
 
 Status GgufHeader::key_error(puna_status code, std::string_view key, const char* format,
