@@ -6,6 +6,9 @@
 
 namespace puna::cuda {
 
+constexpr int kRoundLanes = 8;                    // that have a span
+constexpr int kRoundSpans = kWarp / kRoundLanes;  // of a warp
+
 // The fifth piece: what all quants have in common, and their sums over the halves of the span.
 struct alignas(16) RoundedScale {
     float scale;
@@ -26,28 +29,51 @@ __device__ inline RoundedSpan rounded_span(int64_t n_spans, int64_t span) {
             width * kPieceBytes};
 }
 
-// Rounds a span, of which each lane of a warp has an element. What is not finite makes the whole span NaN.
-__device__ inline void round_span(float x, uint8_t* row, int64_t n_spans, int64_t span) {
-    const uint32_t magnitude = warp_max(__float_as_uint(x) & 0x7fffffffu);
+// Rounds four spans, each by 8 neighbouring lanes of a warp: x is elements 4 l .. 4 l + 3 of the span, l
+// being lane % 8. All lanes come; those whose span `is_there` not write nothing. What is not finite makes
+// the whole span NaN.
+__device__ inline void round_spans(const float4& x, bool is_there, uint8_t* row, int64_t n_spans,
+                                   int64_t span) {
+    const float values[4] = {x.x, x.y, x.z, x.w};
+    uint32_t magnitude = 0;
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+        const uint32_t bits = __float_as_uint(values[i]) & 0x7fffffffu;
+        magnitude = bits > magnitude ? bits : magnitude;
+    }
+#pragma unroll
+    for (int bits = kRoundLanes / 2; bits > 0; bits /= 2) {
+        const uint32_t other = __shfl_xor_sync(kAllLanes, magnitude, bits);
+        magnitude = other > magnitude ? other : magnitude;
+    }
     const float largest = __uint_as_float(magnitude);
     const bool is_finite = magnitude < 0x7f800000u;
     // Below, the inverse would overflow; what is that small is nothing.
     const bool is_zero = largest < 1e-30f;
     const float inverse = is_finite && !is_zero ? kLargestRounded / largest : 0.0f;
-    const int quant = is_finite ? __float2int_rn(x * inverse) : 0;
-    const int high = (quant + 128) >> 8;
-    const int low = quant - high * 256;
 
-    int sum = quant;
+    int sum = 0;
+    uint32_t high_bytes = 0;
+    uint32_t low_bytes = 0;
 #pragma unroll
-    for (int bits = 8; bits > 0; bits /= 2) sum += __shfl_xor_sync(kAllLanes, sum, bits);
-    const int other_sum = __shfl_sync(kAllLanes, sum, 16);
+    for (int i = 0; i < 4; ++i) {
+        const int quant = is_finite ? __float2int_rn(values[i] * inverse) : 0;
+        const int high = (quant + 128) >> 8;
+        high_bytes |= (static_cast<uint32_t>(high) & 255u) << 8 * i;
+        low_bytes |= (static_cast<uint32_t>(quant) & 255u) << 8 * i;  // quant - 256 high
+        sum += quant;
+    }
+    sum += __shfl_xor_sync(kAllLanes, sum, 1);
+    sum += __shfl_xor_sync(kAllLanes, sum, 2);
+    const int other_sum = __shfl_xor_sync(kAllLanes, sum, 4);
+    if (!is_there) return;
 
-    const int lane = lane_of_thread();
+    const int lane = lane_of_thread() % kRoundLanes;
     const RoundedSpan at = rounded_span(n_spans, span);
-    uint8_t* bytes = row + at.offset + lane / 16 * at.step + lane % 16;
-    bytes[0] = static_cast<uint8_t>(high);
-    bytes[2 * at.step] = static_cast<uint8_t>(low);
+    uint8_t* piece = row + at.offset;
+    uint8_t* bytes = piece + lane / 4 * at.step + lane % 4 * 4;
+    *reinterpret_cast<uint32_t*>(bytes) = high_bytes;
+    *reinterpret_cast<uint32_t*>(bytes + 2 * at.step) = low_bytes;
     if (lane == 0) {
         RoundedScale scale;
         scale.scale = !is_finite ? __uint_as_float(0x7fc00000u)
@@ -56,7 +82,7 @@ __device__ inline void round_span(float x, uint8_t* row, int64_t n_spans, int64_
         scale.sums[0] = sum;
         scale.sums[1] = other_sum;
         scale.unused = 0;
-        *reinterpret_cast<RoundedScale*>(row + at.offset + 4 * at.step) = scale;
+        *reinterpret_cast<RoundedScale*>(piece + 4 * at.step) = scale;
     }
 }
 

@@ -16,6 +16,7 @@
 
 namespace puna::cuda {
 
+constexpr int kRoundedSpan = 32;  // elements
 constexpr int kRoundedPieces = 5;
 constexpr int kPieceBytes = 16;
 constexpr int kRoundedSpanBytes = kRoundedPieces * kPieceBytes;

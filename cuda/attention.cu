@@ -1,43 +1,49 @@
-// Attention in two steps: chunks of positions, and their merge.
+// Attention in chunks of positions, which are merged in order.
 //
 // A block takes one row, up to 8 query heads of one KV head, and one chunk (or, with many rows, all of
 // them one after the other: the same operations). In a warp 8 lanes share a position, each with 8
 // contiguous dimensions of every 64: cells are read in pieces of 64 to 256 contiguous bytes. Position p of
 // a chunk is always that of the same lanes and of the same step, and what is masked is left out: the sums
 // do not depend on where a row begins to see.
+//
+// Chunks in blocks of their own leave partial results; the block that comes last merges them.
+//
+// With few rows every block finishes the heads that it needs: its queries in shared memory, and the keys and
+// values of all rows of the batch for its KV head, which it puts into the cache. So what a block reads
+// there it has written itself, or an earlier pass has; that others write the same bytes to the same places
+// does no harm.
 #include "cuda/attention.h"
 
-#include "cuda/kv_cells.cuh"
+#include "cuda/heads.cuh"
 #include "cuda/launch.h"
 #include "cuda/scratch.h"
+#include "cuda/vector_ops.h"
 
 namespace puna::cuda {
 
 namespace {
 
-constexpr int kWarps = 4;
+constexpr int kWarps = 8;
 constexpr int kThreads = kWarps * kWarp;
 constexpr int kMostQueries = 8;
 constexpr int kPositionLanes = 8;
 constexpr int kPiece = kPositionLanes * kKvWide;       // dimensions at a time
-constexpr int kPositions = kThreads / kPositionLanes;  // positions at a time
-constexpr int64_t kQueryBytes = 32 * 1024;             // in shared memory at most
+constexpr int kPositions = kThreads / kPositionLanes;  // positions of a step
+constexpr int kAhead = 2;                  // steps whose loads do not wait for each other
+constexpr int64_t kHeadBytes = 24 * 1024;  // in shared memory at most
 
 struct AttentionJob {
-    const puna_batch_row* rows;
+    HeadsJob heads;  // Q [n_rows][qkv_stride], the cache
     const int32_t* view_pages;
     const int32_t* pages;
-    KvCache cache;
-    int32_t layer;
-    int32_t n_head;
     int32_t group;           // query heads of a KV head
     int32_t units_per_head;  // of up to kMostQueries of them
     float softcap;
-    const float* q;  // [rows][q_stride]
-    int64_t q_stride;
-    float* attn;      // [rows][n_head][head_dim_v]
-    float* partials;  // [rows][n_head][max_chunks][2 + head_dim_v]; null: all chunks in one block
+    float* attn;      // [n_rows][n_head][head_dim_v]
+    float* partials;  // [n_rows][n_head][max_chunks][2 + head_dim_v]; null: all chunks in one block
+    uint32_t* arrivals;  // [n_rows][n_head], of which the units of a row take the first ones
     int32_t max_chunks;
+    int32_t finishes_heads;
     int32_t keeps_queries;  // they fit the shared memory
 };
 
@@ -54,7 +60,7 @@ struct Unit {
 __device__ inline Unit unit_of_block(const AttentionJob& job) {
     Unit unit;
     unit.row_index = blockIdx.z;
-    unit.row = job.rows[unit.row_index];
+    unit.row = job.heads.rows[unit.row_index];
     const auto index = static_cast<int32_t>(blockIdx.y);
     unit.kv_head = index / job.units_per_head;
     const int32_t within = index % job.units_per_head * kMostQueries;
@@ -94,51 +100,93 @@ __device__ inline int first_step(const Span& span) {
 __device__ inline int last_step(const Span& span) {
     return (span.end - 1 - span.start) / kPositions;
 }
-// Position of a step that a thread's lanes share.
-__device__ inline int32_t position_of(const Span& span, int step) {
-    return span.start + step * kPositions + static_cast<int>(threadIdx.x) / kPositionLanes;
+
+// The heads that a thread reads in a step and those after it. What is not visible is a head that is.
+struct StepHeads {
+    KvHead heads[kAhead];
+    int at[kAhead];  // positions, from the start of the chunk
+    bool visible[kAhead];
+};
+__device__ inline StepHeads heads_of_steps(const AttentionJob& job, const KvHalf& half,
+                                           const Unit& unit, const Span& span, int step) {
+    StepHeads next;
+#pragma unroll
+    for (int a = 0; a < kAhead; ++a) {
+        const int at = (step + a) * kPositions + static_cast<int>(threadIdx.x) / kPositionLanes;
+        next.at[a] = at;
+        next.visible[a] = at >= span.begin - span.start && at < span.end - span.start;
+        const int32_t cell = cell_of(unit, next.visible[a] ? span.start + at : span.begin);
+        next.heads[a] = kv_head(half, job.heads.layer, cell, unit.kv_head);
+    }
+    return next;
+}
+
+// Dimensions d .. d + 7 of a query, 0 from its end on. `is_wide`: they can be read 16 bytes at a time.
+__device__ inline void load_query(const float* q, int d, int dim, bool is_wide, float* out) {
+    if (is_wide) {
+        const float4 low = *reinterpret_cast<const float4*>(q + d);
+        const float4 high = *reinterpret_cast<const float4*>(q + d + 4);
+        const float both[kKvWide] = {low.x, low.y, low.z, low.w, high.x, high.y, high.z, high.w};
+#pragma unroll
+        for (int i = 0; i < kKvWide; ++i) out[i] = both[i];
+        return;
+    }
+#pragma unroll
+    for (int i = 0; i < kKvWide; ++i) out[i] = d + i < dim ? q[d + i] : 0.0f;
+}
+
+// sums[a][g] = q[g] . k[a], the part of a lane
+template <int kQueries, int kType>
+__device__ inline void multiply_keys(const AttentionJob& job, const Unit& unit,
+                                     const StepHeads& steps, const float* q,
+                                     float (*sums)[kQueries]) {
+    const KvHalf& keys = job.heads.cache.keys;
+    const int dim = keys.head_dim;
+    const bool is_wide = job.keeps_queries != 0 && dim % kKvWide == 0;
+    for (int d = static_cast<int>(threadIdx.x) % kPositionLanes * kKvWide; d < dim; d += kPiece) {
+        float k[kAhead][kKvWide];
+#pragma unroll
+        for (int a = 0; a < kAhead; ++a) load_kv<kType>(keys, steps.heads[a], d, k[a]);
+#pragma unroll
+        for (int g = 0; g < kQueries; ++g) {
+            if (g >= unit.n_queries) break;
+            float x[kKvWide];
+            load_query(q + g * dim, d, dim, is_wide, x);
+#pragma unroll
+            for (int a = 0; a < kAhead; ++a) {
+#pragma unroll
+                for (int i = 0; i < kKvWide; ++i) {
+                    sums[a][g] = __fmaf_rn(x[i], k[a][i], sums[a][g]);
+                }
+            }
+        }
+    }
 }
 
 // scores[g][p - start] = q[g] . k[p], soft-capped
 template <int kQueries, int kType>
 __device__ inline void compute_scores(const AttentionJob& job, const Unit& unit, const Span& span,
                                       const float* q, AttentionMemory<kQueries>& memory) {
-    const KvHalf& keys = job.cache.keys;
-    const int dim = keys.head_dim;
-    const bool is_aligned = dim % kKvWide == 0;
-    const int first = static_cast<int>(threadIdx.x) % kPositionLanes * kKvWide;
+    const bool is_first = static_cast<int>(threadIdx.x) % kPositionLanes == 0;
 #pragma unroll 1
-    for (int step = first_step(span); step <= last_step(span); ++step) {
-        const int32_t p = position_of(span, step);
-        const bool is_visible = p >= span.begin && p < span.end;
-        float sums[kQueries] = {};
-        if (is_visible) {
-            const KvHead key = kv_head(keys, job.layer, cell_of(unit, p), unit.kv_head);
-            for (int d = first; d < dim; d += kPiece) {
-                float k[kKvWide];
-                load_kv<kType>(key, d, dim, is_aligned, k);
+    for (int step = first_step(span); step <= last_step(span); step += kAhead) {
+        const StepHeads steps = heads_of_steps(job, job.heads.cache.keys, unit, span, step);
+        float sums[kAhead][kQueries] = {};
+        multiply_keys<kQueries, kType>(job, unit, steps, q, sums);
 #pragma unroll
-                for (int g = 0; g < kQueries; ++g) {
-                    if (g >= unit.n_queries) break;
+        for (int a = 0; a < kAhead; ++a) {
 #pragma unroll
-                    for (int i = 0; i < kKvWide; ++i) {
-                        const float x = d + i < dim ? q[g * dim + d + i] : 0.0f;
-                        sums[g] = __fmaf_rn(x, k[i], sums[g]);
-                    }
+            for (int g = 0; g < kQueries; ++g) {
+                if (g >= unit.n_queries) break;
+                float score = sums[a][g];
+#pragma unroll
+                for (int bits = kPositionLanes / 2; bits > 0; bits /= 2) {
+                    score += __shfl_xor_sync(kAllLanes, score, bits);
                 }
+                if (!is_first || !steps.visible[a]) continue;
+                if (job.softcap != 0.0f) score = job.softcap * tanhf(score / job.softcap);
+                memory.scores[g][steps.at[a]] = score;
             }
-        }
-#pragma unroll
-        for (int g = 0; g < kQueries; ++g) {
-            if (g >= unit.n_queries) break;
-#pragma unroll
-            for (int bits = kPositionLanes / 2; bits > 0; bits /= 2) {
-                sums[g] += __shfl_xor_sync(kAllLanes, sums[g], bits);
-            }
-            if (first != 0 || !is_visible) continue;
-            float score = sums[g];
-            if (job.softcap != 0.0f) score = job.softcap * tanhf(score / job.softcap);
-            memory.scores[g][p - span.start] = score;
         }
     }
 }
@@ -175,28 +223,42 @@ __device__ inline void softmax(const Unit& unit, const Span& span,
     }
 }
 
+// sums[g][i] = sum_p scores[g][p] v[p][d + i] over the positions of the thread
+template <int kQueries, int kType>
+__device__ inline void add_values(const AttentionJob& job, const Unit& unit, const Span& span,
+                                  int d, const AttentionMemory<kQueries>& memory,
+                                  float (*sums)[kKvWide]) {
+    const KvHalf& values = job.heads.cache.values;
+#pragma unroll 1
+    for (int step = first_step(span); step <= last_step(span); step += kAhead) {
+        const StepHeads steps = heads_of_steps(job, values, unit, span, step);
+        float v[kAhead][kKvWide];
+#pragma unroll
+        for (int a = 0; a < kAhead; ++a) load_kv<kType>(values, steps.heads[a], d, v[a]);
+#pragma unroll
+        for (int a = 0; a < kAhead; ++a) {
+            if (!steps.visible[a]) continue;
+#pragma unroll
+            for (int g = 0; g < kQueries; ++g) {
+                if (g >= unit.n_queries) break;
+                const float weight = memory.scores[g][steps.at[a]];
+#pragma unroll
+                for (int i = 0; i < kKvWide; ++i) {
+                    sums[g][i] = __fmaf_rn(weight, v[a][i], sums[g][i]);
+                }
+            }
+        }
+    }
+}
+
 // pieces[warp][g][i] = sum_p scores[g][p] v[p][first + i] over the positions of the warp
 template <int kQueries, int kType>
 __device__ inline void mix_values(const AttentionJob& job, const Unit& unit, const Span& span,
                                   int first, AttentionMemory<kQueries>& memory) {
-    const KvHalf& values = job.cache.values;
-    const int dim = values.head_dim;
     const int d = first + static_cast<int>(threadIdx.x) % kPositionLanes * kKvWide;
     float sums[kQueries][kKvWide] = {};
-#pragma unroll 2
-    for (int step = first_step(span); step <= last_step(span); ++step) {
-        const int32_t p = position_of(span, step);
-        if (p < span.begin || p >= span.end || d >= dim) continue;
-        const KvHead value = kv_head(values, job.layer, cell_of(unit, p), unit.kv_head);
-        float v[kKvWide];
-        load_kv<kType>(value, d, dim, dim % kKvWide == 0, v);
-#pragma unroll
-        for (int g = 0; g < kQueries; ++g) {
-            if (g >= unit.n_queries) break;
-            const float weight = memory.scores[g][p - span.start];
-#pragma unroll
-            for (int i = 0; i < kKvWide; ++i) sums[g][i] = __fmaf_rn(weight, v[i], sums[g][i]);
-        }
+    if (d < job.heads.head_dim_v) {
+        add_values<kQueries, kType>(job, unit, span, d, memory, sums);
     }
 #pragma unroll
     for (int g = 0; g < kQueries; ++g) {
@@ -228,18 +290,26 @@ __device__ inline float merged(float a, float b, const Merge& merge) {
     return __fmaf_rn(a, merge.keep, __fmul_rn(b, merge.add));
 }
 
+// Of query g of a unit: its head within [n_rows][n_head], and what the first chunk left.
+__device__ inline int64_t head_of(const AttentionJob& job, const Unit& unit, int g) {
+    return unit.row_index * job.heads.n_head + unit.first_query + g;
+}
+__device__ inline float* first_partial(const AttentionJob& job, const Unit& unit, int g) {
+    return job.partials +
+           head_of(job, unit, g) * job.max_chunks * (2 + int64_t{job.heads.head_dim_v});
+}
+
 // What a chunk has for a query and dimension goes to its partial, or to the sums so far.
 template <int kQueries>
 __device__ inline void put_value(const AttentionJob& job, const Unit& unit, int g, int64_t d,
                                  float value, bool is_first, bool is_last, int32_t chunk,
                                  const AttentionMemory<kQueries>& memory) {
-    const int64_t dim = job.cache.values.head_dim;
-    const int64_t head = unit.row_index * job.n_head + unit.first_query + g;
+    const int64_t dim = job.heads.head_dim_v;
     if (job.partials) {
-        job.partials[(head * job.max_chunks + chunk) * (2 + dim) + 2 + d] = value;
+        first_partial(job, unit, g)[chunk * (2 + dim) + 2 + d] = value;
         return;
     }
-    float* attn = job.attn + head * dim + d;
+    float* attn = job.attn + head_of(job, unit, g) * dim + d;
     const Merge merge = {0.0f, memory.keep[g], memory.add[g]};
     if (!is_first) value = merged(*attn, value, merge);
     *attn = is_last ? value * (1.0f / memory.whole_sum[g]) : value;
@@ -252,9 +322,7 @@ __device__ inline void put_sums(const AttentionJob& job, const Unit& unit, bool 
     const auto g = static_cast<int>(threadIdx.x);
     if (g >= unit.n_queries) return;
     if (job.partials) {
-        const int64_t head = unit.row_index * job.n_head + unit.first_query + g;
-        float* partial =
-            job.partials + (head * job.max_chunks + chunk) * (2 + job.cache.values.head_dim);
+        float* partial = first_partial(job, unit, g) + chunk * (2 + int64_t{job.heads.head_dim_v});
         partial[0] = memory.largest[g];
         partial[1] = memory.sum[g];
     } else if (is_first) {
@@ -269,7 +337,7 @@ __device__ inline void put_sums(const AttentionJob& job, const Unit& unit, bool 
     }
 }
 
-template <int kQueries, int kKeyType, int kValueType>
+template <int kQueries, int kType>
 __device__ inline void attend_chunk(const AttentionJob& job, const Unit& unit, const float* q,
                                     int32_t chunk, int32_t n_chunks,
                                     AttentionMemory<kQueries>& memory) {
@@ -280,19 +348,19 @@ __device__ inline void attend_chunk(const AttentionJob& job, const Unit& unit, c
     const int32_t end = unit.row.position - start < kAttentionChunk ? unit.row.position + 1
                                                                     : start + kAttentionChunk;
     const Span span = {start, max(unit.row.first, start), end};
-    compute_scores<kQueries, kKeyType>(job, unit, span, q, memory);
+    compute_scores<kQueries, kType>(job, unit, span, q, memory);
     __syncthreads();
     softmax(unit, span, memory);
     __syncthreads();
     put_sums(job, unit, is_first, chunk, memory);
-    for (int first = 0; first < job.cache.values.head_dim; first += kPiece) {
-        mix_values<kQueries, kValueType>(job, unit, span, first, memory);
+    for (int first = 0; first < job.heads.head_dim_v; first += kPiece) {
+        mix_values<kQueries, kType>(job, unit, span, first, memory);
         __syncthreads();
         const int n = unit.n_queries * kPiece;
         for (auto i = static_cast<int>(threadIdx.x); i < n; i += kThreads) {
             const int g = i / kPiece;
             const int d = first + i % kPiece;
-            if (d >= job.cache.values.head_dim) continue;
+            if (d >= job.heads.head_dim_v) continue;
             float value = memory.pieces[0][g][i % kPiece];
             for (int w = 1; w < kWarps; ++w) value += memory.pieces[w][g][i % kPiece];
             put_value(job, unit, g, d, value, is_first, is_last, chunk, memory);
@@ -301,85 +369,128 @@ __device__ inline void attend_chunk(const AttentionJob& job, const Unit& unit, c
     }
 }
 
+// Whether the block is the last of n that come here; it then sees what all of them have written. The
+// counter is 0 again for the next kernel.
+__device__ inline bool comes_last(uint32_t* arrivals, int32_t n) {
+    __shared__ bool is_last;
+    __syncthreads();  // behind this, thread 0 speaks for the writes of all
+    if (threadIdx.x == 0) {
+        __threadfence();
+        const auto most = static_cast<uint32_t>(n - 1);
+        is_last = atomicInc(arrivals, most) == most;
+        __threadfence();
+    }
+    __syncthreads();
+    return is_last;
+}
+
+// Joins the chunks of a unit. They are read past the L1 cache, which may have neighbours of theirs that
+// were not written yet.
+__device__ inline void merge_chunks(const AttentionJob& job, const Unit& unit, int32_t n_chunks) {
+    const int64_t dim = job.heads.head_dim_v;
+    const int64_t n = unit.n_queries * dim;
+    for (auto i = static_cast<int64_t>(threadIdx.x); i < n; i += kThreads) {
+        const auto g = static_cast<int>(i / dim);
+        const int64_t d = i % dim;
+        const float* partial = first_partial(job, unit, g);
+        float largest = __ldcg(partial);
+        float sum = __ldcg(partial + 1);
+        float value = __ldcg(partial + 2 + d);
+#pragma unroll 4
+        for (int32_t chunk = 1; chunk < n_chunks; ++chunk) {
+            const float* next = partial + chunk * (2 + dim);
+            const Merge merge = merge_of(largest, __ldcg(next));
+            sum = merged(sum, __ldcg(next + 1), merge);
+            value = merged(value, __ldcg(next + 2 + d), merge);
+            largest = merge.largest;
+        }
+        job.attn[head_of(job, unit, g) * dim + d] = value * (1.0f / sum);
+    }
+}
+
+// A head into shared memory, by a warp.
+__device__ inline void copy_head(const float* from, int32_t dim, float* to) {
+    for (int32_t d = lane_of_thread(); d < dim; d += kWarp) to[d] = from[d];
+    __syncwarp();
+}
+
+// The heads that a block needs, a warp for each: `memory` gets its queries [n_queries][head_dim_k], and
+// has room behind them for a key of each warp; keys and values go into the cache.
+__device__ inline void finish_unit(const AttentionJob& job, const Unit& unit, float* memory) {
+    const HeadsJob& heads = job.heads;
+    const int32_t dim = heads.head_dim_k;
+    float* key = memory + (unit.n_queries + warp_of_thread()) * dim;
+    const int32_t n_tasks = unit.n_queries + 2 * heads.n_rows;
+    for (int32_t task = warp_of_thread(); task < n_tasks; task += kWarps) {
+        const int32_t row = (task - unit.n_queries) / 2;
+        if (task < unit.n_queries) {
+            float* query = memory + task * dim;
+            copy_head(query_or_key(heads, unit.row_index, unit.first_query + task), dim, query);
+            finish_query(heads, unit.row_index, query);
+        } else if ((task - unit.n_queries) % 2 == 0) {
+            __syncwarp();  // the key before is stored
+            copy_head(query_or_key(heads, row, heads.n_head + unit.kv_head), dim, key);
+            finish_key(heads, row, unit.kv_head, key);
+        } else {
+            store_value(heads, row, unit.kv_head);
+        }
+    }
+    __syncthreads();
+}
+
+// The queries of the unit, in shared memory if they fit there.
+__device__ inline const float* take_queries(const AttentionJob& job, const Unit& unit) {
+    auto* memory = static_cast<float*>(dynamic_shared());
+    const float* q = query_or_key(job.heads, unit.row_index, unit.first_query);
+    if (job.finishes_heads != 0) {
+        finish_unit(job, unit, memory);
+    } else if (job.keeps_queries != 0) {
+        const int64_t n = int64_t{unit.n_queries} * job.heads.head_dim_k;
+        for (auto i = static_cast<int64_t>(threadIdx.x); i < n; i += kThreads) memory[i] = q[i];
+        __syncthreads();
+    } else {
+        return q;
+    }
+    return memory;
+}
+
 // Grid: [chunks][units][rows], or [1][units][rows] without partials.
-template <int kQueries, int kKeyType, int kValueType>
-__global__ void __launch_bounds__(kThreads) attend_kernel(const AttentionJob job) {
+template <int kQueries, int kType>
+__global__ void __launch_bounds__(kThreads, 2) attend_kernel(const AttentionJob job) {
     __shared__ AttentionMemory<kQueries> memory;
     const Unit unit = unit_of_block(job);
     const int32_t n_chunks =
         unit.row.position / kAttentionChunk - unit.row.first / kAttentionChunk + 1;
     const auto block_chunk = static_cast<int32_t>(blockIdx.x);
     if (block_chunk >= n_chunks) return;
-    const int64_t dim = job.cache.keys.head_dim;
-    const float* q = job.q + unit.row_index * job.q_stride + unit.first_query * dim;
-    if (job.keeps_queries != 0) {
-        auto* kept = static_cast<float*>(dynamic_shared());
-        const int64_t n = unit.n_queries * dim;
-        for (auto i = static_cast<int64_t>(threadIdx.x); i < n; i += kThreads) kept[i] = q[i];
-        __syncthreads();
-        q = kept;
+    const float* q = take_queries(job, unit);
+    const int32_t first = job.partials ? block_chunk : 0;
+    const int32_t end = job.partials ? block_chunk + 1 : n_chunks;
+#pragma unroll 1
+    for (int32_t chunk = first; chunk < end; ++chunk) {
+        attend_chunk<kQueries, kType>(job, unit, q, chunk, n_chunks, memory);
     }
-    if (job.partials) {
-        attend_chunk<kQueries, kKeyType, kValueType>(job, unit, q, block_chunk, n_chunks, memory);
-        return;
-    }
-    for (int32_t chunk = 0; chunk < n_chunks; ++chunk) {
-        attend_chunk<kQueries, kKeyType, kValueType>(job, unit, q, chunk, n_chunks, memory);
-    }
-}
-
-// Grid: [blocks of dimensions][heads][rows].
-__global__ void merge_kernel(const AttentionJob job) {
-    const auto row_index = static_cast<int64_t>(blockIdx.z);
-    const int64_t dim = job.cache.values.head_dim;
-    const int64_t d = int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
-    if (d >= dim) return;
-    const puna_batch_row& row = job.rows[row_index];
-    const int32_t n_chunks = row.position / kAttentionChunk - row.first / kAttentionChunk + 1;
-    const int64_t head = row_index * job.n_head + blockIdx.y;
-    const float* partial = job.partials + head * job.max_chunks * (2 + dim);
-    float largest = partial[0];
-    float sum = partial[1];
-    float value = partial[2 + d];
-    for (int32_t chunk = 1; chunk < n_chunks; ++chunk) {
-        partial += 2 + dim;
-        const Merge merge = merge_of(largest, partial[0]);
-        sum = merged(sum, partial[1], merge);
-        value = merged(value, partial[2 + d], merge);
-        largest = merge.largest;
-    }
-    job.attn[head * dim + d] = value * (1.0f / sum);
+    if (!job.partials) return;
+    uint32_t* arrivals = job.arrivals + unit.row_index * job.heads.n_head + blockIdx.y;
+    if (comes_last(arrivals, n_chunks)) merge_chunks(job, unit, n_chunks);
 }
 
 // ---- Which kernel -------------------------------------------------------------------------------
 
 using AttentionKernel = void (*)(AttentionJob);
 
-template <int kQueries, int kKeyType>
-AttentionKernel kernel_for_values(int32_t value_type) {
-    switch (value_type) {
-        case PUNA_KV_F32:
-            return attend_kernel<kQueries, kKeyType, PUNA_KV_F32>;
-        case PUNA_KV_F16:
-            return attend_kernel<kQueries, kKeyType, PUNA_KV_F16>;
-        case PUNA_KV_BF16:
-            return attend_kernel<kQueries, kKeyType, PUNA_KV_BF16>;
-        default:
-            return attend_kernel<kQueries, kKeyType, PUNA_KV_Q8_0>;
-    }
-}
-
 template <int kQueries>
 AttentionKernel kernel_for(const KvCache& cache) {
+    if (cache.keys.type != cache.values.type) return attend_kernel<kQueries, kKvAnyType>;
     switch (cache.keys.type) {
         case PUNA_KV_F32:
-            return kernel_for_values<kQueries, PUNA_KV_F32>(cache.values.type);
+            return attend_kernel<kQueries, PUNA_KV_F32>;
         case PUNA_KV_F16:
-            return kernel_for_values<kQueries, PUNA_KV_F16>(cache.values.type);
+            return attend_kernel<kQueries, PUNA_KV_F16>;
         case PUNA_KV_BF16:
-            return kernel_for_values<kQueries, PUNA_KV_BF16>(cache.values.type);
+            return attend_kernel<kQueries, PUNA_KV_BF16>;
         default:
-            return kernel_for_values<kQueries, PUNA_KV_Q8_0>(cache.values.type);
+            return attend_kernel<kQueries, PUNA_KV_Q8_0>;
     }
 }
 
@@ -394,43 +505,43 @@ int32_t chunks_of_pages(int32_t n_pages) {
 cudaError_t attend(const Forward& f, const Scratch& scratch, int32_t layer) {
     const puna_model_spec& spec = f.weights->spec;
     AttentionJob job = {};
-    job.rows = f.batch.rows;
+    job.heads = make_heads_job(f, scratch, layer);
     job.view_pages = f.batch.view_pages;
     job.pages = f.batch.pages;
-    job.cache = f.cache;
-    job.layer = layer;
-    job.n_head = spec.n_head;
     job.group = spec.n_head / spec.n_head_kv;
     job.units_per_head = (job.group + kMostQueries - 1) / kMostQueries;
     job.softcap = spec.attention_softcap;
-    job.q = scratch.qkv;
-    job.q_stride = qkv_columns(spec);
     job.attn = scratch.attn;
+    job.arrivals = scratch.arrivals;
     job.max_chunks = scratch.max_chunks;
+
     const int32_t n_queries = job.group < kMostQueries ? job.group : kMostQueries;
-    const int64_t query_bytes = int64_t{n_queries} * spec.head_dim_k * 4;
-    job.keeps_queries = query_bytes <= kQueryBytes ? 1 : 0;
+    const int64_t head_bytes = int64_t{spec.head_dim_k} * 4;
+    const bool finishes =
+        f.batch.n_rows <= kFewRows && (n_queries + kWarps) * head_bytes <= kHeadBytes;
+    const bool keeps = finishes || n_queries * head_bytes <= kHeadBytes;
+    job.finishes_heads = finishes ? 1 : 0;
+    job.keeps_queries = keeps ? 1 : 0;
+    const int64_t shared_bytes = finishes ? (n_queries + kWarps) * head_bytes
+                                 : keeps  ? n_queries * head_bytes
+                                          : 0;
+    if (!finishes) {
+        const cudaError_t error = finish_heads(f, job.heads);
+        if (error != cudaSuccess) return error;
+    }
 
     const int32_t most = chunks_of_pages(f.batch.n_pages_of_longest);
     const int32_t n_chunks = most < scratch.max_chunks ? most : scratch.max_chunks;
-    // A block takes two chunks in less than another launch.
+    // A block takes two chunks in less time than two take to be merged.
     const bool is_split = n_chunks > 2 && f.batch.n_rows <= scratch.split_rows;
     job.partials = is_split ? scratch.partials : nullptr;
     const AttentionKernel kernel = n_queries == 1   ? kernel_for<1>(f.cache)
                                    : n_queries <= 4 ? kernel_for<4>(f.cache)
                                                     : kernel_for<kMostQueries>(f.cache);
-    const auto n_units = static_cast<unsigned>(spec.n_head_kv * job.units_per_head);
-    const auto n_rows = static_cast<unsigned>(f.batch.n_rows);
-    const cudaError_t error =
-        launch(kernel, dim3(is_split ? static_cast<unsigned>(n_chunks) : 1, n_units, n_rows),
-               dim3(kThreads), job.keeps_queries != 0 ? static_cast<size_t>(query_bytes) : 0,
-               f.stream, job);
-    if (error != cudaSuccess || !is_split) return error;
-    constexpr unsigned kMergeThreads = 64;
-    const auto n_blocks =
-        (static_cast<unsigned>(spec.head_dim_v) + kMergeThreads - 1) / kMergeThreads;
-    return launch(merge_kernel, dim3(n_blocks, static_cast<unsigned>(spec.n_head), n_rows),
-                  dim3(kMergeThreads), 0, f.stream, job);
+    const dim3 grid(is_split ? static_cast<unsigned>(n_chunks) : 1,
+                    static_cast<unsigned>(spec.n_head_kv * job.units_per_head),
+                    static_cast<unsigned>(f.batch.n_rows));
+    return launch(kernel, grid, dim3(kThreads), static_cast<size_t>(shared_bytes), f.stream, job);
 }
 
 }  // namespace puna::cuda

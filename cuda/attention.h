@@ -18,7 +18,8 @@ inline int64_t partial_floats(const puna_model_spec& spec) {
     return 2 + int64_t{spec.head_dim_v};
 }
 
-// attn[row][head] = sum_j softmax_j(q . k_j) v_j; queries in scratch.qkv are scaled.
+// QK norm and RoPE of what is in scratch.qkv; k, v -> cache;
+// attn[row][head] = sum_j softmax_j(q . k_j * attention_scale) v_j
 cudaError_t attend(const Forward& f, const Scratch& scratch, int32_t layer);
 
 }  // namespace puna::cuda

@@ -16,8 +16,6 @@ namespace puna::cuda {
 
 // The most outputs that one run of the head fills: its logits and their copy on the host are memory.
 constexpr int32_t kMostHeadRows = 32;
-// The most rows whose pass is captured as a graph, and run to its end once it has begun.
-constexpr int32_t kFewRows = 8;
 
 class BatchStaging {
   public:

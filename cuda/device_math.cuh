@@ -108,6 +108,15 @@ __device__ inline void load_words(const uint8_t* from, uint32_t* words) {
     }
 }
 
+// Asks for the 128 bytes around an address, without waiting for them.
+__device__ inline void prefetch_l2(const uint8_t* address) {
+#if defined(__CUDA_ARCH__)
+    asm volatile("prefetch.global.L2 [%0];" : : "l"(address));
+#else
+    (void)address;
+#endif
+}
+
 // 16 bits at an even address.
 __device__ inline uint32_t load_16(const uint8_t* from) {
     return __ldg(reinterpret_cast<const uint16_t*>(from));

@@ -66,7 +66,7 @@ std::unique_ptr<Device> open_device(int ordinal, Status* refused) {
         return nullptr;
     }
     return std::make_unique<Device>(ordinal, properties.name, capability,
-                                    properties.totalGlobalMem);
+                                    properties.multiProcessorCount, properties.totalGlobalMem);
 }
 
 void log_refused(const puna_host_services& services, const Status& refused) {

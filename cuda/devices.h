@@ -22,17 +22,19 @@ using core::Status;
 // its objects can be destroyed, and other devices and the process live on.
 class Device {
   public:
-    Device(int ordinal, std::string name, int capability, uint64_t total_bytes)
+    Device(int ordinal, std::string name, int capability, int n_processors, uint64_t total_bytes)
         : ordinal_(ordinal),
           name_(std::move(name)),
           capability_(capability),
+          n_processors_(n_processors),
           total_bytes_(total_bytes) {}
     Device(const Device&) = delete;
     Device& operator=(const Device&) = delete;
 
     int ordinal() const { return ordinal_; }  // as the CUDA runtime counts
     const std::string& name() const { return name_; }
-    int capability() const { return capability_; }  // 90: 9.0
+    int capability() const { return capability_; }      // 90: 9.0
+    int n_processors() const { return n_processors_; }  // multiprocessors
     uint64_t total_bytes() const { return total_bytes_; }
 
     // What a call of the CUDA runtime said, `what` naming it. Lack of memory is DEVICE_MEMORY and leaves
@@ -47,6 +49,7 @@ class Device {
     const int ordinal_;
     const std::string name_;
     const int capability_;
+    const int n_processors_;
     const uint64_t total_bytes_;
     mutable std::mutex mutex_;
     Status fault_;

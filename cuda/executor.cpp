@@ -64,6 +64,7 @@ Executor::Executor(const LayerSet& layers, const puna_executor_options& options)
     forward_.weights = &weights_;
     forward_.options = kernel_options(options_);
     forward_.cache = plan_cache(weights_.spec, options_);
+    forward_.n_processors = device().n_processors();
 }
 
 Result<ExecutorSizes> Executor::measure(const Weights& weights,

@@ -14,20 +14,6 @@ namespace {
 #define PUNA_TRY_CUDA(call) \
     if (const cudaError_t error = (call); error != cudaSuccess) return error
 
-// Which forms of their input some matrices read.
-struct Forms {
-    bool floats = false;
-    bool rounded = false;
-};
-
-Forms forms_of(const Product* products, int32_t n) {
-    Forms forms;
-    for (int32_t i = 0; i < n; ++i) {
-        (reads_rounded(products[i].matrix.format) ? forms.rounded : forms.floats) = true;
-    }
-    return forms;
-}
-
 Scratch scratch_of(const Forward& f) {
     return make_scratch(f.weights->spec, f.weights->has_head, f.options, f.scratch);
 }
@@ -38,74 +24,69 @@ LinearOptions linear_options(const Forward& f, Epilogue epilogue, int64_t y_stri
     options.y_stride = y_stride;
     options.activation = f.weights->spec.activation;
     options.same_for_all_rows = f.options.deterministic != 0;
+    options.n_processors = f.n_processors;
     return options;
 }
 
-// normed = norm(x) * gain, in the forms that the products read.
-cudaError_t norm(const Forward& f, const Scratch& s, const float* gain, Forms forms,
-                 Input& normed) {
-    const puna_model_spec& spec = f.weights->spec;
-    NormJob job;
-    job.x = s.x;
-    job.gain = gain;
-    job.columns = spec.n_embd;
-    job.n_rows = f.batch.n_rows;
-    job.kind = spec.norm;
-    job.epsilon = spec.norm_epsilon;
-    job.floats = forms.floats ? s.normed : nullptr;
-    job.rounded = forms.rounded ? s.rounded : nullptr;
-    normed = {job.floats, job.rounded, job.n_rows, job.columns};
-    return norm_rows(job, f.stream);
+InputForms forms_of(const Scratch& s) {
+    return {s.normed, s.rounded};
 }
 
-// q, k, v = Wq n + bq, Wk n + bk, Wv n + bv; QK norm; RoPE; k, v -> cache
-cudaError_t project_qkv(const Forward& f, const Scratch& s, const LayerWeights& w, int32_t layer) {
+// norm(x) * gain
+Input normed_input(const Forward& f, const Scratch& s, const float* gain) {
+    const puna_model_spec& spec = f.weights->spec;
+    Input input;
+    input.x = s.x;
+    input.n_rows = f.batch.n_rows;
+    input.columns = spec.n_embd;
+    input.norm = {gain, spec.norm, spec.norm_epsilon};
+    return input;
+}
+
+// q, k, v = Wq n + bq, Wk n + bk, Wv n + bv
+cudaError_t project_qkv(const Forward& f, const Scratch& s, const LayerWeights& w) {
     const puna_model_spec& spec = f.weights->spec;
     const Product products[] = {
         {w.q, w.q_bias, s.qkv},
         {w.k, w.k_bias, s.qkv + q_columns(spec)},
         {w.v, w.v_bias, s.qkv + q_columns(spec) + k_columns(spec)},
     };
-    Input normed;
-    PUNA_TRY_CUDA(norm(f, s, w.attn_norm, forms_of(products, 3), normed));
     const LinearOptions options = linear_options(f, Epilogue::kStore, qkv_columns(spec));
-    PUNA_TRY_CUDA(multiply(normed, products, 3, options, nullptr, f.stream));
-    return finish_heads(f, s, layer);
+    return multiply(normed_input(f, s, w.attn_norm), products, 3, options, forms_of(s), nullptr,
+                    f.stream);
 }
 
 // x = x + residual_scale * (W input + b)
 cudaError_t add_projection(const Forward& f, const Scratch& s, const Matrix& matrix,
                            const float* bias, const float* rows) {
     const puna_model_spec& spec = f.weights->spec;
-    Input input = {rows, nullptr, f.batch.n_rows, matrix.columns};
-    if (reads_rounded(matrix.format)) {
-        PUNA_TRY_CUDA(round_rows(rows, matrix.columns, f.batch.n_rows, s.rounded, f.stream));
-        input.rounded = s.rounded;
-    }
+    Input input;
+    input.x = rows;
+    input.n_rows = f.batch.n_rows;
+    input.columns = matrix.columns;
     LinearOptions options = linear_options(f, Epilogue::kResidual, spec.n_embd);
     options.scale = spec.residual_scale;
     const Product product = {matrix, bias, s.x};
-    return multiply(input, &product, 1, options, nullptr, f.stream);
+    return multiply(input, &product, 1, options, forms_of(s), nullptr, f.stream);
 }
 
 // gate = activation(Wgate n + bgate) * (Wup n + bup)
 cudaError_t gate_up(const Forward& f, const Scratch& s, const LayerWeights& w) {
     const puna_model_spec& spec = f.weights->spec;
     const Product products[] = {{w.gate, w.gate_bias, s.gate}, {w.up, w.up_bias, s.up}};
-    Input normed;
-    PUNA_TRY_CUDA(norm(f, s, w.ffn_norm, forms_of(products, 2), normed));
     const LinearOptions options = linear_options(f, Epilogue::kGateUp, spec.n_ff);
-    return multiply(normed, products, 2, options, s.up, f.stream);
+    return multiply(normed_input(f, s, w.ffn_norm), products, 2, options, forms_of(s), s.up,
+                    f.stream);
 }
 
-// Logits of some of the outputs' rows, which are normed.
-cudaError_t run_logits(const Forward& f, const Scratch& s, const Input& normed) {
+// Logits of some of the outputs' rows.
+cudaError_t run_logits(const Forward& f, const Scratch& s, const Input& input) {
     const puna_model_spec& spec = f.weights->spec;
     LinearOptions options = linear_options(f, Epilogue::kLogits, spec.n_vocab);
     options.scale = spec.logit_scale;
     options.softcap = spec.logit_softcap;
     const Product product = {f.weights->output, nullptr, s.logits};
-    return multiply(normed, &product, 1, options, nullptr, f.stream);
+    return multiply(input, &product, 1, options, forms_of(s), nullptr, f.stream);
 }
 
 }  // namespace
@@ -125,8 +106,8 @@ cudaError_t run_embedding(const Forward& f) {
 cudaError_t run_layer(const Forward& f, int32_t layer) {
     const LayerWeights& w = f.weights->layers[static_cast<size_t>(layer)];
     const Scratch s = scratch_of(f);
-    if (layer == 0) PUNA_TRY_CUDA(make_rope_table(f, s));
-    PUNA_TRY_CUDA(project_qkv(f, s, w, layer));
+    if (layer == 0) PUNA_TRY_CUDA(begin_layers(f, s));
+    PUNA_TRY_CUDA(project_qkv(f, s, w));
     PUNA_TRY_CUDA(attend(f, s, layer));
     PUNA_TRY_CUDA(add_projection(f, s, w.attn_output, w.attn_output_bias, s.attn));
     PUNA_TRY_CUDA(gate_up(f, s, w));
@@ -139,19 +120,12 @@ cudaError_t run_head(const Forward& f, const DeviceOutput* requests, const Devic
     for (int32_t first = 0; first < f.batch.n_outputs; first += s.head_rows) {
         const int32_t left = f.batch.n_outputs - first;
         const int32_t n = left < s.head_rows ? left : s.head_rows;
-        NormJob job;
-        job.x = s.x;
-        job.rows = f.batch.output_rows + first;
-        job.gain = f.weights->output_norm;
-        job.columns = spec.n_embd;
-        job.n_rows = n;
-        job.kind = spec.norm;
-        job.epsilon = spec.norm_epsilon;
-        job.floats = s.normed;
-        job.rounded = reads_rounded(f.weights->output.format) ? s.rounded : nullptr;
-        PUNA_TRY_CUDA(norm_rows(job, f.stream));
-        if (needs_logits(requests + first, n)) {
-            PUNA_TRY_CUDA(run_logits(f, s, {s.normed, job.rounded, n, job.columns}));
+        Input input = normed_input(f, s, f.weights->output_norm);
+        input.rows = f.batch.output_rows + first;
+        input.n_rows = n;
+        if (needs_logits(requests + first, n)) PUNA_TRY_CUDA(run_logits(f, s, input));
+        if (needs_hidden(requests + first, n)) {
+            PUNA_TRY_CUDA(norm_rows({input, s.normed, nullptr}, f.stream));
         }
         PUNA_TRY_CUDA(deliver_outputs(spec, s, outputs + first, n, f.stream));
     }

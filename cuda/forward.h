@@ -82,9 +82,13 @@ struct Forward {
     KvCache cache;
     DeviceBatch batch;
     uint8_t* scratch = nullptr;
+    int32_t n_processors = 1;  // multiprocessors of the device
     cudaStream_t stream = nullptr;
 };
 
+// The most rows that kernels of few rows take together, which norm and round what they read by themselves;
+// also the most whose pass is captured as a graph, and run to its end once it has begun.
+constexpr int32_t kFewRows = 8;
 // Larger heads do not fit the shared memory in which keys are turned.
 constexpr int32_t kMostHeadDim = 8192;
 

@@ -74,27 +74,41 @@ __device__ inline float kv_element(int32_t type, const KvHead& head, int64_t d) 
     }
 }
 
-// Elements in 16 bytes of activations' worth: what a lane of attention takes at a time.
+// What a lane of attention takes at a time.
 constexpr int kKvWide = 8;
+// Of a cache whose type is looked at where it is read.
+constexpr int kKvAnyType = -1;
 
-// Elements d .. d + 7 as floats, 0 from `dim` on. `is_aligned`: dim is a multiple of 8, and so is d.
-template <int kType>
-__device__ inline void load_kv(const KvHead& head, int d, int dim, bool is_aligned, float* out) {
-    if (!is_aligned) {
+// kWords words from an aligned address. Not by __ldg: a kernel may have written them itself.
+template <int kWords>
+__device__ inline void load_cell_words(const uint8_t* from, uint32_t* words) {
+    if constexpr (kWords == 2) {
+        const uint2 two = *reinterpret_cast<const uint2*>(from);
+        words[0] = two.x;
+        words[1] = two.y;
+    } else {
 #pragma unroll
-        for (int i = 0; i < kKvWide; ++i) {
-            out[i] = d + i < dim ? kv_element<kType>(head, d + i) : 0.0f;
+        for (int i = 0; i < kWords; i += 4) {
+            const uint4 four = *reinterpret_cast<const uint4*>(from + 4 * i);
+            words[i] = four.x;
+            words[i + 1] = four.y;
+            words[i + 2] = four.z;
+            words[i + 3] = four.w;
         }
-        return;
     }
+}
+
+// Elements d .. d + 7 as floats; head_dim is a multiple of 8, and so is d.
+template <int kType>
+__device__ inline void load_kv_wide(const KvHead& head, int d, float* out) {
     if constexpr (kType == PUNA_KV_F32) {
         uint32_t words[8];
-        load_words<16, 8>(head.data + 4 * d, words);
+        load_cell_words<8>(head.data + 4 * d, words);
 #pragma unroll
         for (int i = 0; i < kKvWide; ++i) out[i] = __uint_as_float(words[i]);
     } else if constexpr (kType == PUNA_KV_Q8_0) {
         uint32_t words[2];
-        load_words<8, 2>(head.data + d, words);
+        load_cell_words<2>(head.data + d, words);
         const float scale = half_value(head.scales[d / kKvSpan]);
 #pragma unroll
         for (int i = 0; i < kKvWide; ++i) {
@@ -103,7 +117,7 @@ __device__ inline void load_kv(const KvHead& head, int d, int dim, bool is_align
         }
     } else {
         uint32_t words[4];
-        load_words<16, 4>(head.data + 2 * d, words);
+        load_cell_words<4>(head.data + 2 * d, words);
 #pragma unroll
         for (int i = 0; i < 4; ++i) {
             constexpr bool kIsHalf = kType == PUNA_KV_F16;
@@ -111,6 +125,27 @@ __device__ inline void load_kv(const KvHead& head, int d, int dim, bool is_align
                 kIsHalf ? half_value(words[i] & 0xffffu) : bfloat16_value(words[i] & 0xffffu);
             out[2 * i + 1] = kIsHalf ? half_value(words[i] >> 16) : bfloat16_value(words[i] >> 16);
         }
+    }
+}
+
+// Elements d .. d + 7 as floats, 0 from head_dim on. kType: PUNA_KV_* of the half, or kKvAnyType.
+template <int kType>
+__device__ inline void load_kv(const KvHalf& half, const KvHead& head, int d, float* out) {
+    if (half.head_dim % kKvWide != 0) {
+#pragma unroll
+        for (int i = 0; i < kKvWide; ++i) {
+            out[i] = d + i < half.head_dim ? kv_element(half.type, head, d + i) : 0.0f;
+        }
+    } else if constexpr (kType != kKvAnyType) {
+        load_kv_wide<kType>(head, d, out);
+    } else if (half.type == PUNA_KV_F32) {
+        load_kv_wide<PUNA_KV_F32>(head, d, out);
+    } else if (half.type == PUNA_KV_F16) {
+        load_kv_wide<PUNA_KV_F16>(head, d, out);
+    } else if (half.type == PUNA_KV_BF16) {
+        load_kv_wide<PUNA_KV_BF16>(head, d, out);
+    } else {
+        load_kv_wide<PUNA_KV_Q8_0>(head, d, out);
     }
 }
 

@@ -1,6 +1,7 @@
 #include "cuda/linear.h"
 
 #include "cuda/linear_family.cuh"
+#include "cuda/vector_ops.h"
 
 namespace puna::cuda {
 
@@ -9,7 +10,7 @@ namespace {
 LinearFamily family_of(int32_t format) {
     for (const auto find : {linear_floats, linear_blocks, linear_k, linear_iq2, linear_iq3}) {
         const LinearFamily family = find(format);
-        if (family.multiply) return family;
+        if (family.look_up) return family;
     }
     return {};
 }
@@ -20,12 +21,45 @@ __global__ void activate_elements(float* gate, const float* up, int64_t n, int32
     if (i < n) gate[i] = activate(activation, gate[i], up[i]);
 }
 
-LinearJob make_job(const Input& x, const LinearOptions& options) {
+// What the kernels of some products read.
+struct Operand {
+    Input input;
+    const float* x = nullptr;  // many rows: normed
+    const uint8_t* rounded = nullptr;
+    bool with_few = false;
+};
+
+// Prepares it: with few rows nothing is to be done, the kernels norm and round by themselves.
+cudaError_t prepare(const Input& input, const Product* products, int32_t n,
+                    const LinearOptions& options, const InputForms& forms, Operand& operand,
+                    cudaStream_t stream) {
+    operand = {input, input.x, nullptr, options.same_for_all_rows || input.n_rows <= kFewRows};
+    if (operand.with_few) return cudaSuccess;
+    bool needs_floats = false;
+    for (int32_t i = 0; i < n; ++i) {
+        if (reads_rounded(products[i].matrix.format)) {
+            operand.rounded = forms.rounded;
+        } else {
+            needs_floats = true;
+        }
+    }
+    if (input.norm.gain) {
+        operand.x = needs_floats ? forms.normed : nullptr;
+        return norm_rows(
+            {input, needs_floats ? forms.normed : nullptr, const_cast<uint8_t*>(operand.rounded)},
+            stream);
+    }
+    if (!operand.rounded) return cudaSuccess;
+    return round_rows(input.x, input.columns, input.n_rows, forms.rounded, stream);
+}
+
+LinearJob make_job(const Operand& operand, const LinearOptions& options) {
     LinearJob job;
-    job.columns = x.columns;
-    job.x = x.floats;
-    job.rounded = x.rounded;
-    job.n_rows = x.n_rows;
+    job.columns = operand.input.columns;
+    job.input = operand.input;
+    job.x = operand.x;
+    job.rounded = operand.rounded;
+    job.n_rows = operand.input.n_rows;
     job.y_stride = options.y_stride;
     job.epilogue = options.epilogue;
     job.activation = options.activation;
@@ -44,28 +78,48 @@ void add_part(LinearJob& job, const Product& product) {
     job.outputs = job.epilogue == Epilogue::kGateUp ? product.matrix.rows : job.outputs + part.rows;
 }
 
-cudaError_t run_job(const LinearJob& job, int32_t format, const LinearOptions& options,
-                    cudaStream_t stream) {
+cudaError_t run_job(const LinearJob& job, int32_t format, bool with_few,
+                    const LinearOptions& options, cudaStream_t stream) {
     const LinearFamily family = family_of(format);
-    if (!family.multiply) return cudaErrorInvalidValue;
-    const bool with_few = options.same_for_all_rows || job.n_rows <= kFewRows;
-    return family.multiply(job, with_few, stream);
+    if (!family.look_up) return cudaErrorInvalidValue;
+    return with_few ? family.multiply_few(job, options.n_processors, stream)
+                    : family.multiply_many(job, stream);
+}
+
+// Products one after the other, those of one format together.
+cudaError_t run_products(const Operand& operand, const Product* products, int32_t n,
+                         const LinearOptions& options, cudaStream_t stream) {
+    for (int32_t i = 0; i < n;) {
+        LinearJob job = make_job(operand, options);
+        const int32_t format = products[i].matrix.format;
+        while (i < n && job.n_parts < kMostParts && products[i].matrix.format == format) {
+            add_part(job, products[i++]);
+        }
+        const cudaError_t error = run_job(job, format, operand.with_few, options, stream);
+        if (error != cudaSuccess) return error;
+    }
+    return cudaSuccess;
+}
+
+cudaError_t gate_up_together(const Operand& operand, const Product* products,
+                             const LinearOptions& options, cudaStream_t stream) {
+    LinearJob job = make_job(operand, options);
+    add_part(job, products[0]);
+    add_part(job, products[1]);
+    return run_job(job, products[0].matrix.format, operand.with_few, options, stream);
 }
 
 // Gate and up of two formats: two products, and then the activation.
-cudaError_t gate_up_apart(const Input& x, const Product* products, const LinearOptions& options,
-                          float* spare, cudaStream_t stream) {
+cudaError_t gate_up_apart(const Operand& operand, const Product* products,
+                          const LinearOptions& options, float* spare, cudaStream_t stream) {
     if (!spare) return cudaErrorInvalidValue;
     LinearOptions apart = options;
     apart.epilogue = Epilogue::kStore;
-    for (int32_t i = 0; i < 2; ++i) {
-        Product product = products[i];
-        if (i == 1) product.y = spare;
-        const cudaError_t error = multiply(x, &product, 1, apart, nullptr, stream);
-        if (error != cudaSuccess) return error;
-    }
+    const Product both[] = {products[0], {products[1].matrix, products[1].bias, spare}};
+    const cudaError_t error = run_products(operand, both, 2, apart, stream);
+    if (error != cudaSuccess) return error;
     constexpr unsigned kThreads = 256;
-    const int64_t n = x.n_rows * options.y_stride;
+    const int64_t n = operand.input.n_rows * options.y_stride;
     return launch(activate_elements, dim3(static_cast<unsigned>((n + kThreads - 1) / kThreads)),
                   dim3(kThreads), 0, stream, products[0].y, spare, n, options.activation);
 }
@@ -73,34 +127,25 @@ cudaError_t gate_up_apart(const Input& x, const Product* products, const LinearO
 }  // namespace
 
 bool format_supported(int32_t format) {
-    return family_of(format).multiply != nullptr;
+    return family_of(format).look_up != nullptr;
 }
 
 bool reads_rounded(int32_t format) {
-    return linear_floats(format).multiply == nullptr;
+    return linear_floats(format).look_up == nullptr;
 }
 
-cudaError_t multiply(const Input& x, const Product* products, int32_t n,
-                     const LinearOptions& options, float* spare, cudaStream_t stream) {
-    if (options.epilogue == Epilogue::kGateUp) {
-        if (products[0].matrix.format != products[1].matrix.format) {
-            return gate_up_apart(x, products, options, spare, stream);
-        }
-        LinearJob job = make_job(x, options);
-        add_part(job, products[0]);
-        add_part(job, products[1]);
-        return run_job(job, products[0].matrix.format, options, stream);
+cudaError_t multiply(const Input& input, const Product* products, int32_t n,
+                     const LinearOptions& options, const InputForms& forms, float* spare,
+                     cudaStream_t stream) {
+    Operand operand;
+    const cudaError_t error = prepare(input, products, n, options, forms, operand, stream);
+    if (error != cudaSuccess) return error;
+    if (options.epilogue != Epilogue::kGateUp) {
+        return run_products(operand, products, n, options, stream);
     }
-    for (int32_t i = 0; i < n;) {
-        LinearJob job = make_job(x, options);
-        const int32_t format = products[i].matrix.format;
-        while (i < n && job.n_parts < kMostParts && products[i].matrix.format == format) {
-            add_part(job, products[i++]);
-        }
-        const cudaError_t error = run_job(job, format, options, stream);
-        if (error != cudaSuccess) return error;
-    }
-    return cudaSuccess;
+    return products[0].matrix.format == products[1].matrix.format
+               ? gate_up_together(operand, products, options, stream)
+               : gate_up_apart(operand, products, options, spare, stream);
 }
 
 cudaError_t look_up_rows(const Matrix& matrix, const int32_t* indices, int32_t step, int32_t n,

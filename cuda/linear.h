@@ -9,13 +9,27 @@
 
 namespace puna::cuda {
 
-// Rows that come in: as floats [n][columns], and rounded (activations.cuh) if a quantised matrix reads
-// them.
+// Gain null: rows are taken as they are.
+struct RowNorm {
+    const float* gain = nullptr;  // [columns]
+    int32_t kind = 0;             // PUNA_NORM_*
+    float epsilon = 0.0f;
+};
+
+// Rows that come in, normed before they are multiplied.
 struct Input {
-    const float* floats = nullptr;
-    const uint8_t* rounded = nullptr;
+    const float* x = nullptr;       // [][columns], aligned to 16 bytes
+    const int32_t* rows = nullptr;  // [n_rows], device memory: which rows of x; null: all in order
     int32_t n_rows = 0;
     int64_t columns = 0;
+    RowNorm norm;
+};
+
+// Products of many rows need memory for what they read: the rows normed, or rounded (activations.h), which
+// those of few rows keep to themselves.
+struct InputForms {
+    float* normed = nullptr;     // [n_rows][columns]
+    uint8_t* rounded = nullptr;  // [n_rows]
 };
 
 enum class Epilogue : int32_t {
@@ -37,12 +51,14 @@ struct LinearPart {
 constexpr int kMostParts = 3;
 
 // All that a kernel is told. The parts have one format; with kGateUp they are two of the same shape, and
-// part 0 has y.
+// part 0 has y. Kernels of few rows take `input`; those of many rows x, or `rounded`.
 struct LinearJob {
     LinearPart parts[kMostParts];
     int32_t n_parts = 0;
     int64_t columns = 0;
     int64_t outputs = 0;  // of all parts; with kGateUp of one
+    Input input;
+    int32_t panel_columns = 0;  // of the input, which are in shared memory at a time
     const float* x = nullptr;
     const uint8_t* rounded = nullptr;
     int32_t n_rows = 0;
@@ -53,7 +69,7 @@ struct LinearJob {
     float softcap = 0.0f;
 };
 
-// Whether matrices of the format read rounded rows.
+// Whether matrices of the format are multiplied with rounded rows.
 bool reads_rounded(int32_t format);
 
 struct Product {
@@ -71,12 +87,14 @@ struct LinearOptions {
     float softcap = 0.0f;
     // Results do not depend on how many rows there are: one kernel for all.
     bool same_for_all_rows = false;
+    int32_t n_processors = 1;  // of the device
 };
 
 // Products of the same input, in one kernel where their formats are one. kGateUp: two products, of which
 // the second may be of another format only if `spare` [rows][y_stride] is there for it.
-cudaError_t multiply(const Input& x, const Product* products, int32_t n,
-                     const LinearOptions& options, float* spare, cudaStream_t stream);
+cudaError_t multiply(const Input& input, const Product* products, int32_t n,
+                     const LinearOptions& options, const InputForms& forms, float* spare,
+                     cudaStream_t stream);
 
 // out [n] = one row of a matrix, times scale, for each of n row indices in device memory, which lie `step`
 // int32 apart.

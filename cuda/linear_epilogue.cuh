@@ -37,19 +37,26 @@ __device__ inline float bias_of(const LinearPart& part, int64_t row) {
     return part.bias ? part.bias[row] : 0.0f;
 }
 
-// One sum of kStore, kResidual or kLogits.
+__device__ inline float* place_in_y(const LinearJob& job, const OutputPlace& place, int64_t row) {
+    return job.parts[place.part].y + row * job.y_stride + place.row;
+}
+
+// One sum of kStore, kResidual or kLogits. `before`: what is there so far, for kResidual.
 __device__ inline void finish(const LinearJob& job, const OutputPlace& place, int64_t row,
-                              float sum) {
-    const LinearPart& part = job.parts[place.part];
-    float* y = part.y + row * job.y_stride + place.row;
-    sum += bias_of(part, place.row);
+                              float sum, float before) {
+    sum += bias_of(job.parts[place.part], place.row);
     if (job.epilogue == Epilogue::kResidual) {
-        sum = __fmaf_rn(job.scale, sum, *y);
+        sum = __fmaf_rn(job.scale, sum, before);
     } else if (job.epilogue == Epilogue::kLogits) {
         sum *= job.scale;
         if (job.softcap != 0.0f) sum = job.softcap * tanhf(sum / job.softcap);
     }
-    *y = sum;
+    *place_in_y(job, place, row) = sum;
+}
+__device__ inline void finish(const LinearJob& job, const OutputPlace& place, int64_t row,
+                              float sum) {
+    const bool is_residual = job.epilogue == Epilogue::kResidual;
+    finish(job, place, row, sum, is_residual ? *place_in_y(job, place, row) : 0.0f);
 }
 
 // The two sums of kGateUp.

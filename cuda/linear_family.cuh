@@ -18,7 +18,9 @@ struct LookUp {
 };
 
 struct LinearFamily {
-    cudaError_t (*multiply)(const LinearJob& job, bool with_few, cudaStream_t stream) = nullptr;
+    cudaError_t (*multiply_few)(const LinearJob& job, int32_t n_processors,
+                                cudaStream_t stream) = nullptr;
+    cudaError_t (*multiply_many)(const LinearJob& job, cudaStream_t stream) = nullptr;
     cudaError_t (*look_up)(const LookUp& job, cudaStream_t stream) = nullptr;
 };
 
@@ -28,11 +30,6 @@ LinearFamily linear_blocks(int32_t format);
 LinearFamily linear_k(int32_t format);
 LinearFamily linear_iq2(int32_t format);
 LinearFamily linear_iq3(int32_t format);
-
-template <class Format>
-cudaError_t multiply_quantised(const LinearJob& job, bool with_few, cudaStream_t stream) {
-    return with_few ? multiply_few<Format>(job, stream) : multiply_many<Format>(job, stream);
-}
 
 // Grid: [blocks of spans][rows]; a thread unpacks a span.
 template <class Format>
@@ -67,7 +64,7 @@ cudaError_t look_up_quantised(const LookUp& job, cudaStream_t stream) {
 
 template <class Format>
 constexpr LinearFamily quantised_family() {
-    return {multiply_quantised<Format>, look_up_quantised<Format>};
+    return {multiply_few<Format>, multiply_many<Format>, look_up_quantised<Format>};
 }
 
 }  // namespace puna::cuda

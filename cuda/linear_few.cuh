@@ -1,23 +1,22 @@
-// Products with few rows: one pass over the weights for up to 8 rows. A warp computes two outputs (a gate
-// and its up, or two neighbours), so that activations are read once for both. Lanes take spans of 32
-// weights in turn, span s by lane s % 32, and their sums are added as a tree: the order of additions
-// depends on the columns alone, hence a result on nothing but its row.
+// Products with few rows: one pass over the weights for up to 8 rows, which each block norms and rounds for
+// itself (few_rows.cuh). A warp computes two outputs (a gate and its up, or two neighbours), so that
+// activations are read once for both. Lanes take spans of 32 weights in turn, span s by lane s % 32, and
+// their sums are added as a tree: the order of additions depends on the columns alone, hence a result on
+// nothing but its row.
 //
 // By the figures of other engines a GPU decodes small models at the speed of its dependent loads and
-// launches, not of its memory: so all of a warp's loads are independent of each other, and there is no
-// barrier. Of a span of Q4_0 a lane reads 18 bytes of weights and, in pieces that are contiguous over
-// the warp, 80 bytes of activations from L1 for each row.
+// launches, not of its memory: so all of a warp's loads of weights are independent of each other, and those
+// of its first outputs are on their way into the L2 cache while the rows are prepared. Of a span of Q4_0 a
+// lane reads 18 bytes of weights and, in pieces that are contiguous over the warp, 80 bytes of activations
+// from shared memory for each row.
 #pragma once
 
-#include "cuda/activations.cuh"
 #include "cuda/blocks.cuh"
+#include "cuda/few_rows.cuh"
 #include "cuda/launch.h"
 #include "cuda/linear_epilogue.cuh"
 
 namespace puna::cuda {
-
-constexpr int kFewRows = 8;
-constexpr int kFewWarps = 4;  // of a block
 
 // The activations of a span of one row.
 struct RoundedWords {
@@ -25,12 +24,19 @@ struct RoundedWords {
     uint32_t low[8];
     RoundedScale scale;
 };
+__device__ inline void load_piece(const uint8_t* piece, uint32_t* words) {
+    const uint4 four = *reinterpret_cast<const uint4*>(piece);
+    words[0] = four.x;
+    words[1] = four.y;
+    words[2] = four.z;
+    words[3] = four.w;
+}
 __device__ inline void load_rounded(const uint8_t* row, const RoundedSpan& at, RoundedWords& x) {
     const uint8_t* piece = row + at.offset;
-    load_words<16, 4>(piece, x.high);
-    load_words<16, 4>(piece + at.step, x.high + 4);
-    load_words<16, 4>(piece + 2 * at.step, x.low);
-    load_words<16, 4>(piece + 3 * at.step, x.low + 4);
+    load_piece(piece, x.high);
+    load_piece(piece + at.step, x.high + 4);
+    load_piece(piece + 2 * at.step, x.low);
+    load_piece(piece + 3 * at.step, x.low + 4);
     x.scale = *reinterpret_cast<const RoundedScale*>(piece + 4 * at.step);
 }
 
@@ -73,23 +79,27 @@ __device__ inline float add_span(const Span& w, const RoundedWords& x, float sum
     return __fmaf_rn(x.scale.scale, product, sum);
 }
 
-// Two weight rows times kRows rounded rows, on one warp. sums[i][r] are those of the lane.
+// Two weight rows times a panel of kRows rounded rows, on one warp: n columns from `first` on, a multiple of
+// 32 spans, so that lanes have the same spans however a row is cut. sums[i][r] are those of the lane.
 template <class Format, int kRows>
-__device__ inline void multiply_quants(const LinearJob& job, const uint8_t* const* weights,
-                                       const int64_t* rows, float (*sums)[kRows]) {
+__device__ inline void multiply_quants(const uint8_t* const* weights, int64_t first, int n,
+                                       const uint8_t* panel, float (*sums)[kRows]) {
     constexpr int kSpans = Format::kLength / kSpan;
-    const int64_t n_spans = job.columns / kSpan;
-    const int64_t row_bytes = rounded_row_bytes(job.columns);
-    for (int64_t s = lane_of_thread(); s < n_spans; s += kWarp) {
-        const RoundedSpan at = rounded_span(n_spans, s);
-        const auto index = static_cast<int>(s % kSpans);
+    const int n_spans = n / kSpan;
+    const auto row_bytes = static_cast<int>(rounded_row_bytes(n));
+    const int64_t first_byte = first / Format::kLength * Format::kBytes;
+    // With one row there are registers for the loads of two steps.
+#pragma unroll(kRows == 1 ? 2 : 1)
+    for (int s = lane_of_thread(); s < n_spans; s += kWarp) {
+        const int64_t at = first_byte + s / kSpans * Format::kBytes;
+        const RoundedSpan place = rounded_span(n_spans, s);
         Span spans[2];
-        Format::unpack(weights[0] + s / kSpans * Format::kBytes, index, spans[0]);
-        Format::unpack(weights[1] + s / kSpans * Format::kBytes, index, spans[1]);
+        Format::unpack(weights[0] + at, s % kSpans, spans[0]);
+        Format::unpack(weights[1] + at, s % kSpans, spans[1]);
 #pragma unroll
         for (int r = 0; r < kRows; ++r) {
             RoundedWords x;
-            load_rounded(job.rounded + rows[r] * row_bytes, at, x);
+            load_rounded(panel + r * row_bytes, place, x);
             sums[0][r] = add_span<Format>(spans[0], x, sums[0][r]);
             sums[1][r] = add_span<Format>(spans[1], x, sums[1][r]);
         }
@@ -141,39 +151,41 @@ struct BF16 {
     }
 };
 
-// Rows of a multiple of 16 bytes: 16 bytes of weights at a time.
+// Rows of a multiple of 16 bytes: 16 bytes of weights at a time. Columns as in multiply_quants().
 template <class Format, int kRows>
-__device__ inline void multiply_wide(const LinearJob& job, const uint8_t* const* weights,
-                                     const int64_t* rows, float (*sums)[kRows]) {
+__device__ inline void multiply_wide(const uint8_t* const* weights, int64_t first, int n,
+                                     const float* panel, float (*sums)[kRows]) {
     constexpr int kWide = Format::kWide;
-    for (int64_t j = int64_t{lane_of_thread()} * kWide; j < job.columns; j += kWarp * kWide) {
+#pragma unroll(kRows == 1 ? 2 : 1)
+    for (int j = lane_of_thread() * kWide; j < n; j += kWarp * kWide) {
         float w[2][kWide];
-        Format::load_wide(weights[0] + j * Format::kBytes, w[0]);
-        Format::load_wide(weights[1] + j * Format::kBytes, w[1]);
+        Format::load_wide(weights[0] + (first + j) * Format::kBytes, w[0]);
+        Format::load_wide(weights[1] + (first + j) * Format::kBytes, w[1]);
 #pragma unroll
         for (int r = 0; r < kRows; ++r) {
-            float x[kWide];
-            const auto* from = reinterpret_cast<const uint8_t*>(job.x + rows[r] * job.columns + j);
 #pragma unroll
-            for (int i = 0; i < kWide; i += 4) F32::load_wide(from + 4 * i, x + i);
+            for (int i = 0; i < kWide; i += 4) {
+                const float4 four = four_at(panel + r * n + j + i);
+                const float x[4] = {four.x, four.y, four.z, four.w};
 #pragma unroll
-            for (int i = 0; i < kWide; ++i) {
-                sums[0][r] = __fmaf_rn(w[0][i], x[i], sums[0][r]);
-                sums[1][r] = __fmaf_rn(w[1][i], x[i], sums[1][r]);
+                for (int k = 0; k < 4; ++k) {
+                    sums[0][r] = __fmaf_rn(w[0][i + k], x[k], sums[0][r]);
+                    sums[1][r] = __fmaf_rn(w[1][i + k], x[k], sums[1][r]);
+                }
             }
         }
     }
 }
 
 template <class Format, int kRows>
-__device__ inline void multiply_elements(const LinearJob& job, const uint8_t* const* weights,
-                                         const int64_t* rows, float (*sums)[kRows]) {
-    for (int64_t j = lane_of_thread(); j < job.columns; j += kWarp) {
-        const float w0 = Format::load(weights[0] + j * Format::kBytes);
-        const float w1 = Format::load(weights[1] + j * Format::kBytes);
+__device__ inline void multiply_elements(const uint8_t* const* weights, int64_t first, int n,
+                                         const float* panel, float (*sums)[kRows]) {
+    for (int j = lane_of_thread(); j < n; j += kWarp) {
+        const float w0 = Format::load(weights[0] + (first + j) * Format::kBytes);
+        const float w1 = Format::load(weights[1] + (first + j) * Format::kBytes);
 #pragma unroll
         for (int r = 0; r < kRows; ++r) {
-            const float x = job.x[rows[r] * job.columns + j];
+            const float x = panel[r * n + j];
             sums[0][r] = __fmaf_rn(w0, x, sums[0][r]);
             sums[1][r] = __fmaf_rn(w1, x, sums[1][r]);
         }
@@ -185,67 +197,160 @@ constexpr bool kIsFloats = Format::kBytes <= 4;
 
 // ---- The kernel ---------------------------------------------------------------------------------
 
-// Grid: [pairs of outputs / kFewWarps][rows / kRows].
-template <class Format, int kRows>
-__global__ void __launch_bounds__(kFewWarps* kWarp) linear_few(const LinearJob job) {
-    const int64_t pair = int64_t{blockIdx.x} * kFewWarps + warp_of_thread();
-    const bool is_gate_up = job.epilogue == Epilogue::kGateUp;
-    const int64_t output = is_gate_up ? pair : 2 * pair;
-    if (output >= job.outputs) return;
-    const bool has_second = is_gate_up || output + 1 < job.outputs;
-
+// The outputs of a warp.
+struct OutputPair {
     OutputPlace places[2];
-    places[0] = is_gate_up ? OutputPlace{0, output} : place_of(job, output);
-    places[1] = is_gate_up   ? OutputPlace{1, output}
-                : has_second ? place_of(job, output + 1)
-                             : places[0];
-    const uint8_t* weights[2] = {weights_of(job, places[0]), weights_of(job, places[1])};
-    const int64_t first_row = int64_t{blockIdx.y} * kRows;
-    int64_t rows[kRows];  // those beyond the last are the last once more
-#pragma unroll
-    for (int r = 0; r < kRows; ++r) {
-        rows[r] = first_row + r < job.n_rows ? first_row + r : job.n_rows - 1;
-    }
+    const uint8_t* weights[2];
+    bool has_second;
+};
 
-    float sums[2][kRows] = {};
-    if constexpr (!kIsFloats<Format>) {
-        multiply_quants<Format, kRows>(job, weights, rows, sums);
-    } else if (job.columns * Format::kBytes % 16 == 0) {
-        multiply_wide<Format, kRows>(job, weights, rows, sums);
+__host__ __device__ inline int64_t n_pairs(const LinearJob& job) {
+    return job.epilogue == Epilogue::kGateUp ? job.outputs : (job.outputs + 1) / 2;
+}
+__device__ inline OutputPair pair_at(const LinearJob& job, int64_t index) {
+    OutputPair pair;
+    if (job.epilogue == Epilogue::kGateUp) {
+        pair = {{{0, index}, {1, index}}, {}, true};
     } else {
-        multiply_elements<Format, kRows>(job, weights, rows, sums);
+        const int64_t output = 2 * index;
+        pair.has_second = output + 1 < job.outputs;
+        pair.places[0] = place_of(job, output);
+        pair.places[1] = pair.has_second ? place_of(job, output + 1) : pair.places[0];
     }
+    pair.weights[0] = weights_of(job, pair.places[0]);
+    pair.weights[1] = weights_of(job, pair.places[1]);
+    return pair;
+}
+
+// Their weights into the L2 cache, by a warp.
+__device__ inline void prefetch_weights(const LinearJob& job, const OutputPair& pair) {
+    constexpr int kLine = 128;
+    const int64_t row_bytes = job.parts[pair.places[0].part].row_bytes;
+    for (int64_t at = int64_t{lane_of_thread()} * kLine; at < row_bytes; at += kWarp * kLine) {
+        prefetch_l2(pair.weights[0] + at);
+        prefetch_l2(pair.weights[1] + at);
+    }
+}
+
+// Fills the panel with n columns from `first` on.
+template <class Format, int kRows>
+__device__ inline void fill_panel(const LinearJob& job, const FewRows<kRows>& rows, int64_t first,
+                                  int n, void* panel) {
+    __syncthreads();  // `rows` are there, and nobody reads the panel before any more
+    if constexpr (kIsFloats<Format>) {
+        fill_floats<kRows>(job.input, rows, first, n, static_cast<float*>(panel));
+    } else {
+        fill_rounded<kRows>(job.input, rows, first, n, static_cast<uint8_t*>(panel));
+    }
+    __syncthreads();
+}
+
+template <class Format, int kRows>
+__device__ inline void multiply_panel(const LinearJob& job, const OutputPair& pair, int64_t first,
+                                      int n, const void* panel, float (*sums)[kRows]) {
+    if constexpr (!kIsFloats<Format>) {
+        multiply_quants<Format, kRows>(pair.weights, first, n, static_cast<const uint8_t*>(panel),
+                                       sums);
+    } else if (job.columns * Format::kBytes % 16 == 0) {
+        multiply_wide<Format, kRows>(pair.weights, first, n, static_cast<const float*>(panel),
+                                     sums);
+    } else {
+        multiply_elements<Format, kRows>(pair.weights, first, n, static_cast<const float*>(panel),
+                                         sums);
+    }
+}
+
+// Lane r has row r: `before` are its outputs so far.
+template <int kRows>
+__device__ inline void finish_pair(const LinearJob& job, const OutputPair& pair, int64_t row,
+                                   const float* before, const float (*sums)[kRows]) {
+    float all[2] = {};
 #pragma unroll
     for (int r = 0; r < kRows; ++r) {
         const float first = warp_sum(sums[0][r]);
         const float second = warp_sum(sums[1][r]);
-        if (lane_of_thread() != r || first_row + r >= job.n_rows) continue;
-        if (is_gate_up) {
-            finish_gate_up(job, output, first_row + r, first, second);
-            continue;
+        if (lane_of_thread() != r) continue;
+        all[0] = first;
+        all[1] = second;
+    }
+    if (lane_of_thread() >= kRows || row >= job.n_rows) return;
+    if (job.epilogue == Epilogue::kGateUp) {
+        finish_gate_up(job, pair.places[0].row, row, all[0], all[1]);
+        return;
+    }
+    finish(job, pair.places[0], row, all[0], before[0]);
+    if (pair.has_second) finish(job, pair.places[1], row, all[1], before[1]);
+}
+
+// Blocks that find room on a multiprocessor at once, so that each prepares its rows once: by registers, of
+// which two steps take up to 128.
+constexpr int kFewBlocks = 2;
+
+// Grid: [at most pairs of outputs / kFewWarps][rows / kRows]; blocks go on to further pairs.
+template <class Format, int kRows>
+__global__ void __launch_bounds__(kFewThreads, kFewBlocks) linear_few(const LinearJob job) {
+    __shared__ FewRows<kRows> rows;
+    void* panel = dynamic_shared();
+    const int64_t n = n_pairs(job);
+    const int64_t row = int64_t{blockIdx.y} * kRows + lane_of_thread();  // whose outputs it writes
+    int64_t index = int64_t{blockIdx.x} * kFewWarps + warp_of_thread();
+    if (index < n) prefetch_weights(job, pair_at(job, index));
+    find_rows<kRows>(job.input, int64_t{blockIdx.y} * kRows, rows);
+    bool is_filled = false;
+    for (int64_t first = int64_t{blockIdx.x} * kFewWarps; first < n;
+         first += int64_t{gridDim.x} * kFewWarps, index += int64_t{gridDim.x} * kFewWarps) {
+        const bool is_there = index < n;
+        const OutputPair pair = pair_at(job, is_there ? index : n - 1);
+        float before[2] = {};
+        if (job.epilogue == Epilogue::kResidual && lane_of_thread() < kRows && row < job.n_rows) {
+            before[0] = *place_in_y(job, pair.places[0], row);
+            before[1] = *place_in_y(job, pair.places[1], row);
         }
-        finish(job, places[0], first_row + r, first);
-        if (has_second) finish(job, places[1], first_row + r, second);
+        float sums[2][kRows] = {};
+        for (int64_t column = 0; column < job.columns; column += job.panel_columns) {
+            const int64_t left = job.columns - column;
+            const auto width =
+                static_cast<int>(left < job.panel_columns ? left : job.panel_columns);
+            if (!is_filled) fill_panel<Format, kRows>(job, rows, column, width, panel);
+            if (is_there) {
+                multiply_panel<Format, kRows>(job, pair, column, width, panel, sums);
+            }
+        }
+        is_filled = job.panel_columns >= job.columns;
+        if (is_there) finish_pair<kRows>(job, pair, row, before, sums);
     }
 }
 
 template <class Format, int kRows>
-cudaError_t launch_few(const LinearJob& job, cudaStream_t stream) {
-    const bool is_gate_up = job.epilogue == Epilogue::kGateUp;
-    const int64_t n_pairs = is_gate_up ? job.outputs : (job.outputs + 1) / 2;
-    const auto n_blocks = static_cast<unsigned>((n_pairs + kFewWarps - 1) / kFewWarps);
-    const auto n_groups = static_cast<unsigned>((job.n_rows + kRows - 1) / kRows);
-    return launch(linear_few<Format, kRows>, dim3(n_blocks, n_groups), dim3(kFewWarps * kWarp), 0,
-                  stream, job);
+cudaError_t launch_few(LinearJob job, int32_t n_processors, cudaStream_t stream) {
+    // The columns of a step of a warp, and their bytes in the panel.
+    constexpr int64_t kStep = kIsFloats<Format> ? kWarp * 8 : kWarp * kSpan;
+    constexpr int64_t kStepBytes =
+        kRows * (kIsFloats<Format> ? kStep * 4 : kStep / kSpan * kRoundedSpanBytes);
+    constexpr int64_t kMostColumns = kPanelBytes / kStepBytes * kStep;
+    static_assert(kMostColumns > 0);
+    const bool fits = job.columns <= kMostColumns;
+    job.panel_columns = static_cast<int32_t>(fits ? job.columns : kMostColumns);
+    const int64_t row_bytes =
+        kIsFloats<Format> ? int64_t{job.panel_columns} * 4 : rounded_row_bytes(job.panel_columns);
+
+    const int64_t n_groups = (job.n_rows + kRows - 1) / kRows;
+    const int64_t n_blocks = (n_pairs(job) + kFewWarps - 1) / kFewWarps;
+    const int64_t most = (int64_t{kFewBlocks} * n_processors + n_groups - 1) / n_groups;
+    const int64_t n_turns = (n_blocks + most - 1) / most;
+    return launch(linear_few<Format, kRows>,
+                  dim3(static_cast<unsigned>((n_blocks + n_turns - 1) / n_turns),
+                       static_cast<unsigned>(n_groups)),
+                  dim3(kFewThreads), static_cast<size_t>(kRows * row_bytes), stream, job);
 }
 
 // kRows that go through together, by how many there are. All give the same results.
 template <class Format>
-cudaError_t multiply_few(const LinearJob& job, cudaStream_t stream) {
-    if (job.n_rows == 1) return launch_few<Format, 1>(job, stream);
-    if (job.n_rows == 2) return launch_few<Format, 2>(job, stream);
-    if (job.n_rows <= 4) return launch_few<Format, 4>(job, stream);
-    return launch_few<Format, kFewRows>(job, stream);
+cudaError_t multiply_few(const LinearJob& job, int32_t n_processors, cudaStream_t stream) {
+    if (job.n_rows == 1) return launch_few<Format, 1>(job, n_processors, stream);
+    if (job.n_rows == 2) return launch_few<Format, 2>(job, n_processors, stream);
+    if (job.n_rows <= 4) return launch_few<Format, 4>(job, n_processors, stream);
+    return launch_few<Format, kFewRows>(job, n_processors, stream);
 }
 
 }  // namespace puna::cuda

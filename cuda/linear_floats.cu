@@ -87,8 +87,7 @@ __global__ void __launch_bounds__(kSide* kSide) linear_tiles(const LinearJob job
 }
 
 template <class Format>
-cudaError_t multiply_floats(const LinearJob& job, bool with_few, cudaStream_t stream) {
-    if (with_few) return multiply_few<Format>(job, stream);
+cudaError_t multiply_floats(const LinearJob& job, cudaStream_t stream) {
     const int64_t outputs = job.epilogue == Epilogue::kGateUp ? 2 * job.outputs : job.outputs;
     const auto n_blocks = static_cast<unsigned>((outputs + kTile - 1) / kTile);
     const auto n_groups = static_cast<unsigned>((job.n_rows + kTile - 1) / kTile);
@@ -116,7 +115,7 @@ cudaError_t look_up_floats(const LookUp& job, cudaStream_t stream) {
 
 template <class Format>
 constexpr LinearFamily float_family() {
-    return {multiply_floats<Format>, look_up_floats<Format>};
+    return {multiply_few<Format>, multiply_floats<Format>, look_up_floats<Format>};
 }
 
 }  // namespace

@@ -256,6 +256,13 @@ bool needs_logits(const DeviceOutput* requests, int32_t n) {
     return false;
 }
 
+bool needs_hidden(const DeviceOutput* requests, int32_t n) {
+    for (int32_t i = 0; i < n; ++i) {
+        if (requests[i].kind == PUNA_ROW_OUTPUT_HIDDEN) return true;
+    }
+    return false;
+}
+
 cudaError_t deliver_outputs(const puna_model_spec& spec, const Scratch& scratch,
                             const DeviceOutput* outputs, int32_t n, cudaStream_t stream) {
     return launch(deliver_kernel, dim3(static_cast<unsigned>(n)), dim3(kThreads), 0, stream,

@@ -56,6 +56,7 @@ Scratch make_scratch(const puna_model_spec& spec, bool has_head,
     s.split_rows = rows_to_split(spec, s.max_chunks, rows);
     s.partials = cutter.take<float>(int64_t{s.split_rows} * spec.n_head * s.max_chunks *
                                     partial_floats(spec));
+    s.arrivals = cutter.take<uint32_t>(rows * spec.n_head);
     if (has_head) {
         s.head_rows = std::min(kHeadRows, std::max(options.max_outputs, 1));
         s.sorting_size = power_of_two_from(spec.n_vocab);

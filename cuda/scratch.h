@@ -13,19 +13,20 @@ constexpr int64_t kMostPartialBytes = 64 << 20;
 // Outputs whose logits are there at the same time.
 constexpr int32_t kHeadRows = 16;
 
-// All in floats but `rounded`; sizes are for options.max_rows rows.
+// All in floats but for some; sizes are for options.max_rows rows.
 struct Scratch {
-    float* x = nullptr;           // [max_rows][n_embd]
-    float* normed = nullptr;      // [max_rows][n_embd]
-    uint8_t* rounded = nullptr;   // [max_rows][the widest input of a matrix], see activations.cuh
-    float* qkv = nullptr;         // [max_rows][all heads of Q, of K, of V]
-    float* attn = nullptr;        // [max_rows][n_head][head_dim_v]
-    float* gate = nullptr;        // [max_rows][n_ff]
-    float* up = nullptr;          // [max_rows][n_ff], where gate and up are of two formats
-    float* rope = nullptr;        // [max_rows][rope_dim / 2] cosine and sine
-    float* partials = nullptr;    // [split_rows][n_head][max_chunks][2 + head_dim_v]
-    float* logits = nullptr;      // [head_rows][n_vocab], with a head
-    uint64_t* sorting = nullptr;  // [head_rows][a power of two from n_vocab on], with a head
+    float* x = nullptr;            // [max_rows][n_embd]
+    float* normed = nullptr;       // [max_rows][n_embd]
+    uint8_t* rounded = nullptr;    // [max_rows][the widest input of a matrix], see activations.cuh
+    float* qkv = nullptr;          // [max_rows][all heads of Q, of K, of V]
+    float* attn = nullptr;         // [max_rows][n_head][head_dim_v]
+    float* gate = nullptr;         // [max_rows][n_ff]
+    float* up = nullptr;           // [max_rows][n_ff], where gate and up are of two formats
+    float* rope = nullptr;         // [max_rows][rope_dim / 2] cosine and sine
+    float* partials = nullptr;     // [split_rows][n_head][max_chunks][2 + head_dim_v]
+    uint32_t* arrivals = nullptr;  // [max_rows][n_head]: chunks that are done; 0 between layers
+    float* logits = nullptr;       // [head_rows][n_vocab], with a head
+    uint64_t* sorting = nullptr;   // [head_rows][a power of two from n_vocab on], with a head
     int32_t split_rows = 0;
     int32_t max_chunks = 0;
     int32_t head_rows = 0;

@@ -113,6 +113,12 @@ T atomicAdd(T* address, U value) {
     *address = static_cast<T>(old + static_cast<T>(value));
     return old;
 }
+// Up to `most`, then from 0 again.
+inline unsigned atomicInc(unsigned* address, unsigned most) {
+    const unsigned old = *address;
+    *address = old >= most ? 0 : old + 1;
+    return old;
+}
 template <class T, class U>
 T atomicMax(T* address, U value) {
     const T old = *address;
@@ -148,6 +154,10 @@ T atomicCAS(T* address, U expected, V value) {
 
 template <class T>
 T __ldg(const T* address) {
+    return *address;
+}
+template <class T>
+T __ldcg(const T* address) {
     return *address;
 }
 template <class T>

@@ -481,6 +481,14 @@ cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* graph) {
     return error != cudaSuccess ? error : keep(cudaErrorStreamCaptureInvalidated);
 }
 
+cudaError_t cudaGraphGetNodes(cudaGraph_t graph, cudaGraphNode_t* nodes, size_t* n_nodes) {
+    *n_nodes = 0;
+    ENTER();
+    if (nodes) return keep(cudaErrorNotSupported);
+    *n_nodes = graph->steps.size();
+    return cudaSuccess;
+}
+
 cudaError_t cudaGraphInstantiate(cudaGraphExec_t* exec, cudaGraph_t graph, unsigned long long) {
     *exec = nullptr;
     ENTER();

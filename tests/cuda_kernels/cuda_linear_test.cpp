@@ -39,7 +39,7 @@ struct TestMatrix {
     Matrix matrix;
 };
 
-// Random rows, some of them much larger than others, as floats and rounded.
+// Random rows, some of them much larger than others, and room for what products of many rows make of them.
 struct TestRows {
     TestRows(int32_t n_rows, int64_t n_columns, uint64_t seed)
         : values(test::random_floats(n_rows * n_columns, seed)), columns(n_columns) {
@@ -48,18 +48,20 @@ struct TestRows {
             if (i / 32 % 7 == 3) values[i] = 0.0f;
         }
         floats = DeviceArray<float>(values);
-        input = {floats.get(), nullptr, n_rows, columns};
-        if (columns % 32 != 0) return;
+        input.x = floats.get();
+        input.n_rows = n_rows;
+        input.columns = columns;
+        normed = DeviceArray<float>(values.size());
         rounded = DeviceArray<uint8_t>(static_cast<size_t>(n_rows * rounded_row_bytes(columns)));
-        EXPECT_EQ(round_rows(floats.get(), columns, n_rows, rounded.get(), nullptr), cudaSuccess);
-        input.rounded = rounded.get();
+        forms = {normed.get(), rounded.get()};
     }
 
     std::vector<float> values;  // [n_rows][columns]
     int64_t columns;
-    DeviceArray<float> floats;
+    DeviceArray<float> floats, normed;
     DeviceArray<uint8_t> rounded;
     Input input;
+    InputForms forms;
 };
 
 struct Expected {
@@ -97,7 +99,7 @@ std::vector<float> product(const TestMatrix& m, const TestRows& x, bool same_for
     const Product one = {m.matrix, nullptr, y.get()};
     LinearOptions options = store(m.matrix.rows);
     options.same_for_all_rows = same_for_all_rows;
-    EXPECT_EQ(multiply(x.input, &one, 1, options, nullptr, nullptr), cudaSuccess);
+    EXPECT_EQ(multiply(x.input, &one, 1, options, x.forms, nullptr, nullptr), cudaSuccess);
     return y.read();
 }
 
@@ -161,11 +163,11 @@ TEST_P(CudaFormats, ARowDoesNotDependOnTheOthers) {
         for (int32_t first = 0; first + n <= kRows; first += 6) {
             Input part = all.input;
             part.n_rows = n;
-            part.floats += first * part.columns;
-            if (part.rounded) part.rounded += first * rounded_row_bytes(part.columns);
+            part.x += first * part.columns;
             DeviceArray<float> y(static_cast<size_t>(n * kOutputs));
             const Product one = {m.matrix, nullptr, y.get()};
-            ASSERT_EQ(multiply(part, &one, 1, store(kOutputs), nullptr, nullptr), cudaSuccess);
+            ASSERT_EQ(multiply(part, &one, 1, store(kOutputs), all.forms, nullptr, nullptr),
+                      cudaSuccess);
             const auto apart = y.read();
             for (size_t i = 0; i < apart.size(); ++i) {
                 ASSERT_EQ(apart[i], together[static_cast<size_t>(first * kOutputs) + i]);
@@ -211,7 +213,8 @@ TEST_P(CudaEpilogues, PartsShareTheirInput) {
         const Product products[] = {{a.matrix, device_bias.get(), y.get()},
                                     {b.matrix, nullptr, y.get() + 7},
                                     {c.matrix, nullptr, y.get() + 8}};
-        ASSERT_EQ(multiply(x.input, products, 3, store(13), nullptr, nullptr), cudaSuccess);
+        ASSERT_EQ(multiply(x.input, products, 3, store(13), x.forms, nullptr, nullptr),
+                  cudaSuccess);
         const auto values = y.read();
         for (int64_t r = 0; r < n_rows; ++r) {
             for (int64_t i = 0; i < 13; ++i) {
@@ -237,11 +240,11 @@ TEST_P(CudaEpilogues, ResidualAndLogits) {
         options.epilogue = Epilogue::kResidual;
         options.scale = 0.25f;
         const Product added = {m.matrix, device_bias.get(), residual.get()};
-        ASSERT_EQ(multiply(x.input, &added, 1, options, nullptr, nullptr), cudaSuccess);
+        ASSERT_EQ(multiply(x.input, &added, 1, options, x.forms, nullptr, nullptr), cudaSuccess);
         options.epilogue = Epilogue::kLogits;
         options.softcap = 3.0f;
         const Product capped = {m.matrix, nullptr, logits.get()};
-        ASSERT_EQ(multiply(x.input, &capped, 1, options, nullptr, nullptr), cudaSuccess);
+        ASSERT_EQ(multiply(x.input, &capped, 1, options, x.forms, nullptr, nullptr), cudaSuccess);
         const auto sums = residual.read();
         const auto caps = logits.read();
         for (size_t i = 0; i < sums.size(); ++i) {
@@ -271,7 +274,7 @@ TEST_P(CudaEpilogues, GateAndUp) {
                 options.activation = activation;
                 const Product products[] = {{gate.matrix, nullptr, y.get()},
                                             {up.matrix, device_bias.get(), spare.get()}};
-                ASSERT_EQ(multiply(x.input, products, 2, options, spare.get(), nullptr),
+                ASSERT_EQ(multiply(x.input, products, 2, options, x.forms, spare.get(), nullptr),
                           cudaSuccess);
                 const auto values = y.read();
                 for (size_t i = 0; i < values.size(); ++i) {

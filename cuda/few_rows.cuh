@@ -1,0 +1,89 @@
+// Up to 8 rows that come into a product, in shared memory: normed, and rounded for quantised matrices. Each
+// block does that for itself, which takes it a read of some KB from the L2 cache and two or three
+// barriers, where a kernel before it would take a launch.
+//
+// Rows that are too long come in panels of columns, the next one when all warps are done with the last.
+#pragma once
+
+#include "cuda/activations.cuh"
+#include "cuda/row_norm.cuh"
+
+namespace puna::cuda {
+
+constexpr int kFewThreads = kNormThreads;
+constexpr int kFewWarps = kFewThreads / kWarp;
+// Of a panel: a multiple of what 8 rows take for the columns of a step, and small enough for every GPU
+// without asking, with several blocks on most.
+constexpr int64_t kPanelBytes = 40 * 1024;
+
+template <int kRows>
+struct FewRows {
+    const float* x[kRows];  // those beyond the last are the last once more
+    NormScale norms[kRows];
+    float sums[kFewWarps][kRows];
+};
+
+// Which rows a block has, and their norms. All threads come; what it writes is there after a barrier.
+template <int kRows>
+__device__ inline void find_rows(const Input& input, int64_t first_row, FewRows<kRows>& rows) {
+    const float* x[kRows];
+#pragma unroll
+    for (int r = 0; r < kRows; ++r) {
+        const int64_t last = input.n_rows - 1;
+        const int64_t row = first_row + r < last ? first_row + r : last;
+        x[r] = input.x + (input.rows ? input.rows[row] : row) * input.columns;
+    }
+    NormScale norms[kRows] = {};
+    if (input.norm.gain) norm_scales<kRows>(x, input.columns, input.norm, rows.sums, norms);
+    if (threadIdx.x != 0) return;
+#pragma unroll
+    for (int r = 0; r < kRows; ++r) {
+        rows.x[r] = x[r];
+        rows.norms[r] = norms[r];
+    }
+}
+
+__device__ inline float4 four_at(const float* from) {
+    return *reinterpret_cast<const float4*>(from);
+}
+
+// Columns first .. first + n - 1 rounded, n a multiple of 32: panel [kRows] rows of n columns, as
+// activations.h has them.
+template <int kRows>
+__device__ inline void fill_rounded(const Input& input, const FewRows<kRows>& rows, int64_t first,
+                                    int n, uint8_t* panel) {
+    const int n_spans = n / kRoundedSpan;
+    const int n_steps = (n_spans + kRoundSpans - 1) / kRoundSpans;  // of a warp, for one row
+    for (int i = warp_of_thread(); i < kRows * n_steps; i += kFewWarps) {
+        const int r = i / n_steps;
+        const int four = i % n_steps * kWarp + lane_of_thread();
+        const int span = four / kRoundLanes;
+        float4 x = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
+        if (span < n_spans) {
+            x = four_at(rows.x[r] + first + 4 * four);
+            if (input.norm.gain) {
+                const float4 gain = four_at(input.norm.gain + first + 4 * four);
+                const NormScale norm = rows.norms[r];
+                x = make_float4(normed(x.x, norm, gain.x), normed(x.y, norm, gain.y),
+                                normed(x.z, norm, gain.z), normed(x.w, norm, gain.w));
+            }
+        }
+        round_spans(x, span < n_spans, panel + r * rounded_row_bytes(n), n_spans, span);
+    }
+}
+
+// The same as floats: panel [kRows][n].
+template <int kRows>
+__device__ inline void fill_floats(const Input& input, const FewRows<kRows>& rows, int64_t first,
+                                   int n, float* panel) {
+    for (auto i = static_cast<int>(threadIdx.x); i < n; i += kFewThreads) {
+        const float gain = input.norm.gain ? input.norm.gain[first + i] : 0.0f;
+#pragma unroll
+        for (int r = 0; r < kRows; ++r) {
+            const float x = rows.x[r][first + i];
+            panel[r * n + i] = input.norm.gain ? normed(x, rows.norms[r], gain) : x;
+        }
+    }
+}
+
+}  // namespace puna::cuda
