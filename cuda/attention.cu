@@ -337,17 +337,35 @@ __device__ inline void put_sums(const AttentionJob& job, const Unit& unit, bool 
     }
 }
 
+__device__ inline Span span_of_chunk(const Unit& unit, int32_t chunk) {
+    const int32_t start = (unit.row.first / kAttentionChunk + chunk) * kAttentionChunk;
+    // Without overflow at the end of the numbers: start + kAttentionChunk may not be one.
+    const int32_t end = unit.row.position - start < kAttentionChunk ? unit.row.position + 1
+                                                                    : start + kAttentionChunk;
+    return {start, max(unit.row.first, start), end};
+}
+
+// Keys and values of a chunk into the L2 cache, out of which the weights of a token drive them.
+__device__ inline void prefetch_chunk(const AttentionJob& job, const Unit& unit, int32_t chunk) {
+    constexpr int kLine = 128;
+    const Span span = span_of_chunk(unit, chunk);
+    const int n = span.end - span.begin;
+    for (auto i = static_cast<int>(threadIdx.x); i < 2 * n; i += kThreads) {
+        const KvHalf& half = i < n ? job.heads.cache.keys : job.heads.cache.values;
+        const int32_t cell = cell_of(unit, span.begin + i % n);
+        const KvHead head = kv_head(half, job.heads.layer, cell, unit.kv_head);
+        const auto bytes = static_cast<int>(half.head_dim * kv_element_bytes(half.type));
+        for (int at = 0; at < bytes; at += kLine) prefetch_l2(head.data + at);
+    }
+}
+
 template <int kQueries, int kType>
 __device__ inline void attend_chunk(const AttentionJob& job, const Unit& unit, const float* q,
                                     int32_t chunk, int32_t n_chunks,
                                     AttentionMemory<kQueries>& memory) {
     const bool is_first = chunk == 0;
     const bool is_last = chunk + 1 == n_chunks;
-    const int32_t start = (unit.row.first / kAttentionChunk + chunk) * kAttentionChunk;
-    // Without overflow at the end of the numbers: start + kAttentionChunk may not be one.
-    const int32_t end = unit.row.position - start < kAttentionChunk ? unit.row.position + 1
-                                                                    : start + kAttentionChunk;
-    const Span span = {start, max(unit.row.first, start), end};
+    const Span span = span_of_chunk(unit, chunk);
     compute_scores<kQueries, kType>(job, unit, span, q, memory);
     __syncthreads();
     softmax(unit, span, memory);
@@ -462,6 +480,9 @@ __global__ void __launch_bounds__(kThreads, 2) attend_kernel(const AttentionJob 
     const int32_t n_chunks =
         unit.row.position / kAttentionChunk - unit.row.first / kAttentionChunk + 1;
     const auto block_chunk = static_cast<int32_t>(blockIdx.x);
+    // With few rows; the first chunk, where the block takes all.
+    if (job.finishes_heads != 0 && block_chunk < n_chunks) prefetch_chunk(job, unit, block_chunk);
+    wait_for_last_kernel();
     if (block_chunk >= n_chunks) return;
     const float* q = take_queries(job, unit);
     const int32_t first = job.partials ? block_chunk : 0;
@@ -541,7 +562,8 @@ cudaError_t attend(const Forward& f, const Scratch& scratch, int32_t layer) {
     const dim3 grid(is_split ? static_cast<unsigned>(n_chunks) : 1,
                     static_cast<unsigned>(spec.n_head_kv * job.units_per_head),
                     static_cast<unsigned>(f.batch.n_rows));
-    return launch(kernel, grid, dim3(kThreads), static_cast<size_t>(shared_bytes), f.stream, job);
+    return launch_next(f.overlaps, kernel, grid, dim3(kThreads), static_cast<size_t>(shared_bytes),
+                       f.stream, job);
 }
 
 }  // namespace puna::cuda

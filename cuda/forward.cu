@@ -2,6 +2,7 @@
 #include "cuda/forward.h"
 
 #include "cuda/attention.h"
+#include "cuda/launch.h"
 #include "cuda/linear.h"
 #include "cuda/outputs.h"
 #include "cuda/scratch.h"
@@ -14,6 +15,11 @@ namespace {
 #define PUNA_TRY_CUDA(call) \
     if (const cudaError_t error = (call); error != cudaSuccess) return error
 
+// Its code is what is looked at, as an example of all.
+__global__ void example_kernel() {
+    wait_for_last_kernel();
+}
+
 Scratch scratch_of(const Forward& f) {
     return make_scratch(f.weights->spec, f.weights->has_head, f.options, f.scratch);
 }
@@ -25,6 +31,7 @@ LinearOptions linear_options(const Forward& f, Epilogue epilogue, int64_t y_stri
     options.activation = f.weights->spec.activation;
     options.same_for_all_rows = f.options.deterministic != 0;
     options.n_processors = f.n_processors;
+    options.overlaps = f.overlaps;
     return options;
 }
 
@@ -91,6 +98,20 @@ cudaError_t run_logits(const Forward& f, const Scratch& s, const Input& input) {
 
 }  // namespace
 
+// The driver makes code of the newest that a plugin has. That may be older than the device, and does not
+// wait then: compute capability 9.0 is where the instruction begins. CUDA 12.3 is the first that captures.
+cudaError_t kernels_overlap(bool* overlaps) {
+    constexpr int kFirstDriver = 12030;
+    constexpr int kFirstCode = 90;
+    *overlaps = false;
+    int driver = 0;
+    PUNA_TRY_CUDA(cudaDriverGetVersion(&driver));
+    cudaFuncAttributes attributes = {};
+    PUNA_TRY_CUDA(cudaFuncGetAttributes(&attributes, example_kernel));
+    *overlaps = driver >= kFirstDriver && attributes.ptxVersion >= kFirstCode;
+    return cudaSuccess;
+}
+
 float* hidden_rows(const Forward& f) {
     return scratch_of(f).x;
 }
@@ -127,7 +148,7 @@ cudaError_t run_head(const Forward& f, const DeviceOutput* requests, const Devic
         if (needs_hidden(requests + first, n)) {
             PUNA_TRY_CUDA(norm_rows({input, s.normed, nullptr}, f.stream));
         }
-        PUNA_TRY_CUDA(deliver_outputs(spec, s, outputs + first, n, f.stream));
+        PUNA_TRY_CUDA(deliver_outputs(spec, s, outputs + first, n, f.overlaps, f.stream));
     }
     return cudaSuccess;
 }

@@ -83,6 +83,7 @@ struct Forward {
     DeviceBatch batch;
     uint8_t* scratch = nullptr;
     int32_t n_processors = 1;  // multiprocessors of the device
+    bool overlaps = false;     // kernels_overlap() of the device
     cudaStream_t stream = nullptr;
 };
 
@@ -91,6 +92,10 @@ struct Forward {
 constexpr int32_t kFewRows = 8;
 // Larger heads do not fit the shared memory in which keys are turned.
 constexpr int32_t kMostHeadDim = 8192;
+
+// Whether kernels may begin on the current device while the one before them still runs (launch.h): if what
+// was compiled for it waits where it must, and its driver captures such launches.
+cudaError_t kernels_overlap(bool* overlaps);
 
 // Formats of matrices that can be multiplied and looked up.
 bool format_supported(int32_t format);

@@ -1,4 +1,19 @@
-// Kernels are enqueued through launch() alone: by the CUDA runtime, or by the emulator of the tests.
+// Kernels are enqueued through launch() and launch_next() alone: by the CUDA runtime, or by the emulator of
+// the tests.
+//
+// launch_next() lets a kernel begin while the one before it still runs, on GPUs of compute capability 9.0
+// and newer (programmatic dependent launch): its launch then costs nothing, and its weights are on their
+// way. The rule for such a kernel: every thread calls wait_for_last_kernel(), whether it has work or not,
+// and touches nothing before that but what no kernel of a pass writes: weights, the batch. It may ask for
+// other memory to be brought into the L2 cache, which is coherent; it must not write at all.
+//
+// The wait ends when the last kernel has ended and what it wrote can be seen. That one has waited for the
+// kernel before it, or was enqueued by launch(), which waits for everything: so all earlier ones have ended
+// too, and nobody reads any more what is now written over. One block that returned without waiting could
+// end before its predecessors, and this would not hold for the kernel behind it.
+//
+// Only after its own wait does a kernel let the next one begin: no more than one is ahead, and its
+// prefetches do not compete with those of later ones. What goes before launch_next() must be a kernel.
 #pragma once
 
 #include <cuda_runtime.h>
@@ -27,6 +42,42 @@ cudaError_t launch(void (*kernel)(Parameters...), dim3 grid, dim3 block, size_t 
                             shared_bytes, stream);
 #else
     return cuda_emulator::launch(grid, block, shared_bytes, stream, [=] { kernel(arguments...); });
+#endif
+}
+
+// `overlaps`: what kernels_overlap() says of the device.
+template <class... Parameters>
+cudaError_t launch_next(bool overlaps, void (*kernel)(Parameters...), dim3 grid, dim3 block,
+                        size_t shared_bytes, cudaStream_t stream,
+                        typename launching::Same<Parameters>::Type... arguments) {
+#if !defined(__CUDACC__)
+    return cuda_emulator::launch(
+        grid, block, shared_bytes, stream, [=] { kernel(arguments...); }, overlaps);
+#elif CUDART_VERSION >= 12030
+    if (!overlaps) return launch(kernel, grid, block, shared_bytes, stream, arguments...);
+    cudaLaunchAttribute attribute = {};
+    attribute.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+    attribute.val.programmaticStreamSerializationAllowed = 1;
+    cudaLaunchConfig_t config = {};
+    config.gridDim = grid;
+    config.blockDim = block;
+    config.dynamicSmemBytes = shared_bytes;
+    config.stream = stream;
+    config.attrs = &attribute;
+    config.numAttrs = 1;
+    void* pointers[] = {&arguments..., nullptr};
+    return cudaLaunchKernelExC(&config, reinterpret_cast<const void*>(kernel), pointers);
+#else
+    (void)overlaps;
+    return launch(kernel, grid, block, shared_bytes, stream, arguments...);
+#endif
+}
+
+// For kernels that launch_next() enqueues, and fine in all others.
+__device__ inline void wait_for_last_kernel() {
+#if !defined(__CUDACC__) || (defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900)
+    cudaGridDependencySynchronize();
+    cudaTriggerProgrammaticLaunchCompletion();
 #endif
 }
 

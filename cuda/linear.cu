@@ -17,6 +17,7 @@ LinearFamily family_of(int32_t format) {
 
 // gate = activation(gate) * up. Grid: [blocks of elements].
 __global__ void activate_elements(float* gate, const float* up, int64_t n, int32_t activation) {
+    wait_for_last_kernel();
     const int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
     if (i < n) gate[i] = activate(activation, gate[i], up[i]);
 }
@@ -82,8 +83,7 @@ cudaError_t run_job(const LinearJob& job, int32_t format, bool with_few,
                     const LinearOptions& options, cudaStream_t stream) {
     const LinearFamily family = family_of(format);
     if (!family.look_up) return cudaErrorInvalidValue;
-    return with_few ? family.multiply_few(job, options.n_processors, stream)
-                    : family.multiply_many(job, stream);
+    return with_few ? family.multiply_few(job, options, stream) : family.multiply_many(job, stream);
 }
 
 // Products one after the other, those of one format together.
@@ -120,8 +120,9 @@ cudaError_t gate_up_apart(const Operand& operand, const Product* products,
     if (error != cudaSuccess) return error;
     constexpr unsigned kThreads = 256;
     const int64_t n = operand.input.n_rows * options.y_stride;
-    return launch(activate_elements, dim3(static_cast<unsigned>((n + kThreads - 1) / kThreads)),
-                  dim3(kThreads), 0, stream, products[0].y, spare, n, options.activation);
+    return launch_next(options.overlaps, activate_elements,
+                       dim3(static_cast<unsigned>((n + kThreads - 1) / kThreads)), dim3(kThreads),
+                       0, stream, products[0].y, spare, n, options.activation);
 }
 
 }  // namespace

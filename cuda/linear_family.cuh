@@ -18,7 +18,7 @@ struct LookUp {
 };
 
 struct LinearFamily {
-    cudaError_t (*multiply_few)(const LinearJob& job, int32_t n_processors,
+    cudaError_t (*multiply_few)(const LinearJob& job, const LinearOptions& options,
                                 cudaStream_t stream) = nullptr;
     cudaError_t (*multiply_many)(const LinearJob& job, cudaStream_t stream) = nullptr;
     cudaError_t (*look_up)(const LookUp& job, cudaStream_t stream) = nullptr;

@@ -295,6 +295,7 @@ __global__ void __launch_bounds__(kFewThreads, kFewBlocks) linear_few(const Line
     const int64_t row = int64_t{blockIdx.y} * kRows + lane_of_thread();  // whose outputs it writes
     int64_t index = int64_t{blockIdx.x} * kFewWarps + warp_of_thread();
     if (index < n) prefetch_weights(job, pair_at(job, index));
+    wait_for_last_kernel();
     find_rows<kRows>(job.input, int64_t{blockIdx.y} * kRows, rows);
     bool is_filled = false;
     for (int64_t first = int64_t{blockIdx.x} * kFewWarps; first < n;
@@ -322,7 +323,7 @@ __global__ void __launch_bounds__(kFewThreads, kFewBlocks) linear_few(const Line
 }
 
 template <class Format, int kRows>
-cudaError_t launch_few(LinearJob job, int32_t n_processors, cudaStream_t stream) {
+cudaError_t launch_few(LinearJob job, const LinearOptions& options, cudaStream_t stream) {
     // The columns of a step of a warp, and their bytes in the panel.
     constexpr int64_t kStep = kIsFloats<Format> ? kWarp * 8 : kWarp * kSpan;
     constexpr int64_t kStepBytes =
@@ -336,21 +337,21 @@ cudaError_t launch_few(LinearJob job, int32_t n_processors, cudaStream_t stream)
 
     const int64_t n_groups = (job.n_rows + kRows - 1) / kRows;
     const int64_t n_blocks = (n_pairs(job) + kFewWarps - 1) / kFewWarps;
-    const int64_t most = (int64_t{kFewBlocks} * n_processors + n_groups - 1) / n_groups;
+    const int64_t most = (int64_t{kFewBlocks} * options.n_processors + n_groups - 1) / n_groups;
     const int64_t n_turns = (n_blocks + most - 1) / most;
-    return launch(linear_few<Format, kRows>,
-                  dim3(static_cast<unsigned>((n_blocks + n_turns - 1) / n_turns),
-                       static_cast<unsigned>(n_groups)),
-                  dim3(kFewThreads), static_cast<size_t>(kRows * row_bytes), stream, job);
+    return launch_next(options.overlaps, linear_few<Format, kRows>,
+                       dim3(static_cast<unsigned>((n_blocks + n_turns - 1) / n_turns),
+                            static_cast<unsigned>(n_groups)),
+                       dim3(kFewThreads), static_cast<size_t>(kRows * row_bytes), stream, job);
 }
 
 // kRows that go through together, by how many there are. All give the same results.
 template <class Format>
-cudaError_t multiply_few(const LinearJob& job, int32_t n_processors, cudaStream_t stream) {
-    if (job.n_rows == 1) return launch_few<Format, 1>(job, n_processors, stream);
-    if (job.n_rows == 2) return launch_few<Format, 2>(job, n_processors, stream);
-    if (job.n_rows <= 4) return launch_few<Format, 4>(job, n_processors, stream);
-    return launch_few<Format, kFewRows>(job, n_processors, stream);
+cudaError_t multiply_few(const LinearJob& job, const LinearOptions& options, cudaStream_t stream) {
+    if (job.n_rows == 1) return launch_few<Format, 1>(job, options, stream);
+    if (job.n_rows == 2) return launch_few<Format, 2>(job, options, stream);
+    if (job.n_rows <= 4) return launch_few<Format, 4>(job, options, stream);
+    return launch_few<Format, kFewRows>(job, options, stream);
 }
 
 }  // namespace puna::cuda

@@ -223,6 +223,7 @@ __global__ void __launch_bounds__(kThreads)
     __shared__ uint64_t maxima[kWarps];
     __shared__ SelectMemory memory;
     __shared__ uint64_t keys[kSharedKeys];
+    wait_for_last_kernel();
     const auto index = static_cast<int64_t>(blockIdx.x);
     const DeviceOutput output = outputs[index];
     if (output.kind == PUNA_ROW_OUTPUT_HIDDEN) {
@@ -264,10 +265,11 @@ bool needs_hidden(const DeviceOutput* requests, int32_t n) {
 }
 
 cudaError_t deliver_outputs(const puna_model_spec& spec, const Scratch& scratch,
-                            const DeviceOutput* outputs, int32_t n, cudaStream_t stream) {
-    return launch(deliver_kernel, dim3(static_cast<unsigned>(n)), dim3(kThreads), 0, stream,
-                  outputs, scratch.normed, spec.n_embd, scratch.logits, spec.n_vocab,
-                  scratch.sorting, scratch.sorting_size);
+                            const DeviceOutput* outputs, int32_t n, bool overlaps,
+                            cudaStream_t stream) {
+    return launch_next(overlaps, deliver_kernel, dim3(static_cast<unsigned>(n)), dim3(kThreads), 0,
+                       stream, outputs, scratch.normed, spec.n_embd, scratch.logits, spec.n_vocab,
+                       scratch.sorting, scratch.sorting_size);
 }
 
 }  // namespace puna::cuda

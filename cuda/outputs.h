@@ -17,6 +17,7 @@ bool needs_hidden(const DeviceOutput* requests, int32_t n);
 // Fills n outputs from scratch.normed and scratch.logits, where they need them, row i for output i. Logits with bias are those
 // of the scratch then.
 cudaError_t deliver_outputs(const puna_model_spec& spec, const Scratch& scratch,
-                            const DeviceOutput* outputs, int32_t n, cudaStream_t stream);
+                            const DeviceOutput* outputs, int32_t n, bool overlaps,
+                            cudaStream_t stream);
 
 }  // namespace puna::cuda

@@ -28,7 +28,7 @@
 #define __forceinline__ inline
 #define __launch_bounds__(...)
 #define __align__(n) alignas(n)
-#define CUDART_VERSION 12000
+#define CUDART_VERSION 12030
 
 // ---- Types --------------------------------------------------------------------------------------
 
@@ -234,6 +234,16 @@ template <class T>
 cudaError_t cudaMallocHost(T** memory, size_t size) {
     return cudaMallocHost(reinterpret_cast<void**>(memory), size);
 }
+// The code is taken for that of the newest GPUs.
+struct cudaFuncAttributes {
+    int binaryVersion;
+    int ptxVersion;
+};
+cudaError_t cudaFuncGetAttributes(cudaFuncAttributes* attributes, const void* kernel);
+template <class... Parameters>
+cudaError_t cudaFuncGetAttributes(cudaFuncAttributes* attributes, void (*kernel)(Parameters...)) {
+    return cudaFuncGetAttributes(attributes, reinterpret_cast<const void*>(kernel));
+}
 template <class F>
 cudaError_t cudaFuncSetAttribute(F*, cudaFuncAttribute, int) {
     return cudaSuccess;
@@ -241,9 +251,10 @@ cudaError_t cudaFuncSetAttribute(F*, cudaFuncAttribute, int) {
 
 namespace cuda_emulator {
 
-// `thread` is the kernel with its arguments.
+// `thread` is the kernel with its arguments. `overlaps`: it may begin before the last one ends, so that
+// each of its threads must call cudaGridDependencySynchronize().
 cudaError_t launch(dim3 grid, dim3 block, size_t shared_bytes, cudaStream_t stream,
-                   std::function<void()> thread);
+                   std::function<void()> thread, bool overlaps = false);
 
 }  // namespace cuda_emulator
 

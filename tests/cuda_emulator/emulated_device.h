@@ -23,6 +23,10 @@ inline int __syncthreads_and(int condition) {
 inline void __syncwarp(unsigned mask = ~0u) {
     cuda_emulator::warp_exchange(mask, 0, cuda_emulator::lane());
 }
+inline void cudaGridDependencySynchronize() {
+    cuda_emulator::wait_for_last_kernel();
+}
+inline void cudaTriggerProgrammaticLaunchCompletion() {}
 inline void __threadfence() {}
 inline void __threadfence_block() {}
 

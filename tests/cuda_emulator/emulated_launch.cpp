@@ -35,6 +35,7 @@ struct Thread {
     uint64_t value = 0;
     uint64_t result = 0;
     uint32_t ballot = 0;
+    bool has_waited = false;
 };
 
 struct Block {
@@ -42,6 +43,7 @@ struct Block {
     int n_threads = 0;
     int n_done = 0;
     int n_at_barrier = 0;
+    int n_hasty = 0;  // ended without having waited
     int current = 0;
     const Launch* launch = nullptr;
     std::vector<uint64_t> shared;
@@ -60,6 +62,7 @@ void run_thread(void* argument) {
     block.launch->thread();
     self.state = State::kDone;
     ++block.n_done;
+    if (block.launch->must_wait && !self.has_waited) ++block.n_hasty;
     self.fiber.leave();
 }
 
@@ -68,6 +71,7 @@ void start_block(const Launch& launch) {
     block.n_threads = static_cast<int>(launch.block[0] * launch.block[1] * launch.block[2]);
     block.n_done = 0;
     block.n_at_barrier = 0;
+    block.n_hasty = 0;
     while (static_cast<int>(block.threads.size()) < block.n_threads) {
         block.threads.push_back(std::make_unique<Thread>());
     }
@@ -78,6 +82,7 @@ void start_block(const Launch& launch) {
         t.index = {index % launch.block[0], index / launch.block[0] % launch.block[1],
                    index / launch.block[0] / launch.block[1]};
         t.state = State::kReady;
+        t.has_waited = false;
         t.fiber.prepare(run_thread, &t);
     }
 }
@@ -116,7 +121,8 @@ bool run_block() {
             return false;
         }
     }
-    return true;
+    if (block.n_hasty > 0) fault = "a thread that ends without waiting for the kernel before";
+    return block.n_hasty == 0;
 }
 
 void wait() {
@@ -170,6 +176,10 @@ const char* last_fault() {
 void* dynamic_shared() {
     auto address = reinterpret_cast<uintptr_t>(block.shared.data());
     return reinterpret_cast<void*>((address + 15) & ~uintptr_t{15});
+}
+
+void wait_for_last_kernel() {
+    thread(block.current).has_waited = true;
 }
 
 int block_barrier(bool condition) {

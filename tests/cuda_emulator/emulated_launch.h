@@ -2,7 +2,8 @@
 //
 // A thread runs until it ends or comes to a barrier or a warp operation. When no thread can go on and some
 // have not ended, a barrier was not reached by all that it waits for, and the launch fails; so it does when
-// threads end while others wait at a block barrier, which some processors forgive.
+// threads end while others wait at a block barrier, which some processors forgive, and when a thread ends
+// without having waited for the kernel before where it must.
 #pragma once
 
 #include <cstddef>
@@ -16,6 +17,7 @@ struct Launch {
     unsigned block[3];
     size_t shared_bytes;
     std::function<void()> thread;  // the kernel with its arguments
+    bool must_wait = false;        // each thread, for the kernel before
 };
 
 // False: `last_fault()` says what happened.
@@ -26,6 +28,8 @@ const char* last_fault();
 
 // The dynamic shared memory of the block.
 void* dynamic_shared();
+// The thread has waited for the kernel before.
+void wait_for_last_kernel();
 // All threads of the block. Returns how many came with a condition that is true.
 int block_barrier(bool condition);
 

@@ -217,6 +217,11 @@ cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int dev
     return cudaSuccess;
 }
 
+cudaError_t cudaFuncGetAttributes(cudaFuncAttributes* attributes, const void*) {
+    *attributes = {90, 90};
+    return enter();
+}
+
 cudaError_t cudaDeviceGetPCIBusId(char* text, int size, int device) {
     ENTER();
     std::snprintf(text, static_cast<size_t>(size), "0000:%02x:00.0", device + 1);
@@ -523,15 +528,18 @@ cudaError_t cudaGraphExecDestroy(cudaGraphExec_t exec) {
 namespace cuda_emulator {
 
 cudaError_t launch(dim3 grid, dim3 block, size_t shared_bytes, cudaStream_t stream,
-                   std::function<void()> thread) {
+                   std::function<void()> thread, bool overlaps) {
     ENTER();
     const uint64_t n_threads = uint64_t{block.x} * block.y * block.z;
     const bool fits = grid.x > 0 && grid.y > 0 && grid.z > 0 && grid.x <= 0x7fffffffu &&
                       grid.y <= 65535 && grid.z <= 65535 && n_threads > 0 && n_threads <= 1024 &&
                       block.z <= 64 && shared_bytes <= 48 * 1024;
     if (!fits) return keep(cudaErrorInvalidConfiguration);
-    const Launch work = {
-        {grid.x, grid.y, grid.z}, {block.x, block.y, block.z}, shared_bytes, std::move(thread)};
+    const Launch work = {{grid.x, grid.y, grid.z},
+                         {block.x, block.y, block.z},
+                         shared_bytes,
+                         std::move(thread),
+                         overlaps};
     return enqueue(stream,
                    [work] { return run(work) ? cudaSuccess : stick(cudaErrorLaunchFailure); });
 }

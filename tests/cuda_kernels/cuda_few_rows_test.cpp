@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "cuda/activations.h"
+#include "cuda/launch.h"
 #include "cuda/linear.h"
 #include "cuda/scratch.h"
 #include "cuda/vector_ops.h"
@@ -260,6 +260,23 @@ TEST_F(CudaFewRowsGraph, RunsAgainAndAgain) {
         cudaGraphExecDestroy(exec);
         cudaGraphDestroy(graph);
     }
+}
+
+// ---- Kernels that begin early --------------------------------------------------------------------
+
+__global__ void hasty_kernel(int32_t n_waiting) {
+    if (static_cast<int32_t>(threadIdx.x) < n_waiting) wait_for_last_kernel();
+}
+
+TEST(CudaNextKernel, EveryThreadMustWait) {
+    const auto run = [](bool overlaps, int32_t n_waiting) {
+        return launch_next(overlaps, hasty_kernel, dim3(2), dim3(40), 0, nullptr, n_waiting);
+    };
+    EXPECT_EQ(run(true, 40), cudaSuccess);
+    EXPECT_EQ(run(false, 0), cudaSuccess);
+    EXPECT_EQ(run(true, 39), cudaErrorLaunchFailure);
+    EXPECT_EQ(cudaDeviceReset(), cudaSuccess);
+    EXPECT_EQ(run(true, 40), cudaSuccess);
 }
 
 }  // namespace

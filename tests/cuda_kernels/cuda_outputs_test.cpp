@@ -67,7 +67,7 @@ Result deliver(const std::vector<float>& logits, const Wish& wish) {
     output.n_filled = n_filled.get();
     output.log_sum_exp = sum.get();
     const DeviceArray<DeviceOutput> outputs(std::vector<DeviceOutput>{output});
-    EXPECT_EQ(deliver_outputs(spec, scratch, outputs.get(), 1, nullptr), cudaSuccess);
+    EXPECT_EQ(deliver_outputs(spec, scratch, outputs.get(), 1, true, nullptr), cudaSuccess);
     Result result;
     result.n_filled = n_filled.read()[0];
     result.tokens = tokens.read();
