@@ -72,7 +72,7 @@ class DeviceScope {
     Status status_;
 };
 
-// All devices that this backend can use; those that are too old are left out and, if there is no other,
+// All devices that this backend can use, none of which gets a context by it; those that are too old are left out and, if there is no other,
 // named. NO_DEVICE, BACKEND_VERSION.
 Result<std::vector<std::unique_ptr<Device>>> find_devices(const puna_host_services& services);
 

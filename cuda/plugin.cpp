@@ -117,9 +117,20 @@ puna_status PUNA_CALL device_info(const puna_backend* backend, int32_t index,
         std::snprintf(info->backend, sizeof info->backend, "cuda");
         std::snprintf(info->name, sizeof info->name, "%s", device->name().c_str());
         std::snprintf(info->kernels, sizeof info->kernels, "sm_%d", device->capability());
-        if (!device->usable().ok()) return {};  // known, but nothing of it is free
+        return {};
+    });
+}
+
+// Creates the context of the device in the process, with hundreds of MB.
+puna_status PUNA_CALL device_free_bytes(const puna_backend* backend, int32_t index,
+                                        uint64_t* free_bytes, puna_error* error) {
+    return guarded(error, [&]() -> Status {
+        PUNA_TRY_ASSIGN(Device * device, device_of(backend, index));
+        if (!free_bytes) return null_argument("free_bytes");
+        *free_bytes = 0;
+        if (!device->usable().ok()) return {};
         const DeviceScope scope(*device);
-        if (scope.status().ok()) info->free_bytes = device->free_bytes();
+        if (scope.status().ok()) *free_bytes = device->free_bytes();
         return {};
     });
 }
@@ -338,6 +349,7 @@ constexpr puna_backend_api kApi = {
     nullptr,  // kv_drop: the cache is one block, nothing can be given back
     kv_read,
     kv_write,
+    device_free_bytes,
 };
 
 }  // namespace

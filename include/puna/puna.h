@@ -263,7 +263,8 @@ typedef struct puna_runtime_options {
     int32_t n_threads;
     /* The most verbose PUNA_LOG_* level that reaches `log`. */
     int32_t log_level;
-    /* 1: do not look for backend plugins (libpuna-cuda) beside the library. */
+    /* 1: do not look for backend plugins (libpuna-cuda) beside the library. 0: that happens when
+     * devices, the report or layers on a GPU are first asked for, not before. */
     int32_t disable_backend_search;
     /* Allocator: both or neither. */
     puna_alloc_fn alloc;

@@ -450,6 +450,8 @@ typedef struct puna_backend_api {
     void(PUNA_CALL* destroy)(puna_backend* backend);
 
     int32_t(PUNA_CALL* n_devices)(const puna_backend* backend);
+    /* What is known of a device without opening it: free_bytes may stay 0 where there is
+     * device_free_bytes. */
     puna_status(PUNA_CALL* device_info)(const puna_backend* backend, int32_t device,
                                         puna_device_info* info, puna_error* error);
     /* 1 when matrices in this block format can be multiplied. */
@@ -522,6 +524,11 @@ typedef struct puna_backend_api {
     puna_status(PUNA_CALL* kv_write)(puna_executor* executor, int32_t layer, int32_t keys_or_values,
                                      const int32_t* cells, int32_t n_cells, const void* data,
                                      size_t size, puna_error* error);
+
+    /* May be NULL: device_info says it. Opens the device, which can take long and memory of both
+     * sides. 0 if it cannot be told. */
+    puna_status(PUNA_CALL* device_free_bytes)(const puna_backend* backend, int32_t device,
+                                              uint64_t* free_bytes, puna_error* error);
 } puna_backend_api;
 
 typedef const puna_backend_api*(PUNA_CALL* puna_backend_entry_fn)(uint32_t api_version);

@@ -3,6 +3,7 @@
 #include <cstddef>
 
 #include "base/error.h"
+#include "base/thread.h"
 #include "cpu/cpu_backend.h"
 
 namespace puna::core {
@@ -105,17 +106,42 @@ void BackendRegistry::note(std::string line) {
     notes_.push_back(std::move(line));
 }
 
+void BackendRegistry::search_if_needed() {
+    if (is_searched_.load(std::memory_order_acquire)) return;
+    // A log call of the search itself sees what was there before it.
+    const uintptr_t self = current_thread_id();
+    if (searching_thread_.load(std::memory_order_relaxed) == self) return;
+    const MutexLock lock(search_mutex_);
+    if (is_searched_.load(std::memory_order_relaxed)) return;
+    struct Search {
+        explicit Search(std::atomic<uintptr_t>& place, uintptr_t thread) : thread_(place) {
+            thread_.store(thread, std::memory_order_relaxed);
+        }
+        ~Search() { thread_.store(0, std::memory_order_relaxed); }
+        std::atomic<uintptr_t>& thread_;
+    };
+    const Search mark(searching_thread_, self);
+    search();
+    is_searched_.store(true, std::memory_order_release);
+}
+
 void BackendRegistry::search() {
     auto folder = own_directory();
     if (!folder.ok()) return note(std::string("cuda: ") + folder.status().text());
     const std::string path = *folder + "/" + kCudaPlugin;
-    const Status status = load_plugin(path);
+    const Status status = open_plugin(path);
     if (status.ok()) return;
     note(std::string("cuda: ") + status.text());
     host_.log().log(PUNA_LOG_INFO, "%s", status.text());
 }
 
+// What a search finds is counted first.
 Status BackendRegistry::load_plugin(const std::string& path) {
+    search_if_needed();
+    return open_plugin(path);
+}
+
+Status BackendRegistry::open_plugin(const std::string& path) {
     PUNA_TRY_ASSIGN(auto library, SharedLibrary::open(path));
     PUNA_TRY_ASSIGN(const puna_backend_api* api, plugin_table(library, path));
     auto backend = Backend::open(api, std::move(library), host_, nullptr);
@@ -123,12 +149,14 @@ Status BackendRegistry::load_plugin(const std::string& path) {
     return add(std::move(*backend));
 }
 
-int32_t BackendRegistry::n_devices() const {
+int32_t BackendRegistry::n_devices() {
+    search_if_needed();
     MutexLock lock(mutex_);
     return static_cast<int32_t>(devices_.size());
 }
 
-Result<Device> BackendRegistry::device(int32_t number) const {
+Result<Device> BackendRegistry::device(int32_t number) {
+    if (number != 0) search_if_needed();
     MutexLock lock(mutex_);
     if (number < 0 || static_cast<size_t>(number) >= devices_.size()) {
         return make_status(PUNA_ERROR_NOT_FOUND, "device %d: there are %zu, counted from 0",
@@ -137,7 +165,8 @@ Result<Device> BackendRegistry::device(int32_t number) const {
     return devices_[static_cast<size_t>(number)];
 }
 
-Result<int32_t> BackendRegistry::first_gpu() const {
+Result<int32_t> BackendRegistry::first_gpu() {
+    search_if_needed();
     MutexLock lock(mutex_);
     for (size_t i = 0; i < devices_.size(); ++i) {
         if (devices_[i].is_gpu) return static_cast<int32_t>(i);
@@ -146,15 +175,20 @@ Result<int32_t> BackendRegistry::first_gpu() const {
                        notes_.size() > 1 ? notes_.back().c_str() : "no plugin is loaded");
 }
 
-Status BackendRegistry::device_info(int32_t number, puna_device_info* info) const {
+Status BackendRegistry::device_info(int32_t number, puna_device_info* info) {
     PUNA_TRY_ASSIGN(const Device found, device(number));
     puna_error error = PUNA_ERROR_INIT;
     const puna_backend_api& api = found.backend->api();
-    const puna_status code = api.device_info(found.backend->instance(), found.index, info, &error);
+    puna_backend* instance = found.backend->instance();
+    puna_status code = api.device_info(instance, found.index, info, &error);
+    if (code == PUNA_OK && api.device_free_bytes) {
+        code = api.device_free_bytes(instance, found.index, &info->free_bytes, &error);
+    }
     return status_from(code, error);
 }
 
-std::string BackendRegistry::report() const {
+std::string BackendRegistry::report() {
+    search_if_needed();
     MutexLock lock(mutex_);
     std::string text;
     for (const std::string& line : notes_) {

@@ -1,6 +1,7 @@
 // The backends of a runtime: the CPU built in, plugins found beside the library or opened by path.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <string>
 #include <vector>
@@ -46,25 +47,33 @@ class BackendRegistry {
     // `host` outlives the registry. `kernels` may be null.
     static Result<std::unique_ptr<BackendRegistry>> create(const Host& host, const char* kernels);
 
-    // Opens libpuna-cuda beside the module that holds this code, if it is there. What was found or
-    // why not stands in report().
-    void search();
+    // From here on the first of the functions below that needs to know opens libpuna-cuda beside the
+    // module that holds this code, if it is there: who uses the CPU alone does not wait for drivers.
+    // What was found or why not stands in report().
+    void search_when_needed() { is_searched_.store(false, std::memory_order_relaxed); }
     Status load_plugin(const std::string& path);
 
-    int32_t n_devices() const;
-    Result<Device> device(int32_t number) const;
+    int32_t n_devices();
+    // The CPU, 0, is known without a search.
+    Result<Device> device(int32_t number);
     // The number of the first GPU.
-    Result<int32_t> first_gpu() const;
-    Status device_info(int32_t number, puna_device_info* info) const;
+    Result<int32_t> first_gpu();
+    Status device_info(int32_t number, puna_device_info* info);
     // A line per backend that was tried.
-    std::string report() const;
+    std::string report();
 
   private:
     explicit BackendRegistry(const Host& host) : host_(host) {}
+    void search_if_needed();
+    void search();
+    Status open_plugin(const std::string& path);
     Status add(std::unique_ptr<Backend> backend);
     void note(std::string line);
 
     const Host& host_;
+    Mutex search_mutex_;
+    std::atomic<bool> is_searched_{true};
+    std::atomic<uintptr_t> searching_thread_{0};
     mutable Mutex mutex_;
     std::vector<std::unique_ptr<Backend>> backends_;
     std::vector<Device> devices_;

@@ -72,17 +72,28 @@ puna_status PUNA_CALL puna_runtime_load_backend(puna_runtime* runtime, const cha
 }
 
 int32_t PUNA_CALL puna_runtime_n_devices(const puna_runtime* runtime) {
-    return runtime == nullptr ? 0 : runtime->object->backends().n_devices();
+    if (runtime == nullptr) return 0;
+    int32_t n_devices = 0;
+    (void)guarded(nullptr, [&]() -> Status {
+        const std::shared_ptr<Runtime> object = runtime->object;
+        PUNA_TRY(object->check_process());
+        const Runtime::Call call(object);  // it may be the first that needs a search
+        n_devices = object->backends().n_devices();
+        return {};
+    });
+    return n_devices;
 }
 
 puna_status PUNA_CALL puna_runtime_device(const puna_runtime* runtime, int32_t device,
                                           puna_device_info* info, puna_error* error) {
     return guarded(error, [&]() -> Status {
         PUNA_REQUIRE(runtime);
-        PUNA_TRY(runtime->object->check_process());
+        const std::shared_ptr<Runtime> object = runtime->object;
+        PUNA_TRY(object->check_process());
+        const Runtime::Call call(object);
         return write_struct(info, "info", [&](puna_device_info* whole) {
             whole->struct_size = sizeof *whole;
-            return runtime->object->backends().device_info(device, whole);
+            return object->backends().device_info(device, whole);
         });
     });
 }
@@ -91,8 +102,10 @@ puna_status PUNA_CALL puna_runtime_report(const puna_runtime* runtime, char* buf
                                           size_t capacity, size_t* needed, puna_error* error) {
     return guarded(error, [&]() -> Status {
         PUNA_REQUIRE(runtime);
-        PUNA_TRY(runtime->object->check_process());
-        return write_text(runtime->object->backends().report(), buffer, capacity, needed);
+        const std::shared_ptr<Runtime> object = runtime->object;
+        PUNA_TRY(object->check_process());
+        const Runtime::Call call(object);
+        return write_text(object->backends().report(), buffer, capacity, needed);
     });
 }
 

@@ -322,6 +322,7 @@ constexpr puna_backend_api kApi = {
     nullptr,  // kv_drop: the cache is one block, nothing can be given back
     kv_read,
     kv_write,
+    nullptr,  // device_free_bytes
 };
 
 }  // namespace

@@ -4,7 +4,7 @@
 
 namespace puna::core {
 
-Result<std::vector<PartPlan>> plan_parts(const BackendRegistry& backends, int32_t n_layer,
+Result<std::vector<PartPlan>> plan_parts(BackendRegistry& backends, int32_t n_layer,
                                          int32_t n_gpu_layers, int32_t gpu_device) {
     if (n_gpu_layers < 0) n_gpu_layers = n_layer;
     n_gpu_layers = std::min(n_gpu_layers, n_layer);

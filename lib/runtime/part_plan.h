@@ -21,7 +21,7 @@ struct PartPlan {
 // One part on the CPU, or the first layers there and the last ones, with the head, on a GPU; with
 // all layers on the GPU the embedding is there too. PUNA_ERROR_NO_DEVICE when layers are asked for
 // and there is no GPU.
-Result<std::vector<PartPlan>> plan_parts(const BackendRegistry& backends, int32_t n_layer,
+Result<std::vector<PartPlan>> plan_parts(BackendRegistry& backends, int32_t n_layer,
                                          int32_t n_gpu_layers, int32_t gpu_device);
 
 // Copies of the tensors that a part holds.

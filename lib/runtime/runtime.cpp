@@ -53,7 +53,7 @@ Status Runtime::open(const puna_runtime_options& options) {
     PUNA_TRY_ASSIGN(host_, Host::create(allocator_, log_, n_threads,
                                         {options.parallel, options.parallel_user}));
     PUNA_TRY_ASSIGN(backends_, BackendRegistry::create(*host_, kernels_wanted(options)));
-    if (options.disable_backend_search == 0) backends_->search();
+    if (options.disable_backend_search == 0) backends_->search_when_needed();
     return {};
 }
 

@@ -10,6 +10,8 @@
 //   PUNA_EMULATED_GPU_BYTES       memory of each, 2 GiB by default
 //   PUNA_EMULATED_GPU_FAIL_CALL   the n-th call from here on, counted from 1, and all later ones fail
 //                                 like those after a fault of the device, until the variable changes
+//   PUNA_EMULATED_GPU_NO_CONTEXT  if it is set, calls fail that need a context of a device, which takes
+//                                 hundreds of MB and half a second: for lack of memory
 // What goes wrong by itself is kept the same way until cudaDeviceReset: a barrier that not all threads
 // reach, a copy that is not within an allocation.
 #pragma once

@@ -93,6 +93,17 @@ cudaError_t enter() {
 #define ENTER() \
     if (const cudaError_t entered = enter(); entered != cudaSuccess) return entered
 
+// What every call begins with that needs a context of the current device, and creates it.
+cudaError_t enter_context() {
+    const cudaError_t error = enter();
+    if (error != cudaSuccess) return error;
+    return text_of("PUNA_EMULATED_GPU_NO_CONTEXT").empty() ? cudaSuccess
+                                                           : keep(cudaErrorMemoryAllocation);
+}
+
+#define ENTER_CONTEXT() \
+    if (const cudaError_t entered = enter_context(); entered != cudaSuccess) return entered
+
 bool is_device_range(const void* memory, size_t size) {
     Machine& m = machine();
     const std::lock_guard<std::mutex> lock(m.mutex);
@@ -165,6 +176,7 @@ cudaError_t cudaSetDevice(int device) {
     ENTER();
     if (device < 0 || device >= n_devices()) return keep(cudaErrorInvalidDevice);
     current_device = device;
+    ENTER_CONTEXT();  // from CUDA 12 on
     return cudaSuccess;
 }
 
@@ -219,7 +231,7 @@ cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int dev
 
 cudaError_t cudaFuncGetAttributes(cudaFuncAttributes* attributes, const void*) {
     *attributes = {90, 90};
-    return enter();
+    return enter_context();
 }
 
 cudaError_t cudaDeviceGetPCIBusId(char* text, int size, int device) {
@@ -229,7 +241,7 @@ cudaError_t cudaDeviceGetPCIBusId(char* text, int size, int device) {
 }
 
 cudaError_t cudaDeviceSynchronize() {
-    return enter();
+    return enter_context();
 }
 
 cudaError_t cudaDeviceReset() {
@@ -278,7 +290,7 @@ const char* cudaGetErrorString(cudaError_t error) {
 
 cudaError_t cudaMalloc(void** memory, size_t size) {
     *memory = nullptr;
-    ENTER();
+    ENTER_CONTEXT();
     if (size == 0) return cudaSuccess;
     Machine& m = machine();
     const std::lock_guard<std::mutex> lock(m.mutex);
@@ -319,7 +331,7 @@ cudaError_t cudaFreeAsync(void* memory, cudaStream_t) {
 
 cudaError_t cudaMallocHost(void** memory, size_t size) {
     *memory = nullptr;
-    ENTER();
+    ENTER_CONTEXT();
     if (size == 0) return cudaSuccess;
     *memory = allocate(size);
     if (!*memory) return keep(cudaErrorMemoryAllocation);
@@ -356,7 +368,7 @@ cudaError_t cudaHostUnregister(void*) {
 cudaError_t cudaMemGetInfo(size_t* free, size_t* total) {
     *free = 0;
     *total = 0;
-    ENTER();
+    ENTER_CONTEXT();
     Machine& m = machine();
     const std::lock_guard<std::mutex> lock(m.mutex);
     const size_t used = m.devices[current_device].used;
@@ -377,7 +389,7 @@ cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t size, cudaMemcpyK
 cudaError_t cudaMemcpy2DAsync(void* to, size_t to_pitch, const void* from, size_t from_pitch,
                               size_t width, size_t height, cudaMemcpyKind kind,
                               cudaStream_t stream) {
-    ENTER();
+    ENTER_CONTEXT();
     return enqueue(stream,
                    [=] { return copy(to, to_pitch, from, from_pitch, width, height, kind); });
 }
@@ -387,7 +399,7 @@ cudaError_t cudaMemset(void* memory, int value, size_t size) {
 }
 
 cudaError_t cudaMemsetAsync(void* memory, int value, size_t size, cudaStream_t stream) {
-    ENTER();
+    ENTER_CONTEXT();
     return enqueue(stream, [=] {
         if (size == 0) return cudaSuccess;
         if (!is_device_range(memory, size)) return stick(cudaErrorIllegalAddress);
@@ -400,7 +412,7 @@ cudaError_t cudaMemsetAsync(void* memory, int value, size_t size, cudaStream_t s
 
 cudaError_t cudaStreamCreate(cudaStream_t* stream) {
     *stream = nullptr;
-    ENTER();
+    ENTER_CONTEXT();
     *stream = new EmulatedStream;
     return cudaSuccess;
 }
@@ -433,7 +445,7 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t, cudaEvent_t, unsigned) {
 
 cudaError_t cudaEventCreate(cudaEvent_t* event) {
     *event = nullptr;
-    ENTER();
+    ENTER_CONTEXT();
     *event = new EmulatedEvent;
     return cudaSuccess;
 }
@@ -529,7 +541,7 @@ namespace cuda_emulator {
 
 cudaError_t launch(dim3 grid, dim3 block, size_t shared_bytes, cudaStream_t stream,
                    std::function<void()> thread, bool overlaps) {
-    ENTER();
+    ENTER_CONTEXT();
     const uint64_t n_threads = uint64_t{block.x} * block.y * block.z;
     const bool fits = grid.x > 0 && grid.y > 0 && grid.z > 0 && grid.x <= 0x7fffffffu &&
                       grid.y <= 65535 && grid.z <= 65535 && n_threads > 0 && n_threads <= 1024 &&

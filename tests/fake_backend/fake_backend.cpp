@@ -267,7 +267,8 @@ constexpr puna_backend_api kApi = {sizeof(puna_backend_api),
                                    kv_move,
                                    kv_drop,
                                    kv_read,
-                                   kv_write};
+                                   kv_write,
+                                   nullptr};
 
 }  // namespace
 

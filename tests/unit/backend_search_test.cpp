@@ -1,0 +1,57 @@
+// When a runtime looks for plugins: when devices or the report are first asked for, once.
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "puna/puna.h"
+
+namespace puna::core {
+namespace {
+
+// Counts the lines that say how a search ended, and asks for devices from within.
+struct Listener {
+    puna_runtime* runtime = nullptr;
+    std::atomic<int> n_lines{0};
+
+    static void PUNA_CALL write(int32_t, const char* text, size_t size, void* user) {
+        auto& self = *static_cast<Listener*>(user);
+        if (std::string(text, size).find("puna-cuda") == std::string::npos) return;
+        ++self.n_lines;
+        EXPECT_EQ(puna_runtime_n_devices(self.runtime), 1);
+    }
+};
+
+TEST(BackendSearchThreads, HappensOnceWhenItIsNeeded) {
+    Listener listener;
+    puna_runtime_options options = PUNA_RUNTIME_OPTIONS_INIT;
+    options.n_threads = 1;
+    options.log = Listener::write;
+    options.log_user = &listener;
+    options.log_level = PUNA_LOG_INFO;
+    ASSERT_EQ(puna_runtime_create(&options, &listener.runtime, nullptr), PUNA_OK);
+    puna_device_info cpu = PUNA_DEVICE_INFO_INIT;
+    ASSERT_EQ(puna_runtime_device(listener.runtime, 0, &cpu, nullptr), PUNA_OK);
+    EXPECT_EQ(listener.n_lines, 0);
+
+    std::vector<std::thread> threads;
+    std::atomic<int> n_devices{0};
+    for (int i = 0; i < 4; ++i) {
+        threads.emplace_back([&] { n_devices += puna_runtime_n_devices(listener.runtime); });
+    }
+    for (std::thread& thread : threads) thread.join();
+    EXPECT_EQ(n_devices, 4);
+    EXPECT_EQ(listener.n_lines, 1) << "tests have no plugin beside them";
+    char report[4096];
+    size_t needed = 0;
+    ASSERT_EQ(puna_runtime_report(listener.runtime, report, sizeof report, &needed, nullptr),
+              PUNA_OK);
+    EXPECT_NE(std::string(report).find("\ncuda: "), std::string::npos) << report;
+    EXPECT_EQ(listener.n_lines, 1);
+    puna_runtime_destroy(listener.runtime);
+}
+
+}  // namespace
+}  // namespace puna::core
