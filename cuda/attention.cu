@@ -500,9 +500,14 @@ __global__ void __launch_bounds__(kThreads, 2) attend_kernel(const AttentionJob 
 
 using AttentionKernel = void (*)(AttentionJob);
 
+// What is rare shares a kernel: those for all pairs of types would take most of the time that compiling the
+// backend takes.
 template <int kQueries>
 AttentionKernel kernel_for(const KvCache& cache) {
-    if (cache.keys.type != cache.values.type) return attend_kernel<kQueries, kKvAnyType>;
+    const bool is_wide = cache.keys.head_dim % kKvWide == 0 && cache.values.head_dim % kKvWide == 0;
+    if (cache.keys.type != cache.values.type || !is_wide) {
+        return attend_kernel<kQueries, kKvAnyType>;
+    }
     switch (cache.keys.type) {
         case PUNA_KV_F32:
             return attend_kernel<kQueries, PUNA_KV_F32>;

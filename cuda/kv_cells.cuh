@@ -76,7 +76,7 @@ __device__ inline float kv_element(int32_t type, const KvHead& head, int64_t d) 
 
 // What a lane of attention takes at a time.
 constexpr int kKvWide = 8;
-// Of a cache whose type is looked at where it is read.
+// Of a cache whose types and sizes of heads are looked at where it is read.
 constexpr int kKvAnyType = -1;
 
 // kWords words from an aligned address. Not by __ldg: a kernel may have written them itself.
@@ -128,16 +128,17 @@ __device__ inline void load_kv_wide(const KvHead& head, int d, float* out) {
     }
 }
 
-// Elements d .. d + 7 as floats, 0 from head_dim on. kType: PUNA_KV_* of the half, or kKvAnyType.
+// Elements d .. d + 7 as floats, 0 from head_dim on. kType: PUNA_KV_* of the half, whose head_dim is a
+// multiple of 8 then; or kKvAnyType.
 template <int kType>
 __device__ inline void load_kv(const KvHalf& half, const KvHead& head, int d, float* out) {
-    if (half.head_dim % kKvWide != 0) {
+    if constexpr (kType != kKvAnyType) {
+        load_kv_wide<kType>(head, d, out);
+    } else if (half.head_dim % kKvWide != 0) {
 #pragma unroll
         for (int i = 0; i < kKvWide; ++i) {
             out[i] = d + i < half.head_dim ? kv_element(half.type, head, d + i) : 0.0f;
         }
-    } else if constexpr (kType != kKvAnyType) {
-        load_kv_wide<kType>(head, d, out);
     } else if (half.type == PUNA_KV_F32) {
         load_kv_wide<PUNA_KV_F32>(head, d, out);
     } else if (half.type == PUNA_KV_F16) {
