@@ -2,14 +2,18 @@
 #include <algorithm>
 #include <cstdio>
 #include <memory>
-#include <new>
 
 #include "base/error.h"
 #include "cuda/executor.h"
+#include "seam/struct_check.h"
 
 namespace puna::cuda {
 
 namespace {
+
+using core::check_struct;
+using core::guarded;
+using core::null_argument;
 
 struct Backend {
     const puna_host_services& services;
@@ -25,33 +29,6 @@ const LayerSet& self(const puna_layer_set* layers) {
 }
 Executor& self(puna_executor* executor) {
     return *reinterpret_cast<Executor*>(executor);
-}
-
-// No exception leaves the plugin, and every failure becomes a status with a text.
-template <class Call>
-puna_status guarded(puna_error* error, const Call& call) {
-    try {
-        const Status status = call();
-        return status.ok() ? PUNA_OK : core::fill_error(error, status);
-    } catch (const std::bad_alloc&) {
-        return core::fill_error(error, make_status(PUNA_ERROR_OUT_OF_MEMORY, "out of memory"));
-    } catch (...) {
-        return core::fill_error(error, make_status(PUNA_ERROR_INTERNAL,
-                                                   "an exception reached the CUDA backend's edge"));
-    }
-}
-
-Status null_argument(const char* name) {
-    return make_status(PUNA_ERROR_ARGUMENT, "%s is NULL", name);
-}
-
-// A struct of the interface that came in: there, and of this version.
-template <class Struct>
-Status check_struct(const Struct* value, const char* name) {
-    if (!value) return null_argument(name);
-    if (value->struct_size >= sizeof(Struct)) return {};
-    return make_status(PUNA_ERROR_ARGUMENT, "%s: struct_size is %u, must be %zu", name,
-                       value->struct_size, sizeof(Struct));
 }
 
 // Runs a call with a device as the current one of the thread.

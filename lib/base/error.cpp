@@ -26,4 +26,8 @@ Status status_from(puna_status code, const puna_error& error) {
     return make_status(code, "%.*s", length, error.message);
 }
 
+Status null_argument(const char* name) {
+    return make_status(PUNA_ERROR_ARGUMENT, "%s is NULL", name);
+}
+
 }  // namespace puna::core

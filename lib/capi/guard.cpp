@@ -2,10 +2,6 @@
 
 namespace puna::core {
 
-Status null_argument(const char* name) {
-    return make_status(PUNA_ERROR_ARGUMENT, "%s is NULL", name);
-}
-
 Status check_struct_size(uint32_t size, const char* name) {
     if (size >= sizeof(uint32_t)) return {};
     return make_status(PUNA_ERROR_ARGUMENT,

@@ -5,7 +5,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <new>
 #include <string_view>
 
 #include "base/error.h"
@@ -13,19 +12,6 @@
 
 namespace puna::core {
 
-// Runs the body of an exported function; no exception leaves it.
-template <class Body>
-puna_status guarded(puna_error* error, Body&& body) {
-    try {
-        return fill_error(error, body());
-    } catch (const std::bad_alloc&) {
-        return fill_error(error, make_status(PUNA_ERROR_OUT_OF_MEMORY, "out of memory"));
-    } catch (...) {
-        return fill_error(error, make_status(PUNA_ERROR_INTERNAL, "unexpected exception"));
-    }
-}
-
-Status null_argument(const char* name);
 Status check_struct_size(uint32_t size, const char* name);
 // `tail`: what a newer header's struct has behind the fields that we know.
 Status check_unknown_fields(const unsigned char* tail, size_t size, const char* name);

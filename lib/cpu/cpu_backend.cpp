@@ -4,7 +4,6 @@
 #include <cstddef>
 #include <cstdio>
 #include <memory>
-#include <new>
 #include <string>
 
 #include "base/amx_permission.h"
@@ -13,6 +12,7 @@
 #include "cpu/executor.h"
 #include "cpu/kernel_table.h"
 #include "cpu/layer_set.h"
+#include "seam/struct_check.h"
 
 namespace puna::core {
 
@@ -33,35 +33,6 @@ const LayerSet& self(const puna_layer_set* layers) {
 }
 Executor& self(puna_executor* executor) {
     return *reinterpret_cast<Executor*>(executor);
-}
-
-// No exception leaves the backend, and every failure becomes a status with a text.
-template <class Call>
-puna_status guarded(puna_error* error, const Call& call) {
-    try {
-        const Status status = call();
-        return status.ok() ? PUNA_OK : fill_error(error, status);
-    } catch (const std::bad_alloc&) {
-        return fill_error(error, make_status(PUNA_ERROR_OUT_OF_MEMORY, "out of memory"));
-    } catch (...) {
-        return fill_error(
-            error, make_status(PUNA_ERROR_INTERNAL, "an exception reached the CPU backend's edge"));
-    }
-}
-
-Status null_argument(const char* name) {
-    return make_status(PUNA_ERROR_ARGUMENT, "%s is NULL", name);
-}
-
-// A struct of the interface that came in: there, and of this version.
-template <class Struct>
-Status check_struct(const Struct* value, const char* name) {
-    if (!value) return null_argument(name);
-    if (value->struct_size < sizeof(Struct)) {
-        return make_status(PUNA_ERROR_ARGUMENT, "%s: struct_size is %u, must be %zu", name,
-                           value->struct_size, sizeof(Struct));
-    }
-    return {};
 }
 
 Status check_device(int32_t device) {
