@@ -17,9 +17,8 @@ using core::checked_align_up;
 using core::name_of;
 using core::tensor_role;
 
-// The bytes of one row go to *row_bytes.
-Status check_format(const puna_host_services& services, const puna_tensor& tensor,
-                    int64_t* row_bytes) {
+// The bytes of one row.
+Result<int64_t> check_format(const puna_host_services& services, const puna_tensor& tensor) {
     if (tensor_role(tensor.role).is_matrix && !format_supported(tensor.format)) {
         return make_status(PUNA_ERROR_MODEL_UNSUPPORTED,
                            "tensor %s: block format %d is not supported by the CUDA backend",
@@ -30,14 +29,12 @@ Status check_format(const puna_host_services& services, const puna_tensor& tenso
     puna_error error = PUNA_ERROR_INIT;
     if (services.block_size(services.host, tensor.format, &block_length, &block_bytes, &error) !=
             PUNA_OK ||
-        block_length < 1 || tensor.columns % block_length != 0) {
+        block_length < 1 || block_bytes < 1) {
         return make_status(PUNA_ERROR_MODEL_UNSUPPORTED,
-                           "tensor %s: %lld columns are no rows of block format %d",
-                           name_of(tensor), static_cast<long long>(tensor.columns), tensor.format);
+                           "tensor %s: block format %d is not known to the host", name_of(tensor),
+                           tensor.format);
     }
-    // No overflow: a block has at most 4 bytes for each element, and both factors fit 63 bits.
-    *row_bytes = tensor.columns / block_length * block_bytes;
-    return core::check_size(tensor, static_cast<uint64_t>(*row_bytes));
+    return core::check_row_bytes(tensor, {block_length, block_bytes});
 }
 
 // One row per format of matrices that lie on the device.
@@ -69,7 +66,7 @@ Status take_bytes(LayersPlan& plan, uint64_t bytes, uint64_t* offset) {
 // A checked tensor.
 Status add_tensor(LayersPlan& plan, const puna_host_services& services, const puna_tensor& tensor) {
     PlannedTensor planned = {tensor};
-    PUNA_TRY(check_format(services, tensor, &planned.row_bytes));
+    PUNA_TRY_ASSIGN(planned.row_bytes, check_format(services, tensor));
     planned.is_shared =
         tensor.role == PUNA_TENSOR_OUTPUT && tensor.is_tied && plan.weights.has_embedding;
     if (!planned.is_shared) {
@@ -109,11 +106,11 @@ Result<LayersPlan> plan_layers(const puna_host_services& services,
     plan.weights.layers.resize(static_cast<size_t>(request.n_layers));
     plan.tensors.reserve(static_cast<size_t>(request.n_tensors));
     core::TensorsCheck check(request);
-    const auto* tensor = reinterpret_cast<const uint8_t*>(request.tensors);
-    for (int32_t i = 0; i < request.n_tensors; ++i, tensor += request.tensors->struct_size) {
-        PUNA_TRY(check.add(*reinterpret_cast<const puna_tensor*>(tensor), data));
-        PUNA_TRY(add_tensor(plan, services, *reinterpret_cast<const puna_tensor*>(tensor)));
-    }
+    const auto take = [&](const puna_tensor& tensor) -> Status {
+        PUNA_TRY(check.add(tensor, data));
+        return add_tensor(plan, services, tensor);
+    };
+    PUNA_TRY(core::for_each_tensor(request, take));
     PUNA_TRY(check.check_complete());
     PUNA_TRY(share_embedding(plan));
     if (request.spec->rope != PUNA_ROPE_NONE) {
@@ -126,19 +123,12 @@ Result<LayersPlan> plan_layers(const puna_host_services& services,
 void place_tensor(const PlannedTensor& planned, const uint8_t* block, Weights& weights) {
     const puna_tensor& tensor = planned.tensor;
     const uint8_t* data = block + planned.offset;
-    Matrix* matrix = nullptr;
-    if (tensor_role(tensor.role).place == core::RolePlace::kLayer) {
-        LayerWeights& layer =
-            weights.layers[static_cast<size_t>(tensor.layer - weights.first_layer)];
-        const auto slot = core::layer_slot<LayerWeights>(tensor.role);
-        if (slot.vector) layer.*slot.vector = reinterpret_cast<const float*>(data);
-        if (slot.matrix) matrix = &(layer.*slot.matrix);
-    } else if (tensor.role == PUNA_TENSOR_OUTPUT_NORM) {
-        weights.output_norm = reinterpret_cast<const float*>(data);
+    const auto slot = core::tensor_slot(weights, tensor);
+    if (slot.matrix) {
+        *slot.matrix = {data, tensor.rows, tensor.columns, planned.row_bytes, tensor.format};
     } else {
-        matrix = tensor.role == PUNA_TENSOR_OUTPUT ? &weights.output : &weights.token_embd;
+        *slot.vector = reinterpret_cast<const float*>(data);
     }
-    if (matrix) *matrix = {data, tensor.rows, tensor.columns, planned.row_bytes, tensor.format};
 }
 
 }  // namespace puna::cuda

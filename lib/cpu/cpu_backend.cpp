@@ -176,8 +176,8 @@ puna_status PUNA_CALL layers_format(const puna_layer_set* layers, int32_t index,
         PUNA_TRY(check_struct(format, "puna_layers_format"));
         const auto& formats = self(layers).formats;
         if (index < 0 || static_cast<size_t>(index) >= formats.size()) {
-            return make_status(PUNA_ERROR_ARGUMENT, "layers_format: index %d, there are %zu", index,
-                               formats.size());
+            return make_status(PUNA_ERROR_NOT_FOUND, "layers_format: index %d, there are %zu",
+                               index, formats.size());
         }
         *format = formats[static_cast<size_t>(index)];
         return {};

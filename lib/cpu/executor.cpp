@@ -13,7 +13,7 @@ Executor::Executor(const LayerSet& layers, const puna_executor_options& options)
 
 Result<ExecutorSizes> Executor::measure(const LayerSet& layers,
                                         const puna_executor_options& options) {
-    PUNA_TRY(check_options(limits_of(*layers.kernels), options));
+    PUNA_TRY(check_options(layers.limits, options));
     const Workers workers(*layers.services, options.n_threads);
     const AttentionPlan attention(layers, options, workers);
     PUNA_TRY_ASSIGN(const KvCache cache, KvCache::plan(layers, options));
@@ -23,7 +23,7 @@ Result<ExecutorSizes> Executor::measure(const LayerSet& layers,
 
 Result<std::unique_ptr<Executor>> Executor::create(const LayerSet& layers,
                                                    const puna_executor_options& options) {
-    PUNA_TRY(check_options(limits_of(*layers.kernels), options));
+    PUNA_TRY(check_options(layers.limits, options));
     std::unique_ptr<Executor> executor(new Executor(layers, options));
     PUNA_TRY_ASSIGN(executor->cache_, KvCache::plan(layers, options));
     PUNA_TRY(executor->cache_.allocate(*layers.services));
@@ -40,7 +40,7 @@ Status Executor::check_idle(const char* what) const {
 
 Status Executor::begin(const puna_batch& batch) {
     PUNA_TRY(check_idle("begin"));
-    PUNA_TRY(check_batch(limits_of(*layers_.kernels), layers_.range(), options_, batch));
+    PUNA_TRY(check_batch(layers_.limits, layers_.range(), options_, batch));
     batch_ = batch;
     next_step_ = 0;
     running_ = true;

@@ -11,37 +11,15 @@ namespace puna::core {
 
 namespace {
 
-// Where a role's tensor goes: one of the two is set.
-struct Slot {
-    Matrix* matrix;
-    const float** vector;
-};
-
-// `layer` is null for the roles that have none.
-Slot slot_of(LayerSet& set, LayerWeights* layer, int32_t role) {
-    if (role == PUNA_TENSOR_TOKEN_EMBD) return {&set.token_embd, nullptr};
-    if (role == PUNA_TENSOR_OUTPUT_NORM) return {nullptr, &set.output_norm};
-    if (role == PUNA_TENSOR_OUTPUT) return {&set.output, nullptr};
-    const auto slot = layer_slot<LayerWeights>(role);
-    if (slot.vector) return {nullptr, &(layer->*slot.vector)};
-    return {&(layer->*slot.matrix), nullptr};
-}
-
-// The bytes of one row go to *row_bytes.
-Status check_format(const puna_tensor& tensor, int64_t* row_bytes) {
+// The bytes of one row.
+Result<int64_t> check_format(const puna_tensor& tensor) {
     const BlockFormatInfo* info = find_block_format(static_cast<uint32_t>(tensor.format));
     if (!info || !info->dequantize) {
         return make_status(PUNA_ERROR_MODEL_UNSUPPORTED,
                            "tensor %s: block format %d is not supported by the CPU backend",
                            name_of(tensor), tensor.format);
     }
-    const auto bytes = block_format_bytes(info->format, static_cast<uint64_t>(tensor.columns));
-    if (!bytes || *bytes > INT64_MAX) {
-        return make_status(PUNA_ERROR_ARGUMENT, "tensor %s: %lld columns are no rows of %s",
-                           name_of(tensor), static_cast<long long>(tensor.columns), info->name);
-    }
-    *row_bytes = static_cast<int64_t>(*bytes);
-    return check_size(tensor, *bytes);
+    return check_row_bytes(tensor, {info->block_length, info->block_bytes});
 }
 
 Status set_vector(const puna_tensor& tensor, const float** vector) {
@@ -108,12 +86,8 @@ void count_format(LayerSet& set, const puna_tensor& tensor) {
 
 // A checked tensor.
 Status add_tensor(LayerSet& set, const puna_tensor& tensor) {
-    int64_t row_bytes = 0;
-    PUNA_TRY(check_format(tensor, &row_bytes));
-    const bool in_layer = tensor_role(tensor.role).place == RolePlace::kLayer;
-    LayerWeights* layer =
-        in_layer ? &set.layers[static_cast<size_t>(tensor.layer - set.first_layer)] : nullptr;
-    const Slot slot = slot_of(set, layer, tensor.role);
+    PUNA_TRY_ASSIGN(const int64_t row_bytes, check_format(tensor));
+    const TensorSlot<LayerSet> slot = tensor_slot(set, tensor);
     if (slot.vector) return set_vector(tensor, slot.vector);
     count_format(set, tensor);
     return set_matrix(*set.kernels, tensor, row_bytes, slot.matrix);
@@ -130,6 +104,7 @@ Result<std::unique_ptr<LayerSet>> resolve_layers(const puna_host_services& servi
     auto set = std::make_unique<LayerSet>();
     set->services = &services;
     set->kernels = &kernels;
+    set->limits = limits;
     set->spec = *request.spec;
     set->norm = kernels.norm[request.spec->norm].run;
     set->activation = kernels.activation[request.spec->activation].run;
@@ -138,11 +113,11 @@ Result<std::unique_ptr<LayerSet>> resolve_layers(const puna_host_services& servi
     set->has_head = request.has_head != 0;
     set->layers.resize(static_cast<size_t>(request.n_layers));
     TensorsCheck check(request);
-    const auto* tensor = reinterpret_cast<const uint8_t*>(request.tensors);
-    for (int32_t i = 0; i < request.n_tensors; ++i, tensor += request.tensors->struct_size) {
-        PUNA_TRY(check.add(*reinterpret_cast<const puna_tensor*>(tensor), data));
-        PUNA_TRY(add_tensor(*set, *reinterpret_cast<const puna_tensor*>(tensor)));
-    }
+    const auto take = [&](const puna_tensor& tensor) -> Status {
+        PUNA_TRY(check.add(tensor, data));
+        return add_tensor(*set, tensor);
+    };
+    PUNA_TRY(for_each_tensor(request, take));
     PUNA_TRY(check.check_complete());
     return set;
 }

@@ -62,6 +62,7 @@ struct LayerSet {
 
     const puna_host_services* services = nullptr;
     const KernelTable* kernels = nullptr;  // of the backend
+    BackendLimits limits;                  // of these kernels
     puna_model_spec spec = {};
     NormFn norm = nullptr;
     ActivationFn activation = nullptr;

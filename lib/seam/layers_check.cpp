@@ -22,8 +22,12 @@ Status check_range(const puna_layers_request& request) {
 }
 
 Status check_array(const puna_layers_request& request) {
-    if (request.n_tensors < 0 || (request.n_tensors > 0 && !request.tensors)) {
-        return make_status(PUNA_ERROR_ARGUMENT, "layers request: tensors is NULL or n_tensors < 0");
+    if (request.n_tensors < 0) {
+        return make_status(PUNA_ERROR_ARGUMENT,
+                           "layers request: n_tensors is %d, must be 0 or more", request.n_tensors);
+    }
+    if (request.n_tensors > 0 && !request.tensors) {
+        return make_status(PUNA_ERROR_ARGUMENT, "layers request: tensors is NULL");
     }
     if (request.n_tensors > 0 && request.tensors->struct_size < sizeof(puna_tensor)) {
         return make_status(PUNA_ERROR_ARGUMENT, "puna_tensor: struct_size is %u, must be %zu",
@@ -127,15 +131,29 @@ Status TensorsCheck::check_complete() const {
     return {};
 }
 
-Status check_size(const puna_tensor& tensor, uint64_t row_bytes) {
-    uint64_t total = 0;
-    if (checked_mul<uint64_t>(row_bytes, static_cast<uint64_t>(tensor.rows), &total) &&
-        total == tensor.size_bytes) {
-        return {};
+Result<int64_t> check_row_bytes(const puna_tensor& tensor, const BlockSize& block) {
+    const auto rows = static_cast<long long>(tensor.rows);
+    const auto columns = static_cast<long long>(tensor.columns);
+    if (tensor.columns % block.n_elements != 0) {
+        return make_status(
+            PUNA_ERROR_MODEL,
+            "tensor %s: %lld columns are not a multiple of %lld, a block of format %d",
+            name_of(tensor), columns, static_cast<long long>(block.n_elements), tensor.format);
     }
-    return make_status(PUNA_ERROR_ARGUMENT, "tensor %s: %llu bytes, its shape takes %llu",
-                       name_of(tensor), static_cast<unsigned long long>(tensor.size_bytes),
-                       static_cast<unsigned long long>(total));
+    int64_t row_bytes = 0;
+    int64_t total = 0;
+    if (!checked_mul(tensor.columns / block.n_elements, block.n_bytes, &row_bytes) ||
+        !checked_mul(row_bytes, tensor.rows, &total)) {
+        return make_status(PUNA_ERROR_MODEL,
+                           "tensor %s: the bytes of shape [%lld][%lld] do not fit 64 bits",
+                           name_of(tensor), rows, columns);
+    }
+    if (static_cast<uint64_t>(total) != tensor.size_bytes) {
+        return make_status(PUNA_ERROR_MODEL, "tensor %s: %llu bytes, its shape takes %lld",
+                           name_of(tensor), static_cast<unsigned long long>(tensor.size_bytes),
+                           static_cast<long long>(total));
+    }
+    return row_bytes;
 }
 
 }  // namespace puna::core

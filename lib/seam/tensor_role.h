@@ -1,7 +1,9 @@
 // What a tensor is for: where its role belongs, and the shape that it has there.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <type_traits>
 
 #include "puna/puna_backend.h"
 
@@ -57,6 +59,25 @@ LayerSlot<Layer> layer_slot(int32_t role) {
                                                   {nullptr, &Layer::k_norm}};
     static_assert(sizeof kSlots / sizeof kSlots[0] == PUNA_N_TENSOR_ROLES - PUNA_TENSOR_ATTN_NORM);
     return kSlots[role - PUNA_TENSOR_ATTN_NORM];
+}
+
+// Where a tensor of any role goes in a backend's weights of a range of layers, whose members are called
+// token_embd, output_norm, output, first_layer and layers: one of the two is set.
+template <class Weights>
+struct TensorSlot {
+    decltype(Weights::output)* matrix;
+    const float** vector;
+};
+
+template <class Weights>
+TensorSlot<Weights> tensor_slot(Weights& weights, const puna_tensor& tensor) {
+    if (tensor.role == PUNA_TENSOR_TOKEN_EMBD) return {&weights.token_embd, nullptr};
+    if (tensor.role == PUNA_TENSOR_OUTPUT_NORM) return {nullptr, &weights.output_norm};
+    if (tensor.role == PUNA_TENSOR_OUTPUT) return {&weights.output, nullptr};
+    auto& layer = weights.layers[static_cast<size_t>(tensor.layer - weights.first_layer)];
+    const auto slot = layer_slot<std::remove_reference_t<decltype(layer)>>(tensor.role);
+    if (slot.matrix) return {&(layer.*slot.matrix), nullptr};
+    return {nullptr, &(layer.*slot.vector)};
 }
 
 }  // namespace puna::core

@@ -453,7 +453,11 @@ TEST_F(CudaExecutor, ChecksModelsAndTensors) {
     refuse(shape, PUNA_ERROR_MODEL, shape.list[5].name);
     LayersRequest size(model_);
     size.list[5].size_bytes -= 1;
-    refuse(size, PUNA_ERROR_ARGUMENT, size.list[5].name);
+    refuse(size, PUNA_ERROR_MODEL, size.list[5].name);
+    LayersRequest columns(model_);
+    ASSERT_NE(columns.list[5].columns % 32, 0);
+    columns.list[5].format = PUNA_FORMAT_Q8_0;
+    refuse(columns, PUNA_ERROR_MODEL, "columns are not a multiple of 32");
     LayersRequest missing(model_);
     missing.n_tensors -= 1;
     refuse(missing, PUNA_ERROR_MODEL, "is missing");

@@ -36,19 +36,9 @@ class DeviceModel {
         matrix.columns = tensor.columns;
         matrix.row_bytes = static_cast<int64_t>(tensor.size_bytes) / tensor.rows;
         matrix.format = tensor.format;
-        const auto* floats = reinterpret_cast<const float*>(matrix.data);
-        if (tensor.role == PUNA_TENSOR_TOKEN_EMBD) {
-            weights.token_embd = matrix;
-        } else if (tensor.role == PUNA_TENSOR_OUTPUT_NORM) {
-            weights.output_norm = floats;
-        } else if (tensor.role == PUNA_TENSOR_OUTPUT) {
-            weights.output = matrix;
-        } else {
-            cuda::LayerWeights& layer = weights.layers[static_cast<size_t>(tensor.layer)];
-            const auto slot = core::layer_slot<cuda::LayerWeights>(tensor.role);
-            if (slot.matrix) layer.*slot.matrix = matrix;
-            if (slot.vector) layer.*slot.vector = floats;
-        }
+        const auto slot = core::tensor_slot(weights, tensor);
+        if (slot.matrix) *slot.matrix = matrix;
+        if (slot.vector) *slot.vector = reinterpret_cast<const float*>(matrix.data);
     }
 
     std::vector<DeviceArray<uint8_t>> data_;

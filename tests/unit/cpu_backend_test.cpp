@@ -133,8 +133,9 @@ TEST_F(CpuBackend, ChecksTensorsAndTheirFormats) {
         {"format 4", PUNA_ERROR_MODEL_UNSUPPORTED, [](auto&, auto& t) { t.format = 4; }},
         {"format", PUNA_ERROR_MODEL_UNSUPPORTED, [](auto&, auto& t) { t.format = 1000; }},
         {"shape", PUNA_ERROR_MODEL, [](auto&, auto& t) { ++t.rows; }},
-        {"bytes", PUNA_ERROR_ARGUMENT, [](auto&, auto& t) { --t.size_bytes; }},
-        {"Q8_0", PUNA_ERROR_ARGUMENT, [](auto&, auto& t) { t.format = PUNA_FORMAT_Q8_0; }},
+        {"bytes", PUNA_ERROR_MODEL, [](auto&, auto& t) { --t.size_bytes; }},
+        {"48 columns are not a multiple of 32", PUNA_ERROR_MODEL,
+         [](auto&, auto& t) { t.format = PUNA_FORMAT_Q8_0; }},
         {"twice", PUNA_ERROR_MODEL, [](auto& r, auto& t) { t = r.list.back(); }},
         {"missing", PUNA_ERROR_MODEL,
          [](auto& r, auto& t) {
@@ -262,7 +263,7 @@ TEST_F(CpuBackend, ReportsFormatsOnceEach) {
     }
     puna_layers_format format = {};
     format.struct_size = sizeof format;
-    EXPECT_EQ(api().layers_format(layers, 2, &format, &error_), PUNA_ERROR_ARGUMENT);
+    EXPECT_EQ(api().layers_format(layers, 2, &format, &error_), PUNA_ERROR_NOT_FOUND);
     api().destroy_layers(layers);
 }
 

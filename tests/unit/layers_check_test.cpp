@@ -21,7 +21,10 @@ Status check_all(const puna_layers_request& request, TensorData data = TensorDat
     for (int32_t i = 0; i < request.n_tensors; ++i) {
         const puna_tensor& tensor = request.tensors[i];
         PUNA_TRY(check.add(tensor, data));
-        PUNA_TRY(check_size(tensor, tensor.size_bytes / static_cast<uint64_t>(tensor.rows)));
+        const auto n_bytes = static_cast<int64_t>(tensor.format == PUNA_FORMAT_F32 ? 4 : 2);
+        const Result<int64_t> row_bytes = check_row_bytes(tensor, {1, n_bytes});
+        PUNA_TRY(row_bytes.status());
+        EXPECT_EQ(*row_bytes, tensor.columns * n_bytes);
     }
     return check.check_complete();
 }
@@ -38,8 +41,8 @@ TEST(LayersCheck, RefusesRequestsByField) {
         {"layers 0 + -1", PUNA_ERROR_ARGUMENT, [](auto& r) { r.n_layers = -1; }},
         {"weights_layout", PUNA_ERROR_UNSUPPORTED,
          [](auto& r) { r.weights_layout = PUNA_WEIGHTS_REPACKED; }},
-        {"n_tensors", PUNA_ERROR_ARGUMENT, [](auto& r) { r.n_tensors = -1; }},
-        {"n_tensors", PUNA_ERROR_ARGUMENT, [](auto& r) { r.tensors = nullptr; }},
+        {"n_tensors is -1", PUNA_ERROR_ARGUMENT, [](auto& r) { r.n_tensors = -1; }},
+        {"tensors is NULL", PUNA_ERROR_ARGUMENT, [](auto& r) { r.tensors = nullptr; }},
         {"struct_size", PUNA_ERROR_ARGUMENT, [](auto& r) { r.list[0].struct_size = 8; }},
         {"2 tensors for 3 layers", PUNA_ERROR_ARGUMENT, [](auto& r) { r.n_tensors = 2; }},
         {"missing", PUNA_ERROR_MODEL, [](auto& r) { --r.n_tensors; }},
@@ -65,7 +68,7 @@ TEST(LayersCheck, RefusesTensorsByName) {
     } cases[] = {
         {"shape", PUNA_ERROR_MODEL, [](auto&, auto& t) { ++t.rows; }},
         {"shape", PUNA_ERROR_MODEL, [](auto&, auto& t) { t.columns = -1; }},
-        {"bytes", PUNA_ERROR_ARGUMENT, [](auto&, auto& t) { --t.size_bytes; }},
+        {"bytes", PUNA_ERROR_MODEL, [](auto&, auto& t) { --t.size_bytes; }},
         {"role 99", PUNA_ERROR_MODEL_UNSUPPORTED, [](auto&, auto& t) { t.role = 99; }},
         {"role -1", PUNA_ERROR_MODEL_UNSUPPORTED, [](auto&, auto& t) { t.role = -1; }},
         {"range", PUNA_ERROR_ARGUMENT, [](auto&, auto& t) { t.layer = 3; }},
@@ -124,11 +127,52 @@ TEST(LayersCheck, AnEstimateHasNoData) {
     EXPECT_TRUE(check_all(request, TensorData::kAbsent).ok());
 }
 
+TEST(LayersCheck, RowsAreWholeBlocks) {
+    puna_tensor tensor = {};
+    tensor.rows = 3;
+    tensor.columns = 96;
+    tensor.size_bytes = 3 * 3 * 34;
+    const Result<int64_t> row_bytes = check_row_bytes(tensor, {32, 34});
+    ASSERT_TRUE(row_bytes.ok()) << row_bytes.status().text();
+    EXPECT_EQ(*row_bytes, 3 * 34);
+    for (const int64_t columns : {95, 97, 112}) {
+        tensor.columns = columns;
+        test::expect_refusal(check_row_bytes(tensor, {32, 34}).status(), PUNA_ERROR_MODEL,
+                             "columns are not a multiple of 32");
+    }
+}
+
 TEST(LayersCheck, SizesThatDoNotFitAreRefused) {
     puna_tensor tensor = {};
     tensor.rows = INT64_MAX;
+    tensor.columns = 1;
     tensor.size_bytes = static_cast<uint64_t>(INT64_MAX) * 4;  // what is left of the product
-    test::expect_refusal(check_size(tensor, 4), PUNA_ERROR_ARGUMENT, "bytes");
+    test::expect_refusal(check_row_bytes(tensor, {1, 4}).status(), PUNA_ERROR_MODEL, "64 bits");
+    tensor.rows = 1;
+    tensor.columns = INT64_MAX;
+    test::expect_refusal(check_row_bytes(tensor, {1, 4}).status(), PUNA_ERROR_MODEL, "64 bits");
+}
+
+TEST(LayersCheck, TensorsAreWalkedByTheirStride) {
+    struct Longer {
+        puna_tensor tensor;
+        int64_t of_a_newer_host;
+    } list[3] = {};
+    puna_layers_request request = {};
+    request.n_tensors = 3;
+    request.tensors = &list[0].tensor;
+    for (int32_t i = 0; i < 3; ++i) {
+        list[i].tensor.struct_size = sizeof(Longer);
+        list[i].tensor.layer = i;
+    }
+    int32_t n_seen = 0;
+    const auto visit = [&](const puna_tensor& tensor) -> Status {
+        EXPECT_EQ(tensor.layer, n_seen++);
+        if (n_seen < 2) return {};
+        return make_status(PUNA_ERROR_MODEL, "enough");
+    };
+    test::expect_refusal(for_each_tensor(request, visit), PUNA_ERROR_MODEL, "enough");
+    EXPECT_EQ(n_seen, 2);
 }
 
 }  // namespace
