@@ -175,10 +175,6 @@ Status BatchStaging::stage(const puna_batch& batch) {
         const int32_t output = batch.rows[r].output;
         if (output >= 0) output_rows_[static_cast<size_t>(output)] = r;
     }
-    for (int32_t i = 0; i < batch.n_outputs; ++i) {
-        if (output_rows_[static_cast<size_t>(i)] >= 0) continue;
-        return make_status(PUNA_ERROR_ARGUMENT, "batch: output %d: no row names it", i);
-    }
     cut_chunks(batch);
     uint64_t chunk_bytes = 0;
     for (int32_t begin = 0; const int32_t end : chunk_ends_) {

@@ -27,8 +27,7 @@ class BatchStaging {
     void set_memory(uint8_t* device, uint8_t* pinned);
 
     // Writes a checked batch to pinned memory; nothing of the last one is under way. The requests of its
-    // outputs too if they are one chunk. ARGUMENT names a view whose rows are too far from each other, or an
-    // output that no row names.
+    // outputs too if they are one chunk. ARGUMENT names a view whose rows are too far from each other.
     Status stage(const puna_batch& batch);
     cudaError_t enqueue_input(const puna_batch& batch, float* hidden_rows, cudaStream_t stream);
 

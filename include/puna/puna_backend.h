@@ -327,15 +327,16 @@ typedef struct puna_backend_estimate {
 
 /* The cells of one sequence in order of position: position p lies in cell
  * pages[p / PUNA_KV_PAGE] * PUNA_KV_PAGE + p % PUNA_KV_PAGE. Cells are numbered from 0 to
- * n_cells - 1 and mean the same in every executor of the context. */
+ * n_cells - 1 and mean the same in every executor of the context. There is one page at least, and all
+ * of them exist, those too that no row of the batch sees. */
 typedef struct puna_batch_view {
     const int32_t* pages;
     int32_t n_pages;
     int32_t reserved;
 } puna_batch_view;
 
-/* One row: a token at a position of a sequence. Only pages first / PUNA_KV_PAGE .. position /
- * PUNA_KV_PAGE of its view are looked at, and position - first is below n_ctx. Keys and values are
+/* One row: a token at a position of a sequence. Only cells of pages first / PUNA_KV_PAGE .. position /
+ * PUNA_KV_PAGE of its view are read, and position - first is below n_ctx. Keys and values are
  * written to its cell before any row of the batch attends, so rows of one sequence see each other;
  * the host orders rows of a view by position and never lets two rows write one cell. */
 typedef struct puna_batch_row {

@@ -82,7 +82,6 @@ Status Executor::kv_move(std::span<const puna_kv_move> moves) {
 }
 
 Status Executor::check_transfer(const CellsRequest& request) const {
-    PUNA_TRY(check_idle("kv transfer"));
     const KvHalf& half = cache_.half(request.keys_or_values);
     const auto cell_bytes = static_cast<uint64_t>(half.line_bytes * half.n_head_kv);
     return check_cells(layers_.range(), options_.n_cells, cell_bytes, request);

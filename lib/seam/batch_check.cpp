@@ -1,27 +1,25 @@
 #include "seam/batch_check.h"
 
+#include <bit>
+
 namespace puna::core {
 
 namespace {
 
+Status check_array(const char* name, const void* array, int32_t n, int32_t least, int32_t most) {
+    if (n < least || n > most) {
+        return make_status(PUNA_ERROR_ARGUMENT, "batch: n_%s is %d, must be %d to max_%s %d", name,
+                           n, least, name, most);
+    }
+    if (n > 0 && !array) return make_status(PUNA_ERROR_ARGUMENT, "batch: %s is NULL", name);
+    return {};
+}
+
 Status check_counts(const BackendLimits& limits, const LayerRange& layers,
                     const puna_executor_options& options, const puna_batch& batch) {
-    if (batch.n_rows < 1 || batch.n_rows > options.max_rows || !batch.rows) {
-        return make_status(PUNA_ERROR_ARGUMENT,
-                           "batch: %d rows, must be 1 to max_rows %d, or rows is NULL",
-                           batch.n_rows, options.max_rows);
-    }
-    if (batch.n_views < 1 || batch.n_views > options.max_views || !batch.views) {
-        return make_status(PUNA_ERROR_ARGUMENT,
-                           "batch: %d views, must be 1 to max_views %d, or views is NULL",
-                           batch.n_views, options.max_views);
-    }
-    if (batch.n_outputs < 0 || batch.n_outputs > options.max_outputs ||
-        (batch.n_outputs > 0 && !batch.outputs)) {
-        return make_status(PUNA_ERROR_ARGUMENT,
-                           "batch: %d outputs, must be 0 to max_outputs %d, or outputs is NULL",
-                           batch.n_outputs, options.max_outputs);
-    }
+    PUNA_TRY(check_array("rows", batch.rows, batch.n_rows, 1, options.max_rows));
+    PUNA_TRY(check_array("views", batch.views, batch.n_views, 1, options.max_views));
+    PUNA_TRY(check_array("outputs", batch.outputs, batch.n_outputs, 0, options.max_outputs));
     if (batch.n_outputs > 0 && !layers.has_head) {
         return make_status(PUNA_ERROR_ARGUMENT, "batch: outputs of layers that have no head");
     }
@@ -43,8 +41,12 @@ Status check_counts(const BackendLimits& limits, const LayerRange& layers,
 
 Status check_view(const puna_executor_options& options, const puna_batch_view& view,
                   int32_t index) {
-    if (view.n_pages < 1 || !view.pages) {
-        return make_status(PUNA_ERROR_ARGUMENT, "batch: view %d has no pages", index);
+    if (view.n_pages < 1) {
+        return make_status(PUNA_ERROR_ARGUMENT, "batch: view %d: n_pages is %d, must be 1 or more",
+                           index, view.n_pages);
+    }
+    if (!view.pages) {
+        return make_status(PUNA_ERROR_ARGUMENT, "batch: view %d: pages is NULL", index);
     }
     for (int32_t i = 0; i < view.n_pages; ++i) {
         if (view.pages[i] < 0 || view.pages[i] >= options.n_cells / PUNA_KV_PAGE) {
@@ -93,12 +95,13 @@ Status check_choice(const puna_model_spec& spec, const puna_executor_options& op
         return make_status(PUNA_ERROR_ARGUMENT, "batch: output %d: k is %d, must be 1 to %d", index,
                            output.k, spec.n_vocab);
     }
-    if (output.n_bias < 0 || output.n_bias > options.max_bias ||
-        (output.n_bias > 0 && !output.bias)) {
+    if (output.n_bias < 0 || output.n_bias > options.max_bias) {
         return make_status(PUNA_ERROR_ARGUMENT,
-                           "batch: output %d: n_bias is %d, must be 0 to max_bias %d, or bias is "
-                           "NULL",
-                           index, output.n_bias, options.max_bias);
+                           "batch: output %d: n_bias is %d, must be 0 to max_bias %d", index,
+                           output.n_bias, options.max_bias);
+    }
+    if (output.n_bias > 0 && !output.bias) {
+        return make_status(PUNA_ERROR_ARGUMENT, "batch: output %d: bias is NULL", index);
     }
     for (int32_t i = 0; i < output.n_bias; ++i) {
         if (output.bias[i].token < 0 || output.bias[i].token >= spec.n_vocab) {
@@ -127,6 +130,30 @@ Status check_output(const puna_model_spec& spec, const puna_executor_options& op
     }
 }
 
+// Each output belongs to exactly one row. A word of marks at a time: this is done for every token, and
+// takes no memory.
+Status check_output_rows(const puna_batch& batch) {
+    for (int32_t begin = 0; begin < batch.n_outputs; begin += 64) {
+        uint64_t named = 0;
+        for (int32_t r = 0; r < batch.n_rows; ++r) {
+            const int32_t output = batch.rows[r].output;
+            if (output < begin || output - begin >= 64) continue;
+            const uint64_t bit = uint64_t{1} << (output - begin);
+            if (named & bit) {
+                return make_status(PUNA_ERROR_ARGUMENT, "batch: output %d: row %d names it too",
+                                   output, r);
+            }
+            named |= bit;
+        }
+        const int32_t first_unnamed = begin + std::countr_one(named);
+        if (first_unnamed - begin < 64 && first_unnamed < batch.n_outputs) {
+            return make_status(PUNA_ERROR_ARGUMENT, "batch: output %d: no row names it",
+                               first_unnamed);
+        }
+    }
+    return {};
+}
+
 }  // namespace
 
 Status check_batch(const BackendLimits& limits, const LayerRange& layers,
@@ -137,7 +164,7 @@ Status check_batch(const BackendLimits& limits, const LayerRange& layers,
     for (int32_t i = 0; i < batch.n_outputs; ++i) {
         PUNA_TRY(check_output(layers.spec, options, batch.outputs[i], i));
     }
-    return {};
+    return check_output_rows(batch);
 }
 
 }  // namespace puna::core

@@ -31,10 +31,12 @@ Status check_cells(const LayerRange& layers, int32_t n_cells, uint64_t cell_byte
         return make_status(PUNA_ERROR_ARGUMENT, "kv transfer: cell %d does not exist", cell);
     }
     uint64_t expected = 0;
-    if (checked_mul<uint64_t>(request.cells.size(), cell_bytes, &expected) &&
-        expected == request.n_bytes) {
-        return {};
+    if (!checked_mul<uint64_t>(request.cells.size(), cell_bytes, &expected)) {
+        return make_status(PUNA_ERROR_ARGUMENT,
+                           "kv transfer: the bytes of %zu cells do not fit 64 bits",
+                           request.cells.size());
     }
+    if (expected == request.n_bytes) return {};
     return make_status(
         PUNA_ERROR_ARGUMENT, "kv transfer: size is %zu, %zu cells of this layer take %llu",
         request.n_bytes, request.cells.size(), static_cast<unsigned long long>(expected));

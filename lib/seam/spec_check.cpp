@@ -36,6 +36,13 @@ Status check_sizes(const puna_model_spec& spec) {
     return {};
 }
 
+Status check_head_dim(const BackendLimits& limits, const char* name, int32_t value) {
+    if (value <= limits.most_head_dim) return {};
+    return make_status(PUNA_ERROR_MODEL_UNSUPPORTED,
+                       "model spec: %s is %d, must be at most the %s backend's %d", name, value,
+                       limits.name, limits.most_head_dim);
+}
+
 Status check_kinds(const BackendLimits& limits, const puna_model_spec& spec) {
     constexpr uint32_t kRopes =
         1u << PUNA_ROPE_NONE | 1u << PUNA_ROPE_PAIRS | 1u << PUNA_ROPE_HALVES;
@@ -44,9 +51,10 @@ Status check_kinds(const BackendLimits& limits, const puna_model_spec& spec) {
         int32_t value;
         uint32_t known;
     } kinds[] = {
-        {"norm", spec.norm, limits.norms}, {"activation", spec.activation, limits.activations},
-        {"rope", spec.rope, kRopes},       {"qk_norm", spec.qk_norm, 1u << 0 | 1u << 1},
-        {"reserved", spec.reserved, 1u},
+        {"norm", spec.norm, limits.norms},
+        {"activation", spec.activation, limits.activations},
+        {"rope", spec.rope, kRopes},
+        {"qk_norm", spec.qk_norm, 1u << 0 | 1u << 1},
     };
     for (const auto& kind : kinds) {
         if (has_kind(kind.known, kind.value)) continue;
@@ -54,13 +62,12 @@ Status check_kinds(const BackendLimits& limits, const puna_model_spec& spec) {
                            "model spec: %s %d is not known to the %s backend", kind.name,
                            kind.value, limits.name);
     }
-    if (spec.head_dim_k > limits.most_head_dim || spec.head_dim_v > limits.most_head_dim) {
-        return make_status(PUNA_ERROR_MODEL_UNSUPPORTED,
-                           "model spec: head_dim_k %d or head_dim_v %d is above the %d of the %s "
-                           "backend",
-                           spec.head_dim_k, spec.head_dim_v, limits.most_head_dim, limits.name);
+    if (spec.reserved != 0) {
+        return make_status(PUNA_ERROR_MODEL_UNSUPPORTED, "model spec: reserved is %d, must be 0",
+                           spec.reserved);
     }
-    return {};
+    PUNA_TRY(check_head_dim(limits, "head_dim_k", spec.head_dim_k));
+    return check_head_dim(limits, "head_dim_v", spec.head_dim_v);
 }
 
 Status check_rope(const puna_model_spec& spec) {

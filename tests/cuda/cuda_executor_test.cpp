@@ -437,7 +437,7 @@ TEST_F(CudaExecutor, ChecksModelsAndTensors) {
          {std::tuple(&puna_model_spec::norm, 7, PUNA_ERROR_MODEL_UNSUPPORTED, "norm"),
           std::tuple(&puna_model_spec::activation, 0, PUNA_ERROR_MODEL_UNSUPPORTED, "activation"),
           std::tuple(&puna_model_spec::head_dim_k, 8193, PUNA_ERROR_MODEL_UNSUPPORTED,
-                     "head_dim_k 8193"),
+                     "head_dim_k is 8193"),
           std::tuple(&puna_model_spec::n_head_kv, 0, PUNA_ERROR_ARGUMENT, "n_head_kv")}) {
         LayersRequest request(model_);
         puna_model_spec spec = spec_;

@@ -2,7 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <functional>
+#include <string>
 
 #include "support/backend_session.h"
 #include "support/test_limits.h"
@@ -39,18 +41,19 @@ TEST_F(BatchCheck, RefusesBatchesByRowAndField) {
         puna_status status;
         std::function<void(BatchBuilder&, puna_batch&)> change;
     } cases[] = {
-        {"rows", PUNA_ERROR_ARGUMENT, [](auto&, auto& b) { b.n_rows = 0; }},
-        {"rows", PUNA_ERROR_ARGUMENT, [](auto&, auto& b) { b.n_rows = 65; }},
+        {"n_rows is 0, must be 1 to max_rows 64", PUNA_ERROR_ARGUMENT,
+         [](auto&, auto& b) { b.n_rows = 0; }},
+        {"n_rows is 65", PUNA_ERROR_ARGUMENT, [](auto&, auto& b) { b.n_rows = 65; }},
         {"rows is NULL", PUNA_ERROR_ARGUMENT, [](auto&, auto& b) { b.rows = nullptr; }},
-        {"views", PUNA_ERROR_ARGUMENT, [](auto&, auto& b) { b.n_views = 0; }},
-        {"views", PUNA_ERROR_ARGUMENT, [](auto&, auto& b) { b.n_views = 9; }},
+        {"n_views is 0", PUNA_ERROR_ARGUMENT, [](auto&, auto& b) { b.n_views = 0; }},
+        {"n_views is 9", PUNA_ERROR_ARGUMENT, [](auto&, auto& b) { b.n_views = 9; }},
         {"views is NULL", PUNA_ERROR_ARGUMENT, [](auto&, auto& b) { b.views = nullptr; }},
-        {"outputs", PUNA_ERROR_ARGUMENT, [](auto&, auto& b) { b.n_outputs = -1; }},
+        {"n_outputs is -1", PUNA_ERROR_ARGUMENT, [](auto&, auto& b) { b.n_outputs = -1; }},
         {"max_outputs 64", PUNA_ERROR_ARGUMENT, [](auto&, auto& b) { b.n_outputs = 65; }},
         {"outputs is NULL", PUNA_ERROR_ARGUMENT, [](auto&, auto& b) { b.outputs = nullptr; }},
         {"adapters", PUNA_ERROR_UNSUPPORTED, [](auto&, auto& b) { b.n_adapters = 1; }},
-        {"no pages", PUNA_ERROR_ARGUMENT, [](auto& a, auto&) { a.views[0].n_pages = 0; }},
-        {"no pages", PUNA_ERROR_ARGUMENT, [](auto& a, auto&) { a.views[0].pages = nullptr; }},
+        {"n_pages is 0", PUNA_ERROR_ARGUMENT, [](auto& a, auto&) { a.views[0].n_pages = 0; }},
+        {"pages is NULL", PUNA_ERROR_ARGUMENT, [](auto& a, auto&) { a.views[0].pages = nullptr; }},
         {"page 32", PUNA_ERROR_ARGUMENT, [](auto& a, auto&) { a.views[0].pages = no_page; }},
         {"page -1", PUNA_ERROR_ARGUMENT,
          [](auto& a, auto&) {
@@ -68,6 +71,10 @@ TEST_F(BatchCheck, RefusesBatchesByRowAndField) {
         {"adapter", PUNA_ERROR_ARGUMENT, [](auto& a, auto&) { a.rows[5].adapter = 0; }},
         {"output", PUNA_ERROR_ARGUMENT, [](auto& a, auto&) { a.rows[5].output = 1; }},
         {"output", PUNA_ERROR_ARGUMENT, [](auto& a, auto&) { a.rows[5].output = -2; }},
+        {"output 0: no row names it", PUNA_ERROR_ARGUMENT,
+         [](auto& a, auto&) { a.rows[39].output = -1; }},
+        {"output 0: row 39 names it too", PUNA_ERROR_ARGUMENT,
+         [](auto& a, auto&) { a.rows[5].output = 0; }},
     };
     EXPECT_TRUE(check(forty_rows().batch()).ok());
     for (const auto& c : cases) {
@@ -117,6 +124,29 @@ TEST_F(BatchCheck, RefusesOutputsByField) {
         BatchBuilder builder = forty_rows(PUNA_ROW_OUTPUT_TOP_K);
         c.change(builder.outputs[0]);
         test::expect_refusal(check(builder.batch()), c.status, c.text);
+    }
+}
+
+// Marks of outputs are words of 64.
+TEST_F(BatchCheck, EachOutputBelongsToOneRow) {
+    options_.max_rows = options_.max_outputs = 200;
+    for (const int32_t n : {63, 64, 65, 128, 200}) {
+        BatchBuilder builder(spec_);
+        const int32_t view = builder.add_view({0, 1, 2, 3, 4, 5, 6});
+        for (int32_t i = 0; i < n; ++i) builder.add_row(view, i, 1, PUNA_ROW_OUTPUT_LOGITS);
+        std::reverse(builder.outputs.begin(), builder.outputs.end());
+        for (puna_batch_row& row : builder.rows) row.output = n - 1 - row.output;
+        EXPECT_TRUE(check(builder.batch()).ok());
+        for (const int32_t output : {0, n / 2, n - 1}) {
+            puna_batch_row& row = builder.rows[static_cast<size_t>(n - 1 - output)];
+            const std::string prefix = "output " + std::to_string(output);
+            row.output = -1;
+            test::expect_refusal(check(builder.batch()), PUNA_ERROR_ARGUMENT,
+                                 (prefix + ": no row").c_str());
+            row.output = output == 0 ? n - 1 : 0;
+            test::expect_refusal(check(builder.batch()), PUNA_ERROR_ARGUMENT, "names it");
+            row.output = output;
+        }
     }
 }
 

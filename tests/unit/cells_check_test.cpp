@@ -36,6 +36,8 @@ TEST(CellsCheck, RefusesTransfersByWhatIsWrong) {
     for (const size_t size : {size_t{0}, size_t{239}, size_t{241}, size_t{320}}) {
         test::expect_refusal(check(1, PUNA_KV_KEYS, size), PUNA_ERROR_ARGUMENT, "take 240");
     }
+    test::expect_refusal(check_cells(layers, 1024, UINT64_MAX / 2, {1, PUNA_KV_KEYS, cells, 240}),
+                         PUNA_ERROR_ARGUMENT, "3 cells do not fit 64 bits");
     for (const int32_t cell : {-1, 1024}) {
         const CellsRequest request = {1, PUNA_KV_KEYS, {&cell, 1}, 80};
         test::expect_refusal(check_cells(layers, 1024, 80, request), PUNA_ERROR_ARGUMENT, "cell");

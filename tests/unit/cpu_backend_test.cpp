@@ -404,10 +404,36 @@ TEST_F(CpuExecutor, OneBatchAtATime) {
     EXPECT_EQ(begin(), PUNA_ERROR_STATE);
     const puna_kv_move move = {0, 1, 1, 0};
     EXPECT_EQ(api().kv_move(session_.executor, &move, 1, &error_), PUNA_ERROR_STATE);
-    EXPECT_EQ(api().kv_read(session_.executor, 0, PUNA_KV_KEYS, nullptr, 0, nullptr, 0, &error_),
-              PUNA_ERROR_STATE);
     EXPECT_EQ(session_.advance(INT64_MAX).done, 1);
     EXPECT_EQ(begin(), PUNA_OK);
+}
+
+TEST_F(CpuExecutor, CellsAreReadAsTheyWereWrittenDuringABatchToo) {
+    const auto expected = logits();
+    begin_row();
+    ASSERT_EQ(begin(), PUNA_OK);
+    session_.advance(INT64_MIN);
+    const std::vector<int32_t> cells = {700, 3, 1023, 64};  // the batch is in pages 1 and 3
+    for (int32_t layer = 0; layer < 3; ++layer) {           // one of them done
+        for (const int32_t half : {PUNA_KV_KEYS, PUNA_KV_VALUES}) {
+            const size_t dim = half == PUNA_KV_KEYS ? 10 : 7;
+            std::vector<float> data(cells.size() * 2 * dim);
+            for (size_t i = 0; i < data.size(); ++i) data[i] = static_cast<float>(i + 1);
+            std::vector<float> found(data.size());
+            const size_t size = data.size() * sizeof(float);
+            ASSERT_EQ(api().kv_write(session_.executor, layer, half, cells.data(), 4, data.data(),
+                                     size, &error_),
+                      PUNA_OK)
+                << error_.message;
+            ASSERT_EQ(api().kv_read(session_.executor, layer, half, cells.data(), 4, found.data(),
+                                    size, &error_),
+                      PUNA_OK)
+                << error_.message;
+            EXPECT_EQ(found, data);
+        }
+    }
+    EXPECT_EQ(session_.advance(INT64_MAX).done, 1);
+    EXPECT_TRUE(std::equal(expected.begin(), expected.end(), batch_->values(0).begin()));
 }
 
 // Each refusal of a batch: batch_check_test.cpp.
