@@ -1,6 +1,6 @@
 # The tests in C++: puna_unit_tests from unit/, puna_golden_tests from golden/, puna_stress_tests
-# from stress/, puna_cuda_tests from cuda/. Suites that are about threads say so in their name;
-# ctest -L unit finds them, and so does -L tsan.
+# from stress/, puna_cuda_tests from cuda/ and golden/any_gpu_test.cpp. Suites that are about threads
+# say so in their name; ctest -L unit finds them, and so does -L tsan.
 
 if(CMAKE_CROSSCOMPILING) # packages hold it compiled for this machine alone, and its source
     set(PUNA_GOOGLETEST_SOURCE /usr/src/googletest CACHE PATH "Source of GoogleTest")

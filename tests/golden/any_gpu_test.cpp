@@ -20,8 +20,8 @@ TEST_P(AnyGpuShapes, EverySplitComputesTheSame) {
     const ReferenceModel reference = SplitModelOn(gpu.plugin, 0, split_case.shape).reference();
     const std::vector<double> logits = reference_logits(reference, prompt);
     const GreedyRun greedy_run = reference_greedy(reference, prompt, n_tokens);
-    ASSERT_TRUE(greedy_run.smallest_gap > 1e-3 || gpu.is_slow) << "choose another prompt";
-    const bool is_clear = greedy_run.smallest_gap > 3 * bound;
+    // Else two logits that are both off by the bound could change places.
+    ASSERT_GT(greedy_run.smallest_gap, 3 * bound) << "choose another prompt";
     for (const int32_t n_gpu_layers : kSplits) {
         if (gpu.is_slow && n_gpu_layers != clamped(n_gpu_layers)) continue;
         SCOPED_TRACE(n_gpu_layers);
@@ -34,9 +34,7 @@ TEST_P(AnyGpuShapes, EverySplitComputesTheSame) {
             expect_close(logits, logits_of(whole, prompt, kVocab), bound);
             Sequence sequence = context.sequence();
             const auto tokens = generate(sequence, prompt, greedy(n_tokens)).tokens;
-            if (is_clear) {
-                EXPECT_EQ(tokens, greedy_run.tokens);
-            }
+            EXPECT_EQ(tokens, greedy_run.tokens);
         }
     }
 }
