@@ -12,6 +12,7 @@
 #include "cuda_kernels/device_model.h"
 #include "format/block_format.h"
 #include "format/random_blocks.h"
+#include "support/random_numbers.h"
 
 namespace puna::cuda {
 namespace {
