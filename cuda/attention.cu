@@ -93,6 +93,9 @@ struct AttentionMemory {
     float add[kQueries];
 };
 
+// What every GPU gives a block without asking.
+static_assert(sizeof(AttentionMemory<kMostQueries>) + kHeadBytes <= 48 * 1024);
+
 // The steps in which there is a visible position.
 __device__ inline int first_step(const Span& span) {
     return (span.begin - span.start) / kPositions;

@@ -80,6 +80,10 @@ void log_refused(const puna_host_services& services, const Status& refused) {
 Status Device::check(cudaError_t code, const char* what) {
     if (code == cudaSuccess) return {};
     (void)cudaGetLastError();  // else it would come back from the next call that is asked for it
+    if (code == cudaErrorDevicesUnavailable) {  // another process has it: no fault of this one
+        return make_status(PUNA_ERROR_BACKEND, "%s: %s: the device is in use by others",
+                           name_.c_str(), what);
+    }
     if (code == cudaErrorMemoryAllocation) {
         return make_status(PUNA_ERROR_DEVICE_MEMORY, "%s: %s: out of device memory", name_.c_str(),
                            what);

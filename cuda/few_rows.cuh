@@ -23,6 +23,9 @@ struct FewRows {
     float sums[kFewWarps][kRows];
 };
 
+// What every GPU gives a block without asking.
+static_assert(sizeof(FewRows<kFewRows>) + kPanelBytes <= 48 * 1024);
+
 // Which rows a block has, and their norms. All threads come; what it writes is there after a barrier.
 template <int kRows>
 __device__ inline void find_rows(const Input& input, int64_t first_row, FewRows<kRows>& rows) {

@@ -13,29 +13,21 @@
 // end before its predecessors, and this would not hold for the kernel behind it.
 //
 // Only after its own wait does a kernel let the next one begin: no more than one is ahead, and its
-// prefetches do not compete with those of later ones. What goes before launch_next() must be a kernel.
+// prefetches do not compete with those of later ones. Behind anything else than a kernel, such as the event
+// between two layers or a copy of a batch, launch_next() waits for everything, as launch() does.
 #pragma once
 
 #include <cuda_runtime.h>
 
 #include <cstddef>
 #include <cstdint>
+#include <type_traits>
 
 namespace puna::cuda {
 
-namespace launching {
-
-// The parameters of the kernel decide what the arguments are converted to.
-template <class T>
-struct Same {
-    using Type = T;
-};
-
-}  // namespace launching
-
 template <class... Parameters>
 cudaError_t launch(void (*kernel)(Parameters...), dim3 grid, dim3 block, size_t shared_bytes,
-                   cudaStream_t stream, typename launching::Same<Parameters>::Type... arguments) {
+                   cudaStream_t stream, std::type_identity_t<Parameters>... arguments) {
 #if defined(__CUDACC__)
     void* pointers[] = {&arguments..., nullptr};
     return cudaLaunchKernel(reinterpret_cast<const void*>(kernel), grid, block, pointers,
@@ -49,7 +41,7 @@ cudaError_t launch(void (*kernel)(Parameters...), dim3 grid, dim3 block, size_t 
 template <class... Parameters>
 cudaError_t launch_next(bool overlaps, void (*kernel)(Parameters...), dim3 grid, dim3 block,
                         size_t shared_bytes, cudaStream_t stream,
-                        typename launching::Same<Parameters>::Type... arguments) {
+                        std::type_identity_t<Parameters>... arguments) {
 #if !defined(__CUDACC__)
     return cuda_emulator::launch(
         grid, block, shared_bytes, stream, [=] { kernel(arguments...); }, overlaps);

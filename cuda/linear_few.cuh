@@ -283,7 +283,8 @@ __device__ inline void finish_pair(const LinearJob& job, const OutputPair& pair,
 }
 
 // Blocks that find room on a multiprocessor at once, so that each prepares its rows once: by registers, of
-// which two steps take up to 128.
+// which two steps take up to 128. Full panels leave room for one block only where a multiprocessor has 64 KB of
+// shared memory, on Turing.
 constexpr int kFewBlocks = 2;
 
 // Grid: [at most pairs of outputs / kFewWarps][rows / kRows]; blocks go on to further pairs.

@@ -159,7 +159,9 @@ Report measure(const BenchOptions& options, const Interrupt& interrupt) {
     report.first_token_seconds = elapsed();
 
     report.model = model.info();
-    report.devices = runtime.devices();
+    // Asking for a GPU would start its driver.
+    report.devices = {runtime.device(0)};
+    if (report.model.n_gpu_layers > 0) report.devices = runtime.devices();
     for (int32_t i = 0; i < model.n_formats(); ++i) report.formats.push_back(model.format(i));
     report.context = speed.context_info();
     run_tests(speed, options, interrupt.cancel(), report);

@@ -264,7 +264,7 @@ typedef struct puna_runtime_options {
     /* The most verbose PUNA_LOG_* level that reaches `log`. */
     int32_t log_level;
     /* 1: do not look for backend plugins (libpuna-cuda) beside the library. 0: that happens when
-     * devices, the report or layers on a GPU are first asked for, not before. */
+     * devices, the report or layers on a GPU are first asked for, or a plugin is loaded, not before. */
     int32_t disable_backend_search;
     /* Allocator: both or neither. */
     puna_alloc_fn alloc;
@@ -312,10 +312,10 @@ typedef struct puna_device_info {
     uint32_t struct_size;
     int32_t is_gpu;
     uint64_t total_bytes; /* memory of the device; 0 if unknown */
-    uint64_t free_bytes;
-    char backend[32]; /* "cpu", "cuda" */
-    char name[96];    /* as the driver or the CPU calls itself */
-    char kernels[32]; /* CPU: the kernel set in force; GPU: the compute capability */
+    uint64_t free_bytes;  /* 0 if unknown; asking a GPU creates its context in this process */
+    char backend[32];     /* "cpu", "cuda" */
+    char name[96];        /* as the driver or the CPU calls itself */
+    char kernels[32];     /* CPU: the kernel set in force; GPU: the compute capability */
 } puna_device_info;
 #define PUNA_DEVICE_INFO_INIT                                    \
     {                                                            \
@@ -324,14 +324,14 @@ typedef struct puna_device_info {
         }                                                        \
     }
 
-/* [any thread] Number of devices; device 0 is the CPU. 0 for NULL. */
+/* [any thread] Number of devices; device 0 is the CPU. 0 for NULL and in a forked child. */
 PUNA_API int32_t PUNA_CALL puna_runtime_n_devices(const puna_runtime* runtime);
 /* [any thread] Errors: NOT_FOUND (no such device). */
 PUNA_API puna_status PUNA_CALL puna_runtime_device(const puna_runtime* runtime, int32_t device,
                                                    puna_device_info* info, puna_error* error);
 /* [any thread] What was found and why something was not: one line of text per backend that is in
- * use or was looked for, separated by newlines, such as "cpu: avx512, 2 threads" and "cuda: no device: libpuna-cuda
- * is not in DIR". */
+ * use or was looked for, separated by newlines, such as "cpu: avx512, 2 threads" and "cuda: no device:
+ * libpuna-cuda is not in DIR". */
 PUNA_API puna_status PUNA_CALL puna_runtime_report(const puna_runtime* runtime, char* buffer,
                                                    size_t capacity, size_t* needed,
                                                    puna_error* error);

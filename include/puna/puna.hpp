@@ -275,14 +275,20 @@ class Runtime {
     }
     Result<std::vector<puna_device_info>> try_devices() const {
         std::vector<puna_device_info> devices;
-        for (std::int32_t i = 0; i < puna_runtime_n_devices(handle()); ++i) {
-            puna_device_info info = PUNA_DEVICE_INFO_INIT;
-            auto result = detail::checked(
-                [&](puna_error* error) { return puna_runtime_device(handle(), i, &info, error); });
-            if (!result.ok()) return result.failure();
-            devices.push_back(info);
-        }
+        std::int32_t i = 0;
+        do {  // the CPU is always there: where it cannot be told, the reason is an error
+            auto info = try_device(i);
+            if (!info.ok()) return info.failure();
+            devices.push_back(*info);
+        } while (++i < puna_runtime_n_devices(handle()));
         return devices;
+    }
+    /// One of them, 0 being the CPU.
+    Result<puna_device_info> try_device(std::int32_t number) const {
+        return detail::value_of(puna_device_info PUNA_DEVICE_INFO_INIT,
+                                [&](puna_device_info* info, puna_error* error) {
+                                    return puna_runtime_device(handle(), number, info, error);
+                                });
     }
     Result<std::string> try_report() const {
         return detail::text_of(
@@ -304,6 +310,9 @@ class Runtime {
     }
     std::vector<puna_device_info> devices() const {
         return detail::unwrap(try_devices());
+    }
+    puna_device_info device(std::int32_t number) const {
+        return detail::unwrap(try_device(number));
     }
     std::string report() const {
         return detail::unwrap(try_report());

@@ -17,7 +17,7 @@ constexpr char kCudaPlugin[] = "libpuna-cuda.dylib";
 constexpr char kCudaPlugin[] = "libpuna-cuda.so";
 #endif
 
-// Every function but the optional ones (adapters, kv_drop) must be there.
+// Every function but the optional ones (adapters, kv_drop, device_free_bytes) must be there.
 bool is_complete(const puna_backend_api& api) {
     return api.name && api.build && api.create && api.destroy && api.n_devices && api.device_info &&
            api.format_supported && api.estimate && api.load_layers && api.destroy_layers &&
@@ -108,9 +108,16 @@ void BackendRegistry::note(std::string line) {
 
 void BackendRegistry::search_if_needed() {
     if (is_searched_.load(std::memory_order_acquire)) return;
-    // A log call of the search itself sees what was there before it.
+    // An allocator that is called by the search sees what was there before it.
     const uintptr_t self = current_thread_id();
     if (searching_thread_.load(std::memory_order_relaxed) == self) return;
+    // The logger may wait for a thread that waits for this search.
+    LogSink::Hold lines(host_.log());
+    search_once(self);
+    lines.deliver();
+}
+
+void BackendRegistry::search_once(uintptr_t self) {
     const MutexLock lock(search_mutex_);
     if (is_searched_.load(std::memory_order_relaxed)) return;
     struct Search {

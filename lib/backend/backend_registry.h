@@ -65,13 +65,14 @@ class BackendRegistry {
   private:
     explicit BackendRegistry(const Host& host) : host_(host) {}
     void search_if_needed();
+    void search_once(uintptr_t self);
     void search();
     Status open_plugin(const std::string& path);
     Status add(std::unique_ptr<Backend> backend);
     void note(std::string line);
 
     const Host& host_;
-    Mutex search_mutex_;
+    Mutex search_mutex_;  // held while drivers start; the host is called for memory alone meanwhile
     std::atomic<bool> is_searched_{true};
     std::atomic<uintptr_t> searching_thread_{0};
     mutable Mutex mutex_;

@@ -46,8 +46,53 @@ void LogSink::log(int32_t level, const char* format, ...) {
     const size_t length = format_line(text, sizeof text, format, args);
     va_end(args);
 
+    if (!keep(level, text, length)) deliver(level, text, length);
+}
+
+void LogSink::deliver(int32_t level, const char* text, size_t length) {
     const CallScope scope(*this);
     if (scope.entered()) callback_(user_, level, text, length);
+}
+
+bool LogSink::keep(int32_t level, const char* text, size_t length) {
+    const uintptr_t self = current_thread_id();
+    const MutexLock lock(mutex_);
+    for (Hold* hold = holds_; hold; hold = hold->next_) {
+        if (hold->thread_ != self) continue;
+        try {
+            hold->lines_.push_back({level, std::string(text, length)});
+        } catch (...) {  // a line is not worth an error
+        }
+        return true;
+    }
+    return false;
+}
+
+LogSink::Hold::Hold(LogSink& sink) : sink_(sink), thread_(current_thread_id()) {
+    const MutexLock lock(sink_.mutex_);
+    next_ = sink_.holds_;
+    sink_.holds_ = this;
+}
+
+LogSink::Hold::~Hold() {
+    end();
+}
+
+void LogSink::Hold::end() {
+    const MutexLock lock(sink_.mutex_);
+    for (Hold** link = &sink_.holds_; *link; link = &(*link)->next_) {
+        if (*link != this) continue;
+        *link = next_;
+        return;
+    }
+}
+
+void LogSink::Hold::deliver() {
+    end();
+    for (const Line& line : lines_) {
+        sink_.deliver(line.level, line.text.c_str(), line.text.size());
+    }
+    lines_.clear();
 }
 
 void LogSink::detach() {

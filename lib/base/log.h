@@ -4,6 +4,8 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <string>
+#include <vector>
 
 #include "base/mutex.h"
 #include "base/status.h"
@@ -30,6 +32,31 @@ class LogSink {
 
     PUNA_PRINTF(3, 4) void log(int32_t level, const char* format, ...);
 
+    // While it lives, what its thread logs is kept instead: for work that other threads wait for, which the
+    // host's callback may be waiting for in turn.
+    class Hold {
+      public:
+        explicit Hold(LogSink& sink);
+        ~Hold();
+        Hold(const Hold&) = delete;
+        Hold& operator=(const Hold&) = delete;
+        // Ends the hold and delivers; otherwise the lines are lost with it.
+        void deliver();
+
+      private:
+        friend class LogSink;
+        struct Line {
+            int32_t level;
+            std::string text;
+        };
+        void end();
+
+        LogSink& sink_;
+        const uintptr_t thread_;
+        std::vector<Line> lines_;
+        Hold* next_ = nullptr;
+    };
+
     // No callback begins after this, and none runs any more when it returns, except those that are
     // themselves inside detach(): the caller's own, and others, which may be waiting for ours.
     void detach();
@@ -46,14 +73,17 @@ class LogSink {
     class CallScope;
 
     bool must_wait(uintptr_t self, bool inside) const;
+    bool keep(int32_t level, const char* text, size_t length);
+    void deliver(int32_t level, const char* text, size_t length);
 
     Callback callback_ = nullptr;
     void* user_ = nullptr;
     std::atomic<int32_t> max_level_{kSilent};
 
-    Mutex mutex_;  // guards the two below; never held while the callback runs
+    Mutex mutex_;  // guards the three below; never held while the callback runs
     bool detached_ = false;
     Call* calls_ = nullptr;
+    Hold* holds_ = nullptr;
     std::atomic<uint32_t> changes_{0};  // counts what a waiting detach() must look at again
 };
 

@@ -78,6 +78,7 @@ int32_t PUNA_CALL puna_runtime_n_devices(const puna_runtime* runtime) {
         const std::shared_ptr<Runtime> object = runtime->object;
         PUNA_TRY(object->check_process());
         const Runtime::Call call(object);  // it may be the first that needs a search
+        n_devices = 1;                     // the CPU, should that fail
         n_devices = object->backends().n_devices();
         return {};
     });

@@ -53,5 +53,36 @@ TEST(BackendSearchThreads, HappensOnceWhenItIsNeeded) {
     puna_runtime_destroy(listener.runtime);
 }
 
+// A logger that waits for another thread, which asks for devices meanwhile.
+TEST(BackendSearchThreads, ItsLinesComeWhenItHasEnded) {
+    puna_runtime* runtime = nullptr;
+    puna_runtime_options options = PUNA_RUNTIME_OPTIONS_INIT;
+    options.n_threads = 1;
+    options.log = [](int32_t, const char*, size_t, void* user) {
+        std::thread([user] {
+            EXPECT_EQ(puna_runtime_n_devices(*static_cast<puna_runtime**>(user)), 1);
+        }).join();
+    };
+    options.log_user = &runtime;
+    options.log_level = PUNA_LOG_INFO;
+    ASSERT_EQ(puna_runtime_create(&options, &runtime, nullptr), PUNA_OK);
+    EXPECT_EQ(puna_runtime_n_devices(runtime), 1);
+    puna_runtime_destroy(runtime);
+}
+
+// Whoever learns that a search was in vain may end the runtime, while others wait for the same search.
+TEST(BackendSearchThreads, TheLoggerMayDestroyTheRuntime) {
+    puna_runtime_options options = PUNA_RUNTIME_OPTIONS_INIT;
+    options.n_threads = 1;
+    options.log = [](int32_t, const char*, size_t, void* user) {
+        puna_runtime_destroy(*static_cast<puna_runtime**>(user));
+    };
+    options.log_level = PUNA_LOG_INFO;
+    puna_runtime* runtime = nullptr;
+    options.log_user = &runtime;
+    ASSERT_EQ(puna_runtime_create(&options, &runtime, nullptr), PUNA_OK);
+    EXPECT_EQ(puna_runtime_n_devices(runtime), 1);
+}
+
 }  // namespace
 }  // namespace puna::core

@@ -59,6 +59,30 @@ TEST(LogSink, MessagesAreOneCleanLine) {
     EXPECT_EQ(recorder.messages[1].text, std::string(1023, 'x'));
 }
 
+TEST(LogSink, HoldsTheLinesOfAThreadBack) {
+    Recorder recorder;
+    LogSink sink(&Recorder::callback, &recorder, 2);
+    {
+        LogSink::Hold hold(sink);
+        sink.log(1, "later");
+        sink.log(3, "never");
+        std::thread([&] { sink.log(1, "at once"); }).join();
+        ASSERT_EQ(recorder.messages.size(), 1u);
+        EXPECT_EQ(recorder.messages[0].text, "at once");
+        hold.deliver();
+        sink.log(2, "after it");
+    }
+    {
+        const LogSink::Hold forgotten(sink);
+        sink.log(1, "lost");
+    }
+    sink.log(1, "last");
+    ASSERT_EQ(recorder.messages.size(), 4u);
+    EXPECT_EQ(recorder.messages[1].text, "later");
+    EXPECT_EQ(recorder.messages[2].text, "after it");
+    EXPECT_EQ(recorder.messages[3].text, "last");
+}
+
 TEST(LogSink, IsSilentForEverAfterDetach) {
     Recorder recorder;
     LogSink sink(&Recorder::callback, &recorder, 3);
