@@ -5,7 +5,7 @@
 
 #include "base/error.h"
 #include "cuda/executor.h"
-#include "seam/struct_check.h"
+#include "seam/executor_functions.h"
 
 namespace puna::cuda {
 
@@ -27,9 +27,6 @@ Backend& self(const puna_backend* backend) {
 const LayerSet& self(const puna_layer_set* layers) {
     return *reinterpret_cast<const LayerSet*>(layers);
 }
-Executor& self(puna_executor* executor) {
-    return *reinterpret_cast<Executor*>(executor);
-}
 
 // Runs a call with a device as the current one of the thread.
 template <class Call>
@@ -38,6 +35,14 @@ Status on_device(Device& device, const Call& call) {
     PUNA_TRY(scope.status());
     return call();
 }
+
+struct OnItsDevice {
+    template <class Call>
+    static Status run(Executor& executor, const Call& call) {
+        return on_device(executor.device(), call);
+    }
+};
+using Functions = core::ExecutorFunctions<Executor, OnItsDevice>;
 
 Result<Device*> device_of(const puna_backend* backend, int32_t device) {
     if (!backend) return null_argument("backend");
@@ -184,14 +189,7 @@ puna_status PUNA_CALL layers_format(const puna_layer_set* layers, int32_t index,
                                     puna_layers_format* format, puna_error* error) {
     return guarded(error, [&]() -> Status {
         if (!layers) return null_argument("layers");
-        PUNA_TRY(check_struct(format, "puna_layers_format"));
-        const auto& formats = self(layers).formats();
-        if (index < 0 || static_cast<size_t>(index) >= formats.size()) {
-            return make_status(PUNA_ERROR_NOT_FOUND, "layers_format: index %d, there are %zu",
-                               index, formats.size());
-        }
-        *format = formats[static_cast<size_t>(index)];
-        return {};
+        return core::write_layers_format(self(layers).formats(), index, format);
     });
 }
 
@@ -213,86 +211,14 @@ puna_status PUNA_CALL create_executor(puna_layer_set* layers, const puna_executo
 
 void PUNA_CALL destroy_executor(puna_executor* executor) {
     if (!executor) return;
-    const DeviceScope scope(self(executor).device());
+    const DeviceScope scope(Functions::self(executor).device());
     delete reinterpret_cast<Executor*>(executor);
-}
-
-puna_status PUNA_CALL executor_memory(const puna_executor* executor, uint64_t* kv_bytes,
-                                      uint64_t* scratch_bytes, puna_error* error) {
-    return guarded(error, [&]() -> Status {
-        if (!executor) return null_argument("executor");
-        const ExecutorSizes sizes = reinterpret_cast<const Executor*>(executor)->sizes();
-        if (kv_bytes) *kv_bytes = sizes.kv_bytes;
-        if (scratch_bytes) *scratch_bytes = sizes.scratch_bytes;
-        return {};
-    });
-}
-
-puna_status PUNA_CALL begin(puna_executor* executor, const puna_batch* batch, puna_error* error) {
-    return guarded(error, [&]() -> Status {
-        if (!executor) return null_argument("executor");
-        PUNA_TRY(check_struct(batch, "puna_batch"));
-        return self(executor).begin(*batch);  // the host's memory alone
-    });
-}
-
-puna_status PUNA_CALL advance(puna_executor* executor, int64_t deadline_ns,
-                              puna_interrupted_fn interrupted, void* user, puna_progress* progress,
-                              puna_error* error) {
-    return guarded(error, [&]() -> Status {
-        if (!executor) return null_argument("executor");
-        PUNA_TRY(check_struct(progress, "puna_progress"));
-        return on_device(self(executor).device(), [&] {
-            return self(executor).advance(deadline_ns, interrupted, user, progress);
-        });
-    });
 }
 
 void PUNA_CALL abandon(puna_executor* executor) {
     if (!executor) return;
-    const DeviceScope scope(self(executor).device());
-    self(executor).abandon();
-}
-
-puna_status PUNA_CALL kv_move(puna_executor* executor, const puna_kv_move* moves, int32_t n_moves,
-                              puna_error* error) {
-    return guarded(error, [&]() -> Status {
-        if (!executor) return null_argument("executor");
-        if (n_moves < 0 || (n_moves > 0 && !moves)) return null_argument("moves");
-        return on_device(self(executor).device(), [&] {
-            return self(executor).kv_move({moves, static_cast<size_t>(n_moves)});
-        });
-    });
-}
-
-puna_status PUNA_CALL kv_read(puna_executor* executor, int32_t layer, int32_t keys_or_values,
-                              const int32_t* cells, int32_t n_cells, void* out, size_t size,
-                              puna_error* error) {
-    return guarded(error, [&]() -> Status {
-        if (!executor) return null_argument("executor");
-        if (n_cells < 0 || (n_cells > 0 && !cells)) return null_argument("cells");
-        if (size > 0 && !out) return null_argument("out");
-        return on_device(self(executor).device(), [&] {
-            return self(executor).kv_read(layer, keys_or_values,
-                                          {cells, static_cast<size_t>(n_cells)},
-                                          static_cast<uint8_t*>(out), size);
-        });
-    });
-}
-
-puna_status PUNA_CALL kv_write(puna_executor* executor, int32_t layer, int32_t keys_or_values,
-                               const int32_t* cells, int32_t n_cells, const void* data, size_t size,
-                               puna_error* error) {
-    return guarded(error, [&]() -> Status {
-        if (!executor) return null_argument("executor");
-        if (n_cells < 0 || (n_cells > 0 && !cells)) return null_argument("cells");
-        if (size > 0 && !data) return null_argument("data");
-        return on_device(self(executor).device(), [&] {
-            return self(executor).kv_write(layer, keys_or_values,
-                                           {cells, static_cast<size_t>(n_cells)},
-                                           static_cast<const uint8_t*>(data), size);
-        });
-    });
+    const DeviceScope scope(Functions::self(executor).device());
+    Functions::self(executor).abandon();
 }
 
 #define PUNA_CUDA_TEXT(x) PUNA_CUDA_TEXT_(x)
@@ -318,14 +244,14 @@ constexpr puna_backend_api kApi = {
     nullptr,  // destroy_adapter
     create_executor,
     destroy_executor,
-    executor_memory,
-    begin,
-    advance,
+    Functions::memory,
+    Functions::begin,
+    Functions::advance,
     abandon,
-    kv_move,
+    Functions::kv_move,
     nullptr,  // kv_drop: the cache is one block, nothing can be given back
-    kv_read,
-    kv_write,
+    Functions::kv_read,
+    Functions::kv_write,
     device_free_bytes,
 };
 

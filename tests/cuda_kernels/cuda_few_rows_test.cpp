@@ -21,6 +21,7 @@ using test::DeviceArray;
 using test::DeviceExecutor;
 using test::DeviceModel;
 using test::Encoding;
+using test::small_shape;
 using test::SpecModel;
 
 // ---- Products ------------------------------------------------------------------------------------
@@ -125,18 +126,6 @@ INSTANTIATE_TEST_SUITE_P(Shapes, CudaFewRows,
                          });
 
 // ---- Attention -----------------------------------------------------------------------------------
-
-test::SpecModelShape small_shape() {
-    test::SpecModelShape shape = {};
-    shape.spec = test::small_spec();
-    shape.spec.n_layer = 1;
-    shape.spec.n_head = 3;
-    shape.spec.n_head_kv = 1;
-    shape.spec.n_embd = 32;
-    shape.spec.n_ff = 32;
-    shape.encoding = Encoding::kQ8_0;
-    return shape;
-}
 
 constexpr int32_t kContext = 320;
 

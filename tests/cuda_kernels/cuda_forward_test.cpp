@@ -14,6 +14,7 @@ using test::DeviceExecutor;
 using test::DeviceModel;
 using test::Encoding;
 using test::relative_error;
+using test::small_shape;
 using test::SpecModel;
 using test::SpecModelShape;
 using test::SpecVariant;
@@ -123,15 +124,7 @@ TEST_P(CudaRoundedCache, IsCloseToDouble) {
     const SpecModel model(shape_);
     const auto tokens = test::random_tokens(model.spec(), 33);
     const auto expected = model.reference(tokens);
-    const struct {
-        int32_t keys, values;
-        double bound;
-    } cases[] = {{PUNA_KV_F16, PUNA_KV_F16, 2e-3},
-                 {PUNA_KV_BF16, PUNA_KV_BF16, 2e-2},
-                 {PUNA_KV_Q8_0, PUNA_KV_Q8_0, 2e-2},
-                 {PUNA_KV_Q8_0, PUNA_KV_F32, 2e-2},
-                 {PUNA_KV_F16, PUNA_KV_Q8_0, 2e-2}};
-    for (const auto& c : cases) {
+    for (const auto& c : test::kRoundedCaches) {
         auto options = test::device_options(64, 1);
         options.kv_type_k = c.keys;
         options.kv_type_v = c.values;
@@ -152,18 +145,6 @@ std::vector<SpecVariant> cache_variants() {
 
 INSTANTIATE_TEST_SUITE_P(All, CudaRoundedCache, testing::ValuesIn(cache_variants()),
                          [](const auto& variant) { return std::string(variant.param.name); });
-
-SpecModelShape small_shape() {
-    SpecModelShape shape = {};
-    shape.spec = test::small_spec();
-    shape.spec.n_layer = 1;
-    shape.spec.n_head = 3;
-    shape.spec.n_head_kv = 1;
-    shape.spec.n_embd = 32;
-    shape.spec.n_ff = 32;
-    shape.encoding = Encoding::kQ8_0;
-    return shape;
-}
 
 // Three chunks of attention and more, by every way that they can be cut.
 TEST(CudaForwardSplits, DoNotChangeBitsWhenDeterministic) {

@@ -11,6 +11,19 @@
 
 namespace puna::test {
 
+// One layer in Q8_0 whose three heads share their keys and values: for long sequences.
+inline SpecModelShape small_shape() {
+    SpecModelShape shape = {};
+    shape.spec = small_spec();
+    shape.spec.n_layer = 1;
+    shape.spec.n_head = 3;
+    shape.spec.n_head_kv = 1;
+    shape.spec.n_embd = 32;
+    shape.spec.n_ff = 32;
+    shape.encoding = Encoding::kQ8_0;
+    return shape;
+}
+
 class DeviceModel {
   public:
     explicit DeviceModel(const SpecModel& model) {

@@ -46,16 +46,8 @@ TEST_P(CpuSpecs, RoundedCacheIsCloseToDouble) {
     const auto tokens = random_tokens(model.spec(), 41);
     const auto expected = model.reference(tokens);
     auto options = test::executor_options();
-    const struct {
-        int32_t keys, values;
-        double bound;
-    } cases[] = {{PUNA_KV_F16, PUNA_KV_F16, 2e-3},
-                 {PUNA_KV_BF16, PUNA_KV_BF16, 2e-2},
-                 {PUNA_KV_Q8_0, PUNA_KV_Q8_0, 2e-2},
-                 {PUNA_KV_Q8_0, PUNA_KV_F32, 2e-2},
-                 {PUNA_KV_F16, PUNA_KV_Q8_0, 2e-2}};
     for (const KernelTable& table : test::runnable_kernel_tables()) {
-        for (const auto& c : cases) {
+        for (const auto& c : test::kRoundedCaches) {
             options.kv_type_k = c.keys;
             options.kv_type_v = c.values;
             const BackendHost host;

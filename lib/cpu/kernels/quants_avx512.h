@@ -140,21 +140,37 @@ inline __m512i spread_nibbles(const uint8_t* first, const uint8_t* second) {
 inline __m512i low_nibbles(__m512i bytes) {
     return _mm512_and_si512(bytes, _mm512_set1_epi8(0x0f));
 }
-// Q5_0 and Q5_1 keep the fifth bit of element j in bit j of four bytes.
-inline __m512i join_fifth(__m512i nibbles, uint64_t bits) {
-    return _mm512_mask_add_epi8(nibbles, bits, nibbles, _mm512_set1_epi8(0x10));
-}
-// Those of two blocks, and those of halves of four.
-inline uint64_t join_words(const uint8_t* first, const uint8_t* second) {
-    return load_u32(first) | static_cast<uint64_t>(load_u32(second)) << 32;
-}
-template <int64_t kStride>
-uint64_t join_half_words(const uint8_t* at) {
-    const auto half = [at](int i) {
-        return static_cast<uint64_t>(load_u16(at + i * kStride)) << 16 * i;
-    };
-    return half(0) | half(1) | half(2) | half(3);
-}
+// Q5_0 and Q5_1 keep the fifth bit of element j in bit j of four bytes, kBits bytes after the beginning of
+// a block, and the nibbles behind them.
+template <int64_t kBlockBytes, int64_t kBits>
+struct FifthBits {
+    // Elements of two blocks in order.
+    static __m512i in_order(const uint8_t* first) {
+        const uint8_t* second = first + kBlockBytes;
+        return join(low_nibbles(spread_nibbles(first + kNibbles, second + kNibbles)),
+                    load_u32(first + kBits) | static_cast<uint64_t>(load_u32(second + kBits))
+                                                  << 32);
+    }
+    // Of four blocks the first halves and the second.
+    static void halves(const uint8_t* four, __m512i& first, __m512i& second) {
+        const __m512i bytes = load_fours<kBlockBytes>(four + kNibbles);
+        first = join(low_nibbles(bytes), half_words(four + kBits));
+        second = join(low_nibbles(_mm512_srli_epi32(bytes, 4)), half_words(four + kBits + 2));
+    }
+
+  private:
+    static constexpr int64_t kNibbles = kBits + 4;
+
+    static __m512i join(__m512i nibbles, uint64_t bits) {
+        return _mm512_mask_add_epi8(nibbles, bits, nibbles, _mm512_set1_epi8(0x10));
+    }
+    static uint64_t half_words(const uint8_t* at) {
+        const auto word = [at](int i) {
+            return static_cast<uint64_t>(load_u16(at + i * kBlockBytes)) << 16 * i;
+        };
+        return word(0) | word(1) | word(2) | word(3);
+    }
+};
 // 32 bytes, shifted right by kLow in the first and by kHigh in the second half.
 template <int kLow, int kHigh>
 __m512i spread_bits(const uint8_t* at) {

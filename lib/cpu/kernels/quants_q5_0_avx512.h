@@ -23,19 +23,15 @@ struct Q5_0 {
     }
     template <int kQuad>
     __m512i quants() const {
-        const uint8_t* first = blocks + 2 * kQuad * kBlockBytes;
-        const uint8_t* second = first + kBlockBytes;
-        return join_fifth(low_nibbles(spread_nibbles(first + 6, second + 6)),
-                          join_words(first + 2, second + 2));
+        return Bits::in_order(blocks + 2 * kQuad * kBlockBytes);
     }
     template <int kPair>
     void pair(__m512i& first, __m512i& second) const {
-        const uint8_t* four = blocks + 4 * kPair * kBlockBytes;
-        const __m512i bytes = load_fours<kBlockBytes>(four + 6);
-        first = join_fifth(low_nibbles(bytes), join_half_words<kBlockBytes>(four + 2));
-        second = join_fifth(low_nibbles(_mm512_srli_epi32(bytes, 4)),
-                            join_half_words<kBlockBytes>(four + 4));
+        Bits::halves(blocks + 4 * kPair * kBlockBytes, first, second);
     }
+
+  private:
+    using Bits = FifthBits<kBlockBytes, 2>;
 };
 
 }  // namespace
