@@ -10,6 +10,7 @@
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <cstdint>
 #include <cstdio>
@@ -85,16 +86,24 @@ struct Problem {
         }
         const core::Workers alone(kAlone, 1);
         const core::Matrices matrices = {&matrix};
+        const core::PanelScratch scratch = panel_scratch(matrices);
         const core::Input from =
-            core::make_input(alone, {x.data(), kColumns, rows}, matrices, packed_memory(matrix));
+            core::make_input(alone, {x.data(), kColumns, rows}, matrices, scratch);
         core::multiply(matrix, {0, n_out}, from, {y.data(), n_out, rows});
     }
 
-    uint8_t* packed_memory(const core::Matrix& matrix) {
-        const int64_t bytes = kColumns / 32 * core::packed_column_bytes({&matrix}, rows);
-        if (bytes == 0) return nullptr;
-        packed.resize(static_cast<size_t>(bytes) + 64);
-        return packed.data() + 64 - reinterpret_cast<uintptr_t>(packed.data()) % 64;
+    core::PanelScratch panel_scratch(core::Matrices matrices) {
+        core::PanelScratch scratch;
+        const int64_t bytes = kColumns / 32 * core::packed_column_bytes(matrices, rows);
+        if (bytes == 0) return scratch;
+        packed.resize(static_cast<size_t>(bytes));
+        scratch.packed = packed.data();
+        scratch.memory_bytes = core::panel_memory_bytes(matrices, rows);
+        memory.resize(static_cast<size_t>(scratch.memory_bytes));
+        scratch.memories = memory.data();
+        scratch.taken = &memory_is_taken;
+        scratch.n_memories = 1;
+        return scratch;
     }
 
     // The different weight rows, against the first and the last row of x, whose products have a
@@ -121,7 +130,9 @@ struct Problem {
     std::vector<float> decoded;
     std::vector<uint8_t> weights;
     std::vector<float, test::CacheLineAllocator<float>> x;  // aligned like scratch
-    std::vector<uint8_t> packed;
+    std::vector<uint8_t, test::CacheLineAllocator<uint8_t>> packed;
+    std::vector<uint8_t, test::CacheLineAllocator<uint8_t>> memory;
+    std::atomic<int32_t> memory_is_taken = 0;
     std::vector<float> y;
 };
 

@@ -31,6 +31,7 @@ constexpr FeatureName kFeatureNames[] = {
     {kCpuAmxTile, "amx_tile"},
     {kCpuAmxBf16, "amx_bf16"},
     {kCpuAmxInt8, "amx_int8"},
+    {kCpuIntel, "intel"},
     {kCpuNeon, "neon"},
     {kCpuNeonDotprod, "dotprod"},
     {kCpuNeonFp16, "fp16"},
@@ -93,6 +94,8 @@ uint64_t detect_cpu_features() {
     const auto add = [&](bool present, CpuFeature feature) {
         if (present) features |= feature;
     };
+    const Cpuid l0 = cpuid(0);  // the name of its maker, in three pieces
+    add(l0.ebx == 0x756e6547 && l0.edx == 0x49656e69 && l0.ecx == 0x6c65746e, kCpuIntel);
     add(bit(l1.edx, 26), kCpuSse2);
     add(bit(l7.ebx, 8), kCpuBmi2);
     if ((xcr0 & kXcr0Avx) == kXcr0Avx) {

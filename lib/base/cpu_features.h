@@ -24,6 +24,7 @@ enum CpuFeature : uint64_t {
     kCpuAmxTile = uint64_t{1} << 13,  // usable after request_amx_permission()
     kCpuAmxBf16 = uint64_t{1} << 14,
     kCpuAmxInt8 = uint64_t{1} << 15,
+    kCpuIntel = uint64_t{1} << 16,  // who made it: kernels do not need it, but are chosen by it
 
     kCpuNeon = uint64_t{1} << 32,
     kCpuNeonDotprod = uint64_t{1} << 33,

@@ -17,7 +17,7 @@ Result<ExecutorSizes> Executor::measure(const LayerSet& layers,
     const Workers workers(*layers.services, options.n_threads);
     const AttentionPlan attention(layers, options, workers);
     PUNA_TRY_ASSIGN(const KvCache cache, KvCache::plan(layers, options));
-    PUNA_TRY_ASSIGN(const uint64_t bytes, scratch_bytes(layers, options, attention));
+    PUNA_TRY_ASSIGN(const uint64_t bytes, scratch_bytes(layers, options, attention, workers));
     return ExecutorSizes{cache.size_bytes(), bytes};
 }
 
@@ -27,9 +27,11 @@ Result<std::unique_ptr<Executor>> Executor::create(const LayerSet& layers,
     std::unique_ptr<Executor> executor(new Executor(layers, options));
     PUNA_TRY_ASSIGN(executor->cache_, KvCache::plan(layers, options));
     PUNA_TRY(executor->cache_.allocate(*layers.services));
-    PUNA_TRY_ASSIGN(const uint64_t bytes, scratch_bytes(layers, options, executor->attention_));
+    PUNA_TRY_ASSIGN(const uint64_t bytes,
+                    scratch_bytes(layers, options, executor->attention_, executor->workers_));
     PUNA_TRY_ASSIGN(executor->memory_, HostMemory::create(*layers.services, bytes, "scratch"));
-    executor->scratch_ = cut_scratch(layers, options, executor->attention_, executor->memory_);
+    executor->scratch_ =
+        cut_scratch(layers, options, executor->attention_, executor->workers_, executor->memory_);
     return executor;
 }
 

@@ -15,13 +15,25 @@ namespace {
 constexpr int64_t kOutputUnit = 16;
 // Fewer rows are normed by the caller before it starts the others: that takes less than a barrier.
 constexpr int32_t kFewRows = 4;
+// Panel kernels pass over their packed rows once for some hundred outputs: they want large parts.
+constexpr int32_t kPanelPartsPerThread = 2;
 
 Rows rows_of(const Forward& f, float* data, int64_t columns) {
     return {data, columns, f.batch.n_rows};
 }
 
 Input input_of(const Forward& f, const Rows& rows, Matrices matrices) {
-    return make_input(f.workers, rows, matrices, f.scratch.packed);
+    return make_input(f.workers, rows, matrices, f.scratch.panels);
+}
+
+int32_t parts_per_thread(const Input& input) {
+    return input.n_packed > 0 ? kPanelPartsPerThread : Workers::kPartsPerThread;
+}
+
+// work(outputs) of a linear layer.
+template <class Work>
+void split_outputs(const Forward& f, int64_t n_outputs, const Input& input, const Work& work) {
+    f.workers.split(n_outputs, kOutputUnit, work, parts_per_thread(input));
 }
 
 // normed = norm(x) * gain
@@ -95,7 +107,7 @@ void project_qkv(const Forward& f, const LayerWeights& w, int32_t layer) {
     const puna_model_spec& spec = f.layers.spec;
     const int64_t columns = f.layers.q_columns() + f.layers.k_columns() + f.layers.v_columns();
     const Input normed = input_of(f, rows_of(f, f.scratch.normed, spec.n_embd), {&w.q, &w.k, &w.v});
-    f.workers.split(spec.n_head + 2 * int64_t{spec.n_head_kv}, 1, [&](Range units) {
+    const auto project = [&](Range units) {
         while (units.begin < units.end) {
             // Neighbouring heads of a matrix are one product: kernels prepare their input for each.
             Head head = head_of(f, w, units.begin);
@@ -113,7 +125,9 @@ void project_qkv(const Forward& f, const LayerWeights& w, int32_t layer) {
             }
             units.begin += n_heads;
         }
-    });
+    };
+    f.workers.split(spec.n_head + 2 * int64_t{spec.n_head_kv}, 1, project,
+                    parts_per_thread(normed));
 }
 
 // attn[h] = sum_j softmax_j(q[h] . k_j * scale) v_j
@@ -125,12 +139,16 @@ void attend_layer(const Forward& f, int32_t layer) {
 }
 
 // x = x + residual_scale * (W input + b)
-void add_projection(const Forward& f, const Matrix& matrix, const float* bias, const Rows& rows) {
+void add_projection(const Forward& f, const Matrix& matrix, const float* bias, const Input& input) {
     const puna_model_spec& spec = f.layers.spec;
-    const Input input = input_of(f, rows, {&matrix});
     const Rows x = rows_of(f, f.scratch.x, spec.n_embd);
+    if (spec.residual_scale == 1.0f && !bias && can_add(matrix, input)) {
+        split_outputs(f, spec.n_embd, input,
+                      [&](Range outputs) { multiply_add(matrix, outputs, input, x); });
+        return;
+    }
     const Rows change = rows_of(f, f.scratch.change, spec.n_embd);
-    f.workers.split(spec.n_embd, kOutputUnit, [&](Range outputs) {
+    split_outputs(f, spec.n_embd, input, [&](Range outputs) {
         multiply(matrix, outputs, input, change);
         add_bias(bias, outputs, change);
         for (int32_t r = 0; r < f.batch.n_rows; ++r) {
@@ -144,12 +162,10 @@ void add_projection(const Forward& f, const Matrix& matrix, const float* bias, c
 }
 
 // gate = activation(Wgate n + bgate) * (Wup n + bup)
-void gate_up(const Forward& f, const LayerWeights& w) {
-    const puna_model_spec& spec = f.layers.spec;
-    const Input normed = input_of(f, rows_of(f, f.scratch.normed, spec.n_embd), {&w.gate, &w.up});
-    const Rows gate = rows_of(f, f.scratch.gate, spec.n_ff);
-    const Rows up = rows_of(f, f.scratch.up, spec.n_ff);
-    f.workers.split(spec.n_ff, kOutputUnit, [&](Range outputs) {
+void gate_up(const Forward& f, const LayerWeights& w, const Input& normed) {
+    const Rows gate = rows_of(f, f.scratch.gate, f.layers.spec.n_ff);
+    const Rows up = rows_of(f, f.scratch.up, f.layers.spec.n_ff);
+    split_outputs(f, f.layers.spec.n_ff, normed, [&](Range outputs) {
         multiply(w.gate, outputs, normed, gate);
         add_bias(w.gate_bias, outputs, gate);
         multiply(w.up, outputs, normed, up);
@@ -161,13 +177,39 @@ void gate_up(const Forward& f, const LayerWeights& w) {
     });
 }
 
+// Nothing packed unless a kernel for many rows does all of gate_up at once. The memory of `gate`, which
+// then has no other use, takes the result.
+Input gated_input(const Forward& f, const LayerWeights& w, const Input& normed) {
+    const puna_model_spec& spec = f.layers.spec;
+    if (spec.activation != PUNA_ACTIVATION_SILU || w.gate_bias || w.up_bias) return {};
+    const int64_t n_floats = int64_t{f.batch.n_rows} * spec.n_ff;
+    return make_gated_input(w.gate, w.up, w.down, normed,
+                            reinterpret_cast<uint8_t*>(f.scratch.gate),
+                            n_floats * static_cast<int64_t>(sizeof(float)));
+}
+
+// x = x + residual_scale * (Wdown (activation(Wgate n + bgate) * (Wup n + bup)) + bdown)
+void feed_forward(const Forward& f, const LayerWeights& w) {
+    const puna_model_spec& spec = f.layers.spec;
+    const Input normed = input_of(f, rows_of(f, f.scratch.normed, spec.n_embd), {&w.gate, &w.up});
+    if (const Input gated = gated_input(f, w, normed); gated.n_packed > 0) {
+        split_outputs(f, spec.n_ff, normed,
+                      [&](Range outputs) { multiply_gated(w.gate, w.up, outputs, normed, gated); });
+        add_projection(f, w.down, w.down_bias, gated);
+        return;
+    }
+    gate_up(f, w, normed);
+    const Rows gate = rows_of(f, f.scratch.gate, spec.n_ff);
+    add_projection(f, w.down, w.down_bias, input_of(f, gate, {&w.down}));
+}
+
 // Logits of the first n rows of `normed`, into the outputs of the batch named in `outputs`.
 void run_logits(const Forward& f, int32_t n, const int32_t* outputs) {
     const puna_model_spec& spec = f.layers.spec;
     const Input normed = input_of(f, {f.scratch.normed, spec.n_embd, n}, {&f.layers.output});
     const Rows logits = {f.scratch.logits, spec.n_vocab, n};
-    f.workers.split(spec.n_vocab, kOutputUnit,
-                    [&](Range range) { multiply(f.layers.output, range, normed, logits); });
+    split_outputs(f, spec.n_vocab, normed,
+                  [&](Range range) { multiply(f.layers.output, range, normed, logits); });
     f.workers.split(n, 1, [&](Range rows) {
         for (int64_t r = rows.begin; r < rows.end; ++r) {
             scale_logits(spec, logits.row(r));
@@ -205,11 +247,10 @@ void run_layer(const Forward& f, int32_t layer) {
     norm_rows(f, w.attn_norm);
     project_qkv(f, w, layer);
     attend_layer(f, layer);
-    add_projection(f, w.attn_output, w.attn_output_bias,
-                   rows_of(f, f.scratch.attn, f.layers.attn_columns()));
+    const Rows attn = rows_of(f, f.scratch.attn, f.layers.attn_columns());
+    add_projection(f, w.attn_output, w.attn_output_bias, input_of(f, attn, {&w.attn_output}));
     norm_rows(f, w.ffn_norm);
-    gate_up(f, w);
-    add_projection(f, w.down, w.down_bias, rows_of(f, f.scratch.gate, f.layers.spec.n_ff));
+    feed_forward(f, w);
 }
 
 void run_head(const Forward& f) {

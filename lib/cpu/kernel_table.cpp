@@ -4,6 +4,7 @@
 #include <cstring>
 #include <iterator>
 
+#include "base/cpu_features.h"
 #include "cpu/kernel_sets.h"
 #include "puna/puna_backend.h"
 
@@ -219,7 +220,13 @@ constexpr Row<AttentionRowsFn> kAttentionRowsAmx[] = {
     {PUNA_KV_BF16, attention_rows_bf16_amx},
     {PUNA_KV_Q8_0, attention_rows_q8_0_amx},
 };
-constexpr RowPacking kBf16Amx = {16, 5, pack_rows_amx, packed_bytes_amx};
+constexpr RowPacking kBf16Amx = {.group = 16,
+                                 .fewest_rows = 5,
+                                 .pack = pack_rows_amx,
+                                 .bytes = packed_bytes_amx,
+                                 .slice = kSliceColumnsAmx,
+                                 .memory = panel_memory_amx,
+                                 .fuses = true};
 constexpr PanelRows kPanelAmx[] = {{&kBf16Amx, kPanelBf16Amx}};
 #endif
 
@@ -429,6 +436,7 @@ Result<KernelTable> choose_kernels(uint64_t cpu_features, const char* forced) {
     KernelTable table;
     table.name = chosen->name;
     table.features = chosen->features;
+    table.one_stream = covers(cpu_features, kCpuIntel);
     for (const KernelSet* set = kSets; set <= chosen; ++set) {
         if (covers(chosen->features, set->features)) overlay(table, *set);
     }

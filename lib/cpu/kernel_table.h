@@ -24,6 +24,9 @@ struct RowPacking {
     int32_t fewest_rows;  // a batch of fewer passes through the kernels for few rows
     PackRowsFn pack;
     PackedBytesFn bytes;
+    int64_t slice = 0;               // columns that are packed together; 0: all
+    PanelMemoryFn memory = nullptr;  // of the kernels; null: they need none
+    bool fuses = false;              // the kernels take PanelBlock::adds and ::up
 };
 
 struct PanelEntry : KernelEntry<PanelFn> {
@@ -41,7 +44,8 @@ struct KernelTable {
     static constexpr int32_t kActivations = 4;
 
     const char* name = "";
-    uint64_t features = 0;  // what the processor must have
+    uint64_t features = 0;    // what the processor must have
+    bool one_stream = false;  // LinearBlock::one_stream, for the processor
     KernelEntry<LinearFn> linear[kFormats];
     PanelEntry panel[kFormats];
     KernelEntry<KvEncodeFn> kv_encode[kKvTypes];

@@ -28,6 +28,9 @@ struct LinearBlock {
     int64_t x_stride;
     float* y;  // [n_rows][n_out], rows y_stride floats apart
     int64_t y_stride;
+    // Processors differ in how many places of memory they follow well: with one_stream a kernel should
+    // read one weight row after the other under a single activation row. It does not change results.
+    bool one_stream = false;
 };
 using LinearFn = void (*)(const LinearBlock& block);
 
@@ -122,6 +125,16 @@ struct PanelBlock {
     const void* x;  // [n_rows][n_in], packed by the PackRowsFn that belongs to the kernel
     float* y;       // [n_rows][n_out], rows y_stride floats apart
     int64_t y_stride;
+    void* memory;  // as many bytes as the PanelMemoryFn says, aligned to 64; holds anything
+    // What follows is for kernels whose packing says that they fuse.
+    bool adds = false;  // to what y is
+    // With `up`, [n_out] rows like `weights`, results are silu(weights x) * (up x), and go not to y but
+    // into `gated` as columns of packed rows, from `first_gated` on, a multiple of 16. Of `n_gated`
+    // columns, a multiple of 32, all must have been multiplied before they are read.
+    const void* up = nullptr;
+    void* gated = nullptr;
+    int64_t first_gated = 0;
+    int64_t n_gated = 0;
 };
 using PanelFn = void (*)(const PanelBlock& block);
 
@@ -132,6 +145,8 @@ using PackRowsFn = void (*)(const float* x, int64_t x_stride, int64_t n_in, int3
                             void* group);
 // The size of 32 columns of n_rows packed rows, all groups but the last being whole.
 using PackedBytesFn = int64_t (*)(int64_t n_rows);
+// The size of the memory that a panel kernel needs for n_rows rows.
+using PanelMemoryFn = int64_t (*)(int64_t n_rows);
 
 void pack_bytes_avx2(const float* x, int64_t x_stride, int64_t n_in, int32_t n_rows, void* group);
 int64_t packed_bytes_avx2(int64_t n_rows);
@@ -168,8 +183,15 @@ void panel_iq4_nl_avx512(const PanelBlock& block);
 void panel_iq4_xs_avx512(const PanelBlock& block);
 void panel_mxfp4_avx512(const PanelBlock& block);
 
+// Rows are packed for `amx` in slices of so many columns, one after the other.
+constexpr int64_t kSliceColumnsAmx = 256;
+// Its sums wait in so much memory; those of so few rows need none.
+constexpr int64_t kSumsBytesAmx = 1 << 20;
+constexpr int64_t kSumsInTilesAmx = 32;
+
 void pack_rows_amx(const float* x, int64_t x_stride, int64_t n_in, int32_t n_rows, void* group);
 int64_t packed_bytes_amx(int64_t n_rows);
+int64_t panel_memory_amx(int64_t n_rows);
 
 void panel_f32_amx(const PanelBlock& block);
 void panel_f16_amx(const PanelBlock& block);

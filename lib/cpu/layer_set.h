@@ -18,6 +18,7 @@ struct Matrix {
     int64_t row_bytes = 0;
     int32_t format = 0;
     LinearFn multiply = nullptr;        // null for an embedding that is only looked up
+    bool one_stream = false;            // LinearBlock::one_stream
     const PanelEntry* panel = nullptr;  // null: many rows are multiplied like few
     void (*dequantize)(const void* blocks, float* out, int64_t n) = nullptr;
 };

@@ -34,29 +34,70 @@ int64_t align_to_line(int64_t bytes) {
     return (bytes + 63) / 64 * 64;
 }
 
+// Slices of columns one after the other, each of them groups of rows.
 void pack(const Workers& workers, const Rows& rows, int64_t columns, const RowPacking& packing,
           uint8_t* memory) {
-    const int64_t blocks = (columns + 31) / 32;
+    const int64_t slice = packing.slice > 0 ? packing.slice : columns;
     workers.split(rows.n, packing.group, [&](Range range) {
         for (int64_t r = range.begin; r < range.end; r += packing.group) {
             const auto n = static_cast<int32_t>(std::min<int64_t>(packing.group, range.end - r));
-            packing.pack(rows.row(r), rows.stride, columns, n, memory + blocks * packing.bytes(r));
+            for (int64_t j = 0; j < columns; j += slice) {
+                const int64_t n_columns = std::min(slice, columns - j);
+                packing.pack(rows.row(r) + j, rows.stride, n_columns, n,
+                             memory + j / 32 * packing.bytes(rows.n) +
+                                 (n_columns + 31) / 32 * packing.bytes(r));
+            }
         }
     });
 }
 
-void multiply_panels(const Matrix& matrix, Range outputs, const uint8_t* packed, int32_t n_rows,
-                     const Rows& y) {
-    PanelBlock block;
+// One of the memories of panel kernels, while it lives.
+class TakenMemory {
+  public:
+    explicit TakenMemory(const PanelScratch& scratch) : scratch_(scratch) {
+        if (scratch.memory_bytes == 0) return;
+        for (index_ = 0; scratch.taken[index_].exchange(1, std::memory_order_acquire) != 0;) {
+            index_ = (index_ + 1) % scratch.n_memories;
+        }
+    }
+    ~TakenMemory() {
+        if (index_ >= 0) scratch_.taken[index_].store(0, std::memory_order_release);
+    }
+    TakenMemory(const TakenMemory&) = delete;
+    TakenMemory& operator=(const TakenMemory&) = delete;
+
+    uint8_t* data() const {
+        return index_ < 0 ? nullptr : scratch_.memories + index_ * scratch_.memory_bytes;
+    }
+
+  private:
+    const PanelScratch& scratch_;
+    int32_t index_ = -1;
+};
+
+PanelBlock panel_block(const Matrix& matrix, Range outputs, const Input& x) {
+    PanelBlock block = {};
     block.weights = matrix.data + outputs.begin * matrix.row_bytes;
     block.row_bytes = matrix.row_bytes;
     block.n_in = matrix.columns;
     block.n_out = outputs.end - outputs.begin;
-    block.n_rows = n_rows;
-    block.x = packed;
+    block.n_rows = x.rows.n;
+    block.x = packed_for(matrix, x);
+    return block;
+}
+
+void run_panels(const Matrix& matrix, const Input& x, PanelBlock& block) {
+    const TakenMemory memory(*x.scratch);
+    block.memory = memory.data();
+    matrix.panel->run(block);
+}
+
+void run_panels(const Matrix& matrix, Range outputs, const Input& x, bool adds, const Rows& y) {
+    PanelBlock block = panel_block(matrix, outputs, x);
     block.y = y.data + outputs.begin;
     block.y_stride = y.stride;
-    matrix.panel->run(block);
+    block.adds = adds;
+    run_panels(matrix, x, block);
 }
 
 void multiply_blocks(const Matrix& matrix, Range outputs, const Rows& x, const Rows& y) {
@@ -73,6 +114,7 @@ void multiply_blocks(const Matrix& matrix, Range outputs, const Rows& x, const R
         block.x_stride = x.stride;
         block.y = y.data + begin;
         block.y_stride = y.stride;
+        block.one_stream = matrix.one_stream;
         matrix.multiply(block);
     }
 }
@@ -87,9 +129,20 @@ int64_t packed_column_bytes(Matrices matrices, int64_t n_rows) {
     return bytes;
 }
 
-Input make_input(const Workers& workers, const Rows& rows, Matrices matrices, uint8_t* memory) {
-    Input input = {rows};
-    if (!memory) return input;
+int64_t panel_memory_bytes(Matrices matrices, int64_t n_rows) {
+    int64_t bytes = 0;
+    for (const Matrix* matrix : matrices) {
+        if (!matrix->panel || !matrix->panel->packing->memory) continue;
+        bytes = std::max(bytes, align_to_line(matrix->panel->packing->memory(n_rows)));
+    }
+    return bytes;
+}
+
+Input make_input(const Workers& workers, const Rows& rows, Matrices matrices,
+                 const PanelScratch& scratch) {
+    Input input = {rows, &scratch};
+    if (!scratch.packed) return input;
+    uint8_t* memory = scratch.packed;
     const int64_t columns = (*matrices.begin())->columns;
     const RowPacking* packings[kMostMatrices];
     const int32_t n = list_packings(matrices, packings);
@@ -103,11 +156,40 @@ Input make_input(const Workers& workers, const Rows& rows, Matrices matrices, ui
 }
 
 void multiply(const Matrix& matrix, Range outputs, const Input& x, const Rows& y) {
-    if (const uint8_t* packed = packed_for(matrix, x)) {
-        multiply_panels(matrix, outputs, packed, x.rows.n, y);
+    if (packed_for(matrix, x)) {
+        run_panels(matrix, outputs, x, false, y);
     } else {
         multiply_blocks(matrix, outputs, x.rows, y);
     }
+}
+
+bool can_add(const Matrix& matrix, const Input& x) {
+    return packed_for(matrix, x) && matrix.panel->packing->fuses;
+}
+
+void multiply_add(const Matrix& matrix, Range outputs, const Input& x, const Rows& y) {
+    run_panels(matrix, outputs, x, true, y);
+}
+
+Input make_gated_input(const Matrix& gate, const Matrix& up, const Matrix& next, const Input& x,
+                       uint8_t* memory, int64_t n_bytes) {
+    Input input = {{nullptr, 0, x.rows.n}, x.scratch};
+    if (!packed_for(gate, x) || gate.format != up.format || !next.panel) return input;
+    const RowPacking* packing = next.panel->packing;
+    if (packing != gate.panel->packing || !packing->fuses || gate.rows % 32 != 0) return input;
+    if (packing->bytes(x.rows.n) > n_bytes / (gate.rows / 32)) return input;
+    input.packed[input.n_packed++] = {packing, memory};
+    return input;
+}
+
+void multiply_gated(const Matrix& gate, const Matrix& up, Range outputs, const Input& x,
+                    const Input& to) {
+    PanelBlock block = panel_block(gate, outputs, x);
+    block.up = up.data + outputs.begin * up.row_bytes;
+    block.gated = to.packed[0].data;
+    block.first_gated = outputs.begin;
+    block.n_gated = gate.rows;
+    run_panels(gate, x, block);
 }
 
 void add_bias(const float* bias, Range outputs, const Rows& y) {

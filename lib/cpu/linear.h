@@ -1,6 +1,7 @@
 // Linear layers: weight rows by activation rows, cut into blocks that stay in the caches.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <initializer_list>
 
@@ -22,27 +23,54 @@ struct Rows {
 using Matrices = std::initializer_list<const Matrix*>;
 constexpr int32_t kMostMatrices = 3;
 
+// Where panel kernels work. Whoever calls one takes the first memory that nobody has: a thread comes back
+// to what its caches hold.
+struct PanelScratch {
+    uint8_t* packed = nullptr;  // the input; null: there are no panel kernels
+    uint8_t* memories = nullptr;
+    int64_t memory_bytes = 0;               // of each, a multiple of 64; 0: no kernel needs any
+    std::atomic<int32_t>* taken = nullptr;  // [n_memories]: 1 while somebody has it
+    int32_t n_memories = 0;                 // as many as parts run at a time
+};
+
 // Rows, beside what panel kernels take in their place.
 struct Input {
     struct Packed {
         const RowPacking* packing;
-        const uint8_t* data;
+        uint8_t* data;
     };
 
     Rows rows;
+    const PanelScratch* scratch = nullptr;
     Packed packed[kMostMatrices] = {};
     int32_t n_packed = 0;
 };
 
 // Bytes of 32 columns of at most n_rows rows, packed for all of the matrices.
 int64_t packed_column_bytes(Matrices matrices, int64_t n_rows);
+// Bytes of each memory in which kernels multiply at most n_rows rows.
+int64_t panel_memory_bytes(Matrices matrices, int64_t n_rows);
 
-// The rows as input of the matrices, which have the same columns. They are packed into `memory`, which
-// has packed_column_bytes for each 32 columns and is aligned to 64; null: nothing is packed.
-Input make_input(const Workers& workers, const Rows& rows, Matrices matrices, uint8_t* memory);
+// The rows as input of the matrices, which have the same columns. They are packed into `scratch.packed`,
+// which has packed_column_bytes for each 32 columns and is aligned to 64. The scratch outlives the input.
+Input make_input(const Workers& workers, const Rows& rows, Matrices matrices,
+                 const PanelScratch& scratch);
 
 // y[r][i] = sum_j matrix[i][j] x[r][j] for the outputs i of the range.
 void multiply(const Matrix& matrix, Range outputs, const Input& x, const Rows& y);
+
+// The same, added to what y is: where can_add() says so.
+bool can_add(const Matrix& matrix, const Input& x);
+void multiply_add(const Matrix& matrix, Range outputs, const Input& x, const Rows& y);
+
+// The matrices' outputs silu(gate x) * (up x), packed into `memory` as the input of `next`, whose columns
+// they are: multiply_gated() of ranges cut at multiples of 16 that together are all outputs. Nothing is
+// packed, and there is no multiply_gated(), unless one kernel does all that and `memory` of `n_bytes`,
+// aligned to 64, holds it.
+Input make_gated_input(const Matrix& gate, const Matrix& up, const Matrix& next, const Input& x,
+                       uint8_t* memory, int64_t n_bytes);
+void multiply_gated(const Matrix& gate, const Matrix& up, Range outputs, const Input& x,
+                    const Input& to);
 
 // y[r][i] += bias[i] for the outputs of the range; no bias: nothing.
 void add_bias(const float* bias, Range outputs, const Rows& y);

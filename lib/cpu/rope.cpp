@@ -12,19 +12,30 @@ void rope_table(const puna_model_spec& spec, int64_t position, float magnitude, 
     }
 }
 
-void rope_turn(const puna_model_spec& spec, const float* table, float* head) {
-    const int64_t n_pairs = rope_table_size(spec) / 2;
-    // Pair i is head[i * step] and head[i * step + distance].
-    const int64_t step = spec.rope == PUNA_ROPE_PAIRS ? 2 : 1;
-    const int64_t distance = spec.rope == PUNA_ROPE_PAIRS ? 1 : n_pairs;
+namespace {
+
+// Pair i is head[i * kStep] and head[i * kStep + distance].
+template <int64_t kStep>
+void turn_pairs(const float* table, int64_t n_pairs, int64_t distance, float* head) {
     for (int64_t i = 0; i < n_pairs; ++i) {
-        float& a = head[i * step];
-        float& b = head[i * step + distance];
+        float& a = head[i * kStep];
+        float& b = head[i * kStep + distance];
         const float cosine = table[2 * i];
         const float sine = table[2 * i + 1];
         const float turned = a * cosine - b * sine;
         b = a * sine + b * cosine;
         a = turned;
+    }
+}
+
+}  // namespace
+
+void rope_turn(const puna_model_spec& spec, const float* table, float* head) {
+    const int64_t n_pairs = rope_table_size(spec) / 2;
+    if (spec.rope == PUNA_ROPE_PAIRS) {
+        turn_pairs<2>(table, n_pairs, 1, head);
+    } else {
+        turn_pairs<1>(table, n_pairs, n_pairs, head);
     }
 }
 

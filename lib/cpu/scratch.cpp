@@ -37,20 +37,22 @@ class Cutter {
     bool ok_ = true;
 };
 
-// The most packed rows that a phase has.
-struct PackedSize {
+// The most that panel kernels take for a phase.
+struct PanelSize {
     int64_t column_blocks = 0;  // of 32
     int64_t bytes = 0;          // of one
+    int64_t memory = 0;
 };
 
-PackedSize packed_size(const LayerSet& layers, const puna_executor_options& options) {
+PanelSize panel_size(const LayerSet& layers, const puna_executor_options& options) {
     if (options.deterministic) return {};
-    PackedSize size;
+    PanelSize size;
     const auto count = [&](Matrices matrices) {
         const int64_t bytes = packed_column_bytes(matrices, options.max_rows);
         if (bytes == 0) return;
         size.column_blocks = std::max(size.column_blocks, ((*matrices.begin())->columns + 31) / 32);
         size.bytes = std::max(size.bytes, bytes);
+        size.memory = std::max(size.memory, panel_memory_bytes(matrices, options.max_rows));
     };
     for (const LayerWeights& w : layers.layers) {
         count({&w.q, &w.k, &w.v});
@@ -62,8 +64,18 @@ PackedSize packed_size(const LayerSet& layers, const puna_executor_options& opti
     return size;
 }
 
+void cut_panels(const PanelSize& size, int32_t n_threads, Cutter& cutter, PanelScratch& panels) {
+    if (size.bytes == 0) return;
+    cutter.take(&panels.packed, size.column_blocks, size.bytes);
+    if (size.memory == 0) return;
+    panels.memory_bytes = size.memory;
+    panels.n_memories = n_threads;
+    cutter.take(&panels.memories, n_threads, size.memory);
+    cutter.take(&panels.taken, n_threads, 1);
+}
+
 Scratch cut(const LayerSet& layers, const puna_executor_options& options,
-            const AttentionPlan& attention, Cutter& cutter) {
+            const AttentionPlan& attention, const Workers& workers, Cutter& cutter) {
     const puna_model_spec& spec = layers.spec;
     const int64_t rows = options.max_rows;
     Scratch scratch;
@@ -81,21 +93,23 @@ Scratch cut(const LayerSet& layers, const puna_executor_options& options,
         cutter.take(&scratch.attention_rows, attention.n_rows_memories(), attention.rows_memory());
     }
     if (layers.n_layers() > 0 || layers.has_head) cutter.take(&scratch.normed, rows, spec.n_embd);
-    if (const PackedSize size = packed_size(layers, options); size.bytes > 0) {
-        cutter.take(&scratch.packed, size.column_blocks, size.bytes);
-    }
+    cut_panels(panel_size(layers, options), workers.n_threads(), cutter, scratch.panels);
     if (layers.has_head) {
         cutter.take(&scratch.logits, std::min<int64_t>(rows, kHeadRows), spec.n_vocab);
     }
     return scratch;
 }
 
+void make_zeros(std::atomic<int32_t>* counters, int64_t n) {
+    for (int64_t i = 0; i < n; ++i) new (&counters[i]) std::atomic<int32_t>(0);
+}
+
 }  // namespace
 
 Result<uint64_t> scratch_bytes(const LayerSet& layers, const puna_executor_options& options,
-                               const AttentionPlan& attention) {
+                               const AttentionPlan& attention, const Workers& workers) {
     Cutter cutter(nullptr);
-    cut(layers, options, attention, cutter);
+    cut(layers, options, attention, workers, cutter);
     if (!cutter.ok()) {
         return make_status(PUNA_ERROR_OUT_OF_MEMORY,
                            "scratch for max_rows %d does not fit the address space",
@@ -105,13 +119,12 @@ Result<uint64_t> scratch_bytes(const LayerSet& layers, const puna_executor_optio
 }
 
 Scratch cut_scratch(const LayerSet& layers, const puna_executor_options& options,
-                    const AttentionPlan& attention, const HostMemory& memory) {
+                    const AttentionPlan& attention, const Workers& workers,
+                    const HostMemory& memory) {
     Cutter cutter(memory.data());
-    const Scratch scratch = cut(layers, options, attention, cutter);
-    if (scratch.counters) {
-        for (int64_t i = 0; i < attention.n_counters(); ++i)
-            new (&scratch.counters[i]) std::atomic<int32_t>(0);
-    }
+    const Scratch scratch = cut(layers, options, attention, workers, cutter);
+    if (scratch.counters) make_zeros(scratch.counters, attention.n_counters());
+    if (scratch.panels.taken) make_zeros(scratch.panels.taken, scratch.panels.n_memories);
     return scratch;
 }
 

@@ -8,6 +8,7 @@
 #include "cpu/attention.h"
 #include "cpu/host_memory.h"
 #include "cpu/layer_set.h"
+#include "cpu/linear.h"
 
 namespace puna::core {
 
@@ -23,8 +24,7 @@ struct Scratch {
     float* up = nullptr;      // [max_rows][n_ff]
     float* change = nullptr;  // [max_rows][n_embd]: what is added to x
     float* rope = nullptr;    // [max_rows][rope_dim / 2][2]: cosine and sine
-    // The input of a linear layer, packed. Null in deterministic mode and where no matrix wants it.
-    uint8_t* packed = nullptr;
+    PanelScratch panels;      // empty in deterministic mode and where no matrix has a panel kernel
     float* logits = nullptr;  // [min(max_rows, kHeadRows)][n_vocab], with a head
     float* partials = nullptr;
     std::atomic<int32_t>* counters = nullptr;
@@ -33,9 +33,10 @@ struct Scratch {
 
 // Bytes of the scratch. OUT_OF_MEMORY when they do not fit 64 bits.
 Result<uint64_t> scratch_bytes(const LayerSet& layers, const puna_executor_options& options,
-                               const AttentionPlan& attention);
+                               const AttentionPlan& attention, const Workers& workers);
 // `memory` has as many bytes as scratch_bytes() says.
 Scratch cut_scratch(const LayerSet& layers, const puna_executor_options& options,
-                    const AttentionPlan& attention, const HostMemory& memory);
+                    const AttentionPlan& attention, const Workers& workers,
+                    const HostMemory& memory);
 
 }  // namespace puna::core

@@ -23,6 +23,8 @@ inline Range part_of(int64_t n, int64_t unit, int32_t part, int32_t n_parts) {
 // The threads of the host that one executor may use.
 class Workers {
   public:
+    static constexpr int32_t kPartsPerThread = 4;
+
     // max_threads 0: all that the host has.
     Workers(const puna_host_services& services, int32_t max_threads)
         : services_(&services),
@@ -31,6 +33,8 @@ class Workers {
         n_threads_ = std::clamp(n_threads_, 1, kMostThreads);
     }
 
+    // The most parts that run at a time.
+    int32_t n_threads() const { return n_threads_; }
     // The most parts that parts_for() answers: a few per thread, so that a thread which comes late
     // or is slow leaves its share to the others.
     int32_t max_parts() const { return n_threads_ == 1 ? 1 : n_threads_ * kPartsPerThread; }
@@ -50,15 +54,16 @@ class Workers {
                             const_cast<void*>(static_cast<const void*>(&work)));
     }
 
-    // work(range) over 0 .. n - 1, cut at multiples of `unit`.
+    // work(range) over 0 .. n - 1, cut at multiples of `unit`, into at most `parts_per_thread` of them.
     template <class Work>
-    void split(int64_t n, int64_t unit, const Work& work) const {
-        const int32_t n_parts = parts_for((n + unit - 1) / unit);
+    void split(int64_t n, int64_t unit, const Work& work,
+               int32_t parts_per_thread = kPartsPerThread) const {
+        const int32_t n_parts =
+            std::min(parts_for((n + unit - 1) / unit), n_threads_ * parts_per_thread);
         run(n_parts, [&](int32_t part) { work(part_of(n, unit, part, n_parts)); });
     }
 
   private:
-    static constexpr int32_t kPartsPerThread = 4;
     static constexpr int32_t kMostThreads = 512;
 
     template <class Work>

@@ -282,6 +282,28 @@ TEST(LinearKernels, BlocksDoNotChangeBits) {
     }
 }
 
+TEST(LinearKernels, OneStreamGivesTheSameBits) {
+    for (const Kernel& kernel : all_kernels()) {
+        const int64_t length = kernel.info->block_length;
+        for (const int64_t n_in : {length, 256 + length, 2048 + 256 - length % 256}) {
+            const int64_t n_columns = n_in / length * length;
+            const Weights weights(*kernel.info, 7, n_columns,
+                                  random_weights(*kernel.info, 7 * n_columns, 1.0f));
+            for (const int32_t n_rows : {1, 2, 5}) {
+                const auto x = random_floats(n_rows * weights.n_in, 43);
+                std::vector<float> some(static_cast<size_t>(n_rows) * 7, NAN);
+                std::vector<float> one(some.size(), NAN);
+                LinearBlock block = block_of(weights, x.data(), n_rows, some.data());
+                kernel.run(block);
+                block.y = one.data();
+                block.one_stream = true;
+                kernel.run(block);
+                ASSERT_EQ(one, some) << kernel << " n_in " << n_in << " rows " << n_rows;
+            }
+        }
+    }
+}
+
 TEST(LinearKernels, RowsDoNotSpoilEachOther) {
     constexpr int64_t kOut = 3;
     constexpr int32_t kRows = 9;

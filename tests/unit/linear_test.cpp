@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <set>
 #include <vector>
@@ -64,12 +65,32 @@ struct Weights {
     Matrix matrix;
 };
 
-// Memory of exactly what the matrices' packed rows take, at the end of a page.
-test::GuardedMemory memory_for(Matrices matrices, int32_t n_rows) {
-    const std::vector<uint8_t> garbage(
-        static_cast<size_t>(kColumns / 32 * packed_column_bytes(matrices, n_rows)), 0xff);
-    return {garbage.data(), garbage.size(), test::GuardedMemory::Place::kEnd};
-}
+// What panel kernels work in, of exactly the size that the matrices ask for, at the end of a page.
+class PanelMemory {
+  public:
+    PanelMemory(Matrices matrices, int32_t n_rows)
+        : packed_(guarded(kColumns / 32 * packed_column_bytes(matrices, n_rows))),
+          memory_(guarded(panel_memory_bytes(matrices, n_rows))) {
+        scratch_.packed = packed_.data();
+        scratch_.memories = memory_.data();
+        scratch_.memory_bytes = panel_memory_bytes(matrices, n_rows);
+        scratch_.taken = &taken_;
+        scratch_.n_memories = 1;
+    }
+
+    const PanelScratch& scratch() const { return scratch_; }
+
+  private:
+    static test::GuardedMemory guarded(int64_t n_bytes) {
+        const std::vector<uint8_t> garbage(static_cast<size_t>(n_bytes), 0xff);
+        return {garbage.data(), garbage.size(), test::GuardedMemory::Place::kEnd};
+    }
+
+    test::GuardedMemory packed_;
+    test::GuardedMemory memory_;
+    std::atomic<int32_t> taken_ = 0;
+    PanelScratch scratch_;
+};
 
 // Matrices of one phase may want their input in different packings: each gets its own, and the bits
 // that it gets alone.
@@ -86,8 +107,8 @@ TEST(Linear, MatricesOfOnePhaseMayMixFormats) {
                 auto x = test::random_floats(n_rows * kColumns, 5);
                 const Rows rows = {x.data(), kColumns, n_rows};
                 const Workers alone(kAlone, 1);
-                const test::GuardedMemory memory = memory_for(matrices, n_rows);
-                const Input input = make_input(alone, rows, matrices, memory.data());
+                const PanelMemory memory(matrices, n_rows);
+                const Input input = make_input(alone, rows, matrices, memory.scratch());
                 for (const Weights* weights : {&f16, &bf16, &q8_0, &q4_k}) {
                     if (std::find(matrices.begin(), matrices.end(), &weights->matrix) ==
                         matrices.end()) {
@@ -96,9 +117,9 @@ TEST(Linear, MatricesOfOnePhaseMayMixFormats) {
                     const auto y = weights->multiplied(input);
                     EXPECT_LT(test::relative_error(weights->reference(x), y), 0.01)
                         << table.name << " format " << weights->matrix.format;
-                    const test::GuardedMemory own = memory_for({&weights->matrix}, n_rows);
+                    const PanelMemory own({&weights->matrix}, n_rows);
                     EXPECT_EQ(y, weights->multiplied(
-                                     make_input(alone, rows, {&weights->matrix}, own.data())))
+                                     make_input(alone, rows, {&weights->matrix}, own.scratch())))
                         << table.name << " format " << weights->matrix.format;
                 }
             }
@@ -115,9 +136,9 @@ TEST(Linear, FewRowsAreNotPacked) {
         for (int32_t n_rows = 1; n_rows <= 32; ++n_rows) {
             auto x = test::random_floats(n_rows * kColumns, 3);
             const Workers alone(kAlone, 1);
-            const test::GuardedMemory memory = memory_for(matrices, n_rows);
+            const PanelMemory memory(matrices, n_rows);
             const Input input =
-                make_input(alone, {x.data(), kColumns, n_rows}, matrices, memory.data());
+                make_input(alone, {x.data(), kColumns, n_rows}, matrices, memory.scratch());
             std::set<const RowPacking*> expected;
             for (const Matrix* matrix : matrices) {
                 if (matrix->panel && n_rows >= matrix->panel->packing->fewest_rows) {
@@ -126,8 +147,7 @@ TEST(Linear, FewRowsAreNotPacked) {
             }
             EXPECT_EQ(input.n_packed, static_cast<int32_t>(expected.size()))
                 << table.name << " rows " << n_rows;
-            EXPECT_EQ(make_input(alone, {x.data(), kColumns, n_rows}, matrices, nullptr).n_packed,
-                      0);
+            EXPECT_EQ(make_input(alone, {x.data(), kColumns, n_rows}, matrices, {}).n_packed, 0);
         }
     }
 }

@@ -76,22 +76,41 @@ std::vector<float> exact_floats(const Kernel& kernel, int64_t n, uint64_t seed) 
 struct FreeAligned {
     void operator()(uint8_t* memory) const { ::operator delete(memory, std::align_val_t(64)); }
 };
+using AlignedMemory = std::unique_ptr<uint8_t, FreeAligned>;
+AlignedMemory make_aligned(size_t n_bytes) {
+    return AlignedMemory(static_cast<uint8_t*>(::operator new(n_bytes, std::align_val_t(64))));
+}
 
 // Rows as one kernel takes them, in memory of exactly their size.
 struct PackedRows {
     PackedRows(const Kernel& kernel, const float* x, int64_t x_stride, int64_t n_in, int32_t n_rows)
         : n_bytes(static_cast<size_t>((n_in + 31) / 32 * kernel.packing.bytes(n_rows))),
-          memory(static_cast<uint8_t*>(::operator new(n_bytes, std::align_val_t(64)))) {
+          memory(make_aligned(n_bytes)) {
         const RowPacking& packing = kernel.packing;
-        for (int32_t r = 0; r < n_rows; r += packing.group) {
-            packing.pack(x + r * x_stride, x_stride, n_in, std::min(packing.group, n_rows - r),
-                         memory.get() + (n_in + 31) / 32 * packing.bytes(r));
+        const int64_t slice = packing.slice > 0 ? packing.slice : n_in;
+        for (int64_t j = 0; j < n_in; j += slice) {
+            const int64_t n_columns = std::min(slice, n_in - j);
+            uint8_t* to = memory.get() + j / 32 * packing.bytes(n_rows);
+            for (int32_t r = 0; r < n_rows; r += packing.group) {
+                packing.pack(x + r * x_stride + j, x_stride, n_columns,
+                             std::min(packing.group, n_rows - r),
+                             to + (n_columns + 31) / 32 * packing.bytes(r));
+            }
         }
     }
 
     size_t n_bytes;
-    std::unique_ptr<uint8_t, FreeAligned> memory;
+    AlignedMemory memory;
 };
+
+// Runs a kernel in memory of exactly the size that it asks for, with anything in it.
+void run(const Kernel& kernel, PanelBlock block) {
+    const int64_t n_bytes = kernel.packing.memory ? kernel.packing.memory(block.n_rows) : 0;
+    const AlignedMemory memory = make_aligned(static_cast<size_t>(n_bytes));
+    std::memset(memory.get(), 0xff, static_cast<size_t>(n_bytes));
+    block.memory = memory.get();
+    kernel.run(block);
+}
 
 struct Weights {
     Weights(const BlockFormatInfo& format, int64_t outs, int64_t columns, uint64_t seed = 7)
@@ -115,22 +134,26 @@ struct Weights {
     std::vector<float> stored;
 };
 
+PanelBlock block_of(const Weights& weights, const void* x, int32_t n_rows, float* y) {
+    PanelBlock block = {};
+    block.weights = weights.packed.data();
+    block.row_bytes = weights.row_bytes;
+    block.n_in = weights.n_in;
+    block.n_out = weights.n_out;
+    block.n_rows = n_rows;
+    block.x = x;
+    block.y = y;
+    block.y_stride = weights.n_out;
+    return block;
+}
+
 // Results [n_rows][n_out] for rows of n_in activations.
 std::vector<float> multiply(const Kernel& kernel, const Weights& weights,
                             const std::vector<float>& x) {
     const auto n_rows = static_cast<int32_t>(static_cast<int64_t>(x.size()) / weights.n_in);
     const PackedRows packed(kernel, x.data(), weights.n_in, weights.n_in, n_rows);
     std::vector<float> y(static_cast<size_t>(n_rows * weights.n_out), NAN);
-    PanelBlock block;
-    block.weights = weights.packed.data();
-    block.row_bytes = weights.row_bytes;
-    block.n_in = weights.n_in;
-    block.n_out = weights.n_out;
-    block.n_rows = n_rows;
-    block.x = packed.memory.get();
-    block.y = y.data();
-    block.y_stride = weights.n_out;
-    kernel.run(block);
+    run(kernel, block_of(weights, packed.memory.get(), n_rows, y.data()));
     return y;
 }
 
@@ -263,27 +286,23 @@ TEST(PanelKernels, SplitsOfOutputsAndStridesDoNotChangeBits) {
         const Weights weights(*kernel.info, kOut, n_in);
         const auto x = random_floats(kRows * (n_in + kPad), 19);
         const PackedRows packed(kernel, x.data(), n_in + kPad, n_in, kRows);
-        PanelBlock block;
-        block.row_bytes = weights.row_bytes;
-        block.n_in = n_in;
-        block.n_rows = kRows;
-        block.x = packed.memory.get();
+        PanelBlock block = block_of(weights, packed.memory.get(), kRows, nullptr);
         block.y_stride = kOut + kPad;
-        const auto run = [&](int64_t step) {
+        const auto in_steps = [&](int64_t step) {
             std::vector<float> y(kRows * (kOut + kPad), -1.0f);
             for (int64_t i = 0; i < kOut; i += step) {
                 block.weights = weights.packed.data() + i * weights.row_bytes;
                 block.n_out = std::min(step, kOut - i);
                 block.y = y.data() + i;
-                kernel.run(block);
+                run(kernel, block);
             }
             return y;
         };
-        const auto whole = run(kOut);
+        const auto whole = in_steps(kOut);
         for (size_t i = 0; i < whole.size(); ++i) {
             ASSERT_EQ(whole[i] == -1.0f, i % (kOut + kPad) >= kOut) << kernel << " at " << i;
         }
-        for (const int64_t step : {1, 4, 6, 16, 50}) ASSERT_EQ(run(step), whole) << kernel;
+        for (const int64_t step : {1, 4, 6, 16, 50}) ASSERT_EQ(in_steps(step), whole) << kernel;
     }
 }
 
@@ -345,18 +364,86 @@ TEST(PanelKernels, EndsOfMemoryAreExact) {
                                                 place);
                     const test::GuardedMemory rows(packed.memory.get(), packed.n_bytes, place);
                     std::vector<float> y(expected.size());
-                    PanelBlock block;
+                    PanelBlock block = block_of(weights, rows.data(), n_rows, y.data());
                     block.weights = w.data();
-                    block.row_bytes = weights.row_bytes;
-                    block.n_in = weights.n_in;
-                    block.n_out = weights.n_out;
-                    block.n_rows = n_rows;
-                    block.x = rows.data();
-                    block.y = y.data();
-                    block.y_stride = weights.n_out;
-                    kernel.run(block);
+                    run(kernel, block);
                     ASSERT_EQ(y, expected) << kernel << " blocks " << n_blocks;
                 }
+            }
+        }
+    }
+}
+
+// More sums than the memory of a kernel holds.
+TEST(PanelKernels, ManyOutputsOfManyRowsAreThoseOfFew) {
+    for (const Kernel& kernel : all_kernels()) {
+        const BlockFormat format = kernel.info->format;
+        if (format != BlockFormat::kQ4_0 && format != BlockFormat::kF16) continue;
+        constexpr int64_t kOut = 1100;
+        constexpr int32_t kRows = 259;
+        constexpr int64_t n_in = 512;
+        const Weights weights(*kernel.info, kOut, n_in);
+        const auto x = random_floats(kRows * n_in, 25);
+        const auto whole = multiply(kernel, weights, x);
+        for (const int32_t r : {0, 31, 258}) {
+            const auto row =
+                multiply(kernel, weights, {x.data() + r * n_in, x.data() + (r + 1) * n_in});
+            ASSERT_EQ(std::memcmp(row.data(), whole.data() + r * kOut, kOut * sizeof(float)), 0)
+                << kernel << " row " << r;
+        }
+    }
+}
+
+TEST(PanelKernels, ResultsAreAddedToWhatIsThere) {
+    for (const Kernel& kernel : all_kernels()) {
+        if (!kernel.packing.fuses) continue;
+        for (const int32_t n_rows : {1, 20, 70}) {
+            const Weights weights(*kernel.info, 37, 9 * kernel.unit());
+            const auto x = random_floats(n_rows * weights.n_in, 27);
+            auto expected = multiply(kernel, weights, x);
+            auto y = random_floats(static_cast<int64_t>(expected.size()), 29);
+            for (size_t i = 0; i < y.size(); ++i) expected[i] = y[i] + expected[i];
+            const PackedRows packed(kernel, x.data(), weights.n_in, weights.n_in, n_rows);
+            PanelBlock block = block_of(weights, packed.memory.get(), n_rows, y.data());
+            block.adds = true;
+            run(kernel, block);
+            ASSERT_EQ(y, expected) << kernel << " rows " << n_rows;
+        }
+    }
+}
+
+// The bits of the two products, the activation and the packing, each by itself.
+TEST(PanelKernels, GatedResultsArePackedActivations) {
+    const std::vector<KernelTable> tables = test::testable_kernel_tables();
+    for (const Kernel& kernel : all_kernels()) {
+        if (!kernel.packing.fuses) continue;
+        const auto table = std::find_if(tables.begin(), tables.end(), [&](const KernelTable& t) {
+            return std::strcmp(t.name, kernel.set) == 0;
+        });
+        for (const int64_t n_out : {32, 288, 416}) {
+            const Weights gate(*kernel.info, n_out, 5 * kernel.unit(), 31);
+            const Weights up(*kernel.info, n_out, 5 * kernel.unit(), 33);
+            for (const int32_t n_rows : {1, 16, 45}) {
+                const auto x = random_floats(n_rows * gate.n_in, 35);
+                auto activations = multiply(kernel, gate, x);
+                const auto factors = multiply(kernel, up, x);
+                table->activation[PUNA_ACTIVATION_SILU].run(activations.data(), factors.data(),
+                                                            static_cast<int64_t>(factors.size()));
+                const PackedRows expected(kernel, activations.data(), n_out, n_out, n_rows);
+                const PackedRows packed(kernel, x.data(), gate.n_in, gate.n_in, n_rows);
+                const AlignedMemory gated = make_aligned(expected.n_bytes);
+                for (const int64_t first : {int64_t{0}, int64_t{16}}) {
+                    PanelBlock block = block_of(gate, packed.memory.get(), n_rows, nullptr);
+                    block.weights = gate.packed.data() + first * gate.row_bytes;
+                    block.up = up.packed.data() + first * gate.row_bytes;
+                    block.n_out = first == 0 ? 16 : n_out - 16;
+                    block.gated = gated.get();
+                    block.first_gated = first;
+                    block.n_gated = n_out;
+                    run(kernel, block);
+                }
+                ASSERT_EQ(std::memcmp(gated.get(), expected.memory.get(), expected.n_bytes), 0)
+                    << kernel << " outputs " << n_out << " rows " << n_rows;
             }
         }
     }

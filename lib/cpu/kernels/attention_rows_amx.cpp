@@ -70,19 +70,6 @@ struct Memory {
     float* sums;
 };
 
-// Words 0 .. 15 and 16 .. 31 of a vector, in turn.
-inline __m512i interleave(__m512i words) {
-    struct Words {
-        alignas(64) int16_t of[32];
-    };
-    static constexpr Words kOrder = [] {
-        Words order = {};
-        for (int16_t i = 0; i < 32; ++i) order.of[i] = static_cast<int16_t>(i % 2 * 16 + i / 2);
-        return order;
-    }();
-    return _mm512_permutexvar_epi16(_mm512_load_si512(kOrder.of), words);
-}
-
 // What is cached: cpu/kv_half.h has the layout of a page. `key_pair` gives dimensions d and d + 1 of 16
 // cells, [cell][2]; `value` the dimensions from d on of one cell, as far as there are lanes.
 struct F32 {

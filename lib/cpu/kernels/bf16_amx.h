@@ -15,6 +15,19 @@ inline __m512i to_bf16(__m512 low, __m512 high) {
     return reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(high, low));
 }
 
+// Words 0 .. 15 and 16 .. 31 of a vector, in turn.
+inline __m512i interleave(__m512i words) {
+    struct Words {
+        alignas(64) int16_t of[32];
+    };
+    static constexpr Words kOrder = [] {
+        Words order = {};
+        for (int16_t i = 0; i < 32; ++i) order.of[i] = static_cast<int16_t>(i % 2 * 16 + i / 2);
+        return order;
+    }();
+    return _mm512_permutexvar_epi16(_mm512_load_si512(kOrder.of), words);
+}
+
 // Of 16 elements from `first` on, those before n.
 inline __mmask16 lanes_before(int64_t n, int64_t first) {
     const int64_t left = n - first;

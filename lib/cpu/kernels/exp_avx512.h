@@ -17,5 +17,34 @@ inline __m512 exp2_of(__m512 x) {
     return _mm512_scalef_ps(power, x);
 }
 
+// exp(x) with a relative error below 2e-7: x = n ln 2 + r with |r| <= ln 2 / 2, exp(r) by the
+// polynomial of Taylor's series to r^7 (the next term is below 6e-9), times 2^n. Underflows to
+// subnormals and zero, overflows to infinity, keeps NaN.
+inline __m512 exp_ps(__m512 x) {
+    // Beyond these the result is 0 or infinity anyway; n must stay small enough for the steps of
+    // the reduction to be exact. A NaN in the second operand of min and max passes through.
+    x = _mm512_max_ps(_mm512_set1_ps(-150.0f), x);
+    x = _mm512_min_ps(_mm512_set1_ps(150.0f), x);
+    const __m512 n = _mm512_roundscale_ps(_mm512_mul_ps(x, _mm512_set1_ps(1.44269504f)),
+                                          _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+    // ln 2 in two parts, the first short enough for n times it to be exact.
+    __m512 r = _mm512_fnmadd_ps(n, _mm512_set1_ps(0x1.62e4p-1f), x);
+    r = _mm512_fnmadd_ps(n, _mm512_set1_ps(0x1.7f7d1cp-20f), r);
+    __m512 e = _mm512_set1_ps(1.0f / 5040.0f);
+    e = _mm512_fmadd_ps(e, r, _mm512_set1_ps(1.0f / 720.0f));
+    e = _mm512_fmadd_ps(e, r, _mm512_set1_ps(1.0f / 120.0f));
+    e = _mm512_fmadd_ps(e, r, _mm512_set1_ps(1.0f / 24.0f));
+    e = _mm512_fmadd_ps(e, r, _mm512_set1_ps(1.0f / 6.0f));
+    e = _mm512_fmadd_ps(e, r, _mm512_set1_ps(0.5f));
+    e = _mm512_fmadd_ps(e, r, _mm512_set1_ps(1.0f));
+    e = _mm512_fmadd_ps(e, r, _mm512_set1_ps(1.0f));
+    return _mm512_scalef_ps(e, n);
+}
+
+inline __m512 silu_ps(__m512 x) {
+    const __m512 e = exp_ps(_mm512_sub_ps(_mm512_setzero_ps(), x));
+    return _mm512_div_ps(x, _mm512_add_ps(_mm512_set1_ps(1.0f), e));
+}
+
 }  // namespace
 }  // namespace puna::core

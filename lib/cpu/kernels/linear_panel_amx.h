@@ -1,11 +1,17 @@
 // The AMX linear kernel for many activation rows, written once for all formats.
 //
-// Weights become bf16, 32 rows by 512 columns at a time, which is 32 KB: two by sixteen tiles that stay
-// in L1 while all activation rows pass. The activations, bf16 in pairs of columns (panel_rows_amx.cpp),
-// come from L2: 512 of them by 512 columns are 512 KB. Two tiles of weights meet two of activations in four
-// tiles of sums, so that a multiplication of 16 cycles takes one load of a tile.
+// Weights become bf16, a panel of 32 rows by 256 columns at a time: 16 KB, two by eight tiles that stay in
+// L1 while all activation rows pass. Those, bf16 in pairs of columns (panel_rows_amx.cpp), come from L2, where
+// 256 columns of 512 rows are 256 KB. Two tiles of weights meet two of activations in four tiles of sums, so
+// that a multiplication of 16 cycles takes one load of a tile. Between multiplications the next panel is
+// unpacked: the matrix unit leaves the vector units idle.
 //
-// Rounding to bf16 changes a factor by 1/512 of its size at most; products and sums are floats.
+// Panels go down the weight rows before they go on to the next columns. Until then the sums of up to 1 MB of
+// outputs wait in L2, as tiles. With up to 32 activation rows panels go along the columns, and the sums stay
+// in the registers.
+//
+// Rounding to bf16 changes a factor by 1/512 of its size at most; products and sums are floats, and are
+// added in the order of the columns.
 //
 // A format is a struct with
 //   static int64_t bytes_of(int64_t n);  // of n elements from the beginning of a block
@@ -16,6 +22,7 @@
 
 #include "cpu/kernels.h"
 #include "cpu/kernels/bf16_amx.h"
+#include "cpu/kernels/exp_avx512.h"
 #include "cpu/kernels/prefetch.h"
 #include "cpu/kernels/tiles_amx.h"
 #include "cpu/kernels/transpose_avx512.h"
@@ -23,12 +30,16 @@
 namespace puna::core {
 namespace {
 
-constexpr int64_t kPanelColumns = 512;
+constexpr int64_t kPanelColumns = kSliceColumnsAmx;
 constexpr int64_t kPanelSteps = kPanelColumns / kStep;
 constexpr int32_t kPanelTiles = 2;
 constexpr int32_t kPanelRows = kPanelTiles * kTileRows;
-// Up to as many activation rows have their sums beside the tiles; more have them in y.
-constexpr int32_t kFewRows = 2 * kTileRows;
+// Activation rows that meet a panel at once.
+constexpr int32_t kBlockRows = 2 * kTileRows;
+// Weights are unpacked once for as many.
+constexpr int32_t kRowsAtOnce = 512;
+constexpr int64_t kTileFloats = kTileRows * 16;
+constexpr int64_t kBlockSums = kPanelRows * kBlockRows;
 
 // A row of tiles: where its steps go.
 struct PanelRow {
@@ -45,209 +56,323 @@ struct alignas(64) Panel {
     PanelRow row(int32_t r) { return {tiles[r / kTileRows][0] + r % kTileRows * kTileRowBytes}; }
 };
 
-// Some columns of up to kPanelRows weight rows.
-struct Slice {
-    const uint8_t* weights;
-    int64_t row_bytes;
-    int64_t n_outs;
+// Some columns of the weight rows of a panel: where those of each tile begin, and how many there are.
+struct PanelWeights {
+    const uint8_t* tiles[kPanelTiles];
+    int64_t n_rows[kPanelTiles];
     int64_t n_columns;
-    int64_t next;  // from a row to what is unpacked after it, in bytes
 };
 
+// The unpacking of a panel, a few rows at a time.
 template <class Format>
-void unpack(const Slice& slice, Panel& panel) {
-    const int64_t n_bytes = Format::bytes_of(slice.n_columns);
-    for (int32_t r = 0; r < kPanelRows; ++r) {
-        PanelRow row = panel.row(r);
-        if (r < slice.n_outs) {
-            const uint8_t* at = slice.weights + r * slice.row_bytes;
-            for (int64_t line = 0; line < n_bytes; line += 64) {
-                prefetch_bytes<64>(at, slice.next + line);
-            }
-            Format::unpack(at, slice.n_columns, row);
-        } else {
-            for (int64_t j = 0; j < slice.n_columns; j += kStep) {
-                row.store(j / kStep, _mm512_setzero_si512());
-            }
+class Unpacking {
+  public:
+    static constexpr int64_t kNever = INT64_MAX;
+
+    // n_calls of advance() unpack all of it, or none if they are kNever. `ahead` is what comes next.
+    Unpacking(const PanelWeights& weights, const PanelWeights& ahead, int64_t row_bytes,
+              int64_t n_calls, Panel& panel)
+        : weights_(weights), row_bytes_(row_bytes), n_calls_(n_calls), panel_(panel) {
+        for (int32_t t = 0; t < kPanelTiles; ++t) {
+            ahead_[t] = reinterpret_cast<intptr_t>(ahead.tiles[t]) -
+                        reinterpret_cast<intptr_t>(weights.tiles[t]);
         }
     }
-}
+
+    [[gnu::always_inline]] void advance() {
+        for (due_ += kPanelRows; due_ >= n_calls_; due_ -= n_calls_) unpack_row();
+    }
+
+  private:
+    [[gnu::always_inline]] void unpack_row() {
+        PanelRow to = panel_.row(row_);
+        const int32_t tile = row_ / kTileRows;
+        const int32_t row = row_++ % kTileRows;
+        if (row >= weights_.n_rows[tile]) {
+            for (int64_t j = 0; j < weights_.n_columns; j += kStep) {
+                to.store(j / kStep, _mm512_setzero_si512());
+            }
+            return;
+        }
+        const uint8_t* at = weights_.tiles[tile] + row * row_bytes_;
+        const int64_t n_bytes = Format::bytes_of(weights_.n_columns);
+        for (int64_t line = 0; line < n_bytes; line += 64) {
+            prefetch_bytes<64>(at, ahead_[tile] + line);
+        }
+        Format::unpack(at, weights_.n_columns, to);
+    }
+
+    const PanelWeights weights_;
+    int64_t ahead_[kPanelTiles];  // in bytes
+    int64_t row_bytes_;
+    int64_t n_calls_;
+    Panel& panel_;
+    int64_t due_ = 0;
+    int32_t row_ = 0;
+};
 
 // The tiles: 0 to 3 are sums [tile of weights][group of rows], 4 and 5 weights, 6 and 7 activations.
-template <int32_t kGroupsOfX>
-[[gnu::always_inline]] inline void clear_sums() {
-    Tiles::clear<0>();
-    Tiles::clear<2>();
-    if constexpr (kGroupsOfX == 2) {
-        Tiles::clear<1>();
-        Tiles::clear<3>();
+//
+// Where the sums of a block are when it begins.
+enum class From { kNothing, kMemory, kTiles };
+
+template <int32_t kGroups>
+[[gnu::always_inline]] inline void begin_sums(From from, const float* sums) {
+    if (from == From::kNothing) {
+        Tiles::clear<0>();
+        Tiles::clear<2>();
+        if constexpr (kGroups == 2) {
+            Tiles::clear<1>();
+            Tiles::clear<3>();
+        }
+    } else if (from == From::kMemory) {
+        Tiles::load_once<0>(sums);
+        Tiles::load_once<2>(sums + 2 * kTileFloats);
+        if constexpr (kGroups == 2) {
+            Tiles::load_once<1>(sums + kTileFloats);
+            Tiles::load_once<3>(sums + 3 * kTileFloats);
+        }
     }
 }
 
-// Adds the products with kGroupsOfX groups of rows, `group_bytes` apart.
-template <int32_t kGroupsOfX>
-void add_products(const Panel& panel, int64_t n_steps, const uint8_t* x, int64_t group_bytes) {
+template <int32_t kGroups>
+[[gnu::always_inline]] inline void keep_sums(float* sums) {
+    Tiles::store<0>(sums);
+    Tiles::store<2>(sums + 2 * kTileFloats);
+    if constexpr (kGroups == 2) {
+        Tiles::store<1>(sums + kTileFloats);
+        Tiles::store<3>(sums + 3 * kTileFloats);
+    }
+}
+
+// Adds the products with kGroups groups of rows, `group_bytes` apart. The sums of the next block, if they
+// are `ahead` in memory, come into L1 meanwhile.
+template <int32_t kGroups, class Format>
+[[gnu::always_inline]] inline void add_products(const Panel& panel, int64_t n_steps,
+                                                const uint8_t* x, int64_t group_bytes,
+                                                const float* ahead, Unpacking<Format>& next) {
+    constexpr int64_t kLines = kBlockSums / 16 / kPanelSteps;
     for (int64_t step = 0; step < n_steps; ++step, x += kTileBytes) {
+        Tiles::load_once<6>(x);
+        if constexpr (kGroups == 2) Tiles::load_once<7>(x + group_bytes);
         Tiles::load<4>(panel.tiles[0][step]);
-        Tiles::load<6>(x);
-        Tiles::multiply<0, 4, 6>();
-        if constexpr (kGroupsOfX == 2) {
-            Tiles::load<7>(x + group_bytes);
-            Tiles::multiply<1, 4, 7>();
-        }
         Tiles::load<5>(panel.tiles[1][step]);
+        Tiles::multiply<0, 4, 6>();
+        if constexpr (kGroups == 2) Tiles::multiply<1, 4, 7>();
         Tiles::multiply<2, 5, 6>();
-        if constexpr (kGroupsOfX == 2) Tiles::multiply<3, 5, 7>();
+        if constexpr (kGroups == 2) Tiles::multiply<3, 5, 7>();
+        if (ahead) {
+            for (int64_t i = 0; i < kLines; ++i) {
+                __builtin_prefetch(ahead + (step * kLines + i) * 16, 1, 3);
+            }
+        }
+        next.advance();
     }
 }
 
-// Sums of up to 32 weight rows with up to 32 activation rows.
-struct alignas(64) Sums {
-    float of[kPanelTiles][2][kTileRows][16];  // [tile of weights][group of rows][weight row][row]
+// What becomes of the sums: y[row][i], or what is added to it, for the rows and outputs that there are.
+struct Outputs {
+    static constexpr int64_t kOuts = kPanelRows;  // of a panel
 
-    template <int32_t kGroupsOfX>
-    void take() {
-        Tiles::store<0>(of[0][0]);
-        Tiles::store<2>(of[1][0]);
-        if constexpr (kGroupsOfX == 2) {
-            Tiles::store<1>(of[0][1]);
-            Tiles::store<3>(of[1][1]);
-        }
+    static const uint8_t* tile(const PanelBlock& block, int64_t out, int32_t t) {
+        const int64_t first = n_rows(block, out, t) > 0 ? out + t * kTileRows : out;
+        return static_cast<const uint8_t*>(block.weights) + first * block.row_bytes;
     }
-    template <int32_t kGroupsOfX>
-    void add(const Sums& more) {
+    static int64_t n_rows(const PanelBlock& block, int64_t out, int32_t t) {
+        return block.n_out - out - t * kTileRows;
+    }
+
+    template <int32_t kGroups>
+    static void finish(const PanelBlock& block, int64_t out, int32_t row, const float* sums) {
         for (int32_t t = 0; t < kPanelTiles; ++t) {
-            for (int32_t g = 0; g < kGroupsOfX; ++g) {
-                for (int32_t i = 0; i < kTileRows; ++i) {
-                    float* at = of[t][g][i];
-                    _mm512_store_ps(
-                        at, _mm512_add_ps(_mm512_load_ps(at), _mm512_load_ps(more.of[t][g][i])));
-                }
+            const __mmask16 outs = lanes_before(block.n_out - out, t * kTileRows);
+            for (int32_t g = 0; g < kGroups; ++g) {
+                const int32_t first = row + g * kTileRows;
+                float* to = block.y + first * block.y_stride + out + t * kTileRows;
+                for_each_column(sums + (2 * t + g) * kTileFloats, [&](int32_t r, __m512 values) {
+                    if (first + r >= block.n_rows) return;
+                    float* at = to + r * block.y_stride;
+                    if (block.adds) {
+                        values = _mm512_add_ps(_mm512_maskz_loadu_ps(outs, at), values);
+                    }
+                    _mm512_mask_storeu_ps(at, outs, values);
+                });
             }
         }
     }
 };
 
-// y[row][i] (+)= sums, for the rows and outputs that there are.
-template <int32_t kGroupsOfX>
-void store_sums(const Sums& sums, int64_t n_outs, int64_t n_rows, bool add, float* y,
-                int64_t y_stride) {
-    for (int32_t t = 0; t < kPanelTiles; ++t) {
-        const __mmask16 outs = lanes_before(n_outs, t * kTileRows);
-        for (int32_t g = 0; g < kGroupsOfX; ++g) {
-            const int64_t rows = n_rows - g * kTileRows;
-            float* from = y + g * kTileRows * y_stride + t * kTileRows;
-            for_each_column(sums.of[t][g][0], [&](int32_t row, __m512 values) {
-                if (row >= rows) return;
-                float* at = from + row * y_stride;
-                if (add) values = _mm512_add_ps(_mm512_maskz_loadu_ps(outs, at), values);
-                _mm512_mask_storeu_ps(at, outs, values);
-            });
+// Or activations of a next matrix. A panel has one tile of each of two matrices, whose sums lie as the
+// next matrix wants them: pairs of outputs, and of each the rows beside each other.
+struct GatedOutputs {
+    static constexpr int64_t kOuts = kTileRows;
+
+    static const uint8_t* tile(const PanelBlock& block, int64_t out, int32_t t) {
+        return static_cast<const uint8_t*>(t == 0 ? block.weights : block.up) +
+               out * block.row_bytes;
+    }
+    static int64_t n_rows(const PanelBlock& block, int64_t out, int32_t) {
+        return block.n_out - out;
+    }
+
+    template <int32_t kGroups>
+    static void finish(const PanelBlock& block, int64_t out, int32_t row, const float* sums) {
+        const int64_t column = block.first_gated + out;
+        const int64_t slice = column / kPanelColumns * kPanelColumns;
+        const int64_t left = block.n_gated - slice;
+        const int64_t steps = (left < kPanelColumns ? left : kPanelColumns) / kStep;
+        for (int32_t g = 0; g < kGroups; ++g) {
+            uint8_t* to = static_cast<uint8_t*>(block.gated) +
+                          slice / kStep * packed_bytes_amx(block.n_rows) +
+                          ((row / kTileRows + g) * steps + (column - slice) / kStep) * kTileBytes +
+                          column % kStep / 2 * kTileRowBytes;
+            const float* gate = sums + g * kTileFloats;
+            const float* up = gate + 2 * kTileFloats;
+            for (int32_t pair = 0; pair < kTileRows / 2; ++pair, to += kTileRowBytes) {
+                const __m512 even = gated(gate + 2 * pair * 16, up + 2 * pair * 16);
+                const __m512 odd = gated(gate + (2 * pair + 1) * 16, up + (2 * pair + 1) * 16);
+                _mm512_store_si512(to, interleave(to_bf16(even, odd)));
+            }
         }
     }
-}
+    static __m512 gated(const float* gate, const float* up) {
+        return _mm512_mul_ps(silu_ps(_mm512_load_ps(gate)), _mm512_load_ps(up));
+    }
+};
 
-template <class Format>
+template <class Format, class Results>
 class PanelProduct {
   public:
     explicit PanelProduct(const PanelBlock& block)
-        : block_(block),
-          x_(static_cast<const uint8_t*>(block.x)),
-          group_bytes_((block.n_in + kStep - 1) / kStep * kTileBytes) {}
+        : block_(block), sums_(static_cast<float*>(block.memory)) {}
 
     void run() {
-        if (block_.n_rows <= kTileRows) {
-            multiply_few<1>();
-        } else if (block_.n_rows <= kFewRows) {
-            multiply_few<2>();
-        } else {
-            multiply_many();
+        constexpr int64_t kMostBlocks = kSumsBytesAmx / 4 / kBlockSums;
+        for (first_row_ = 0; first_row_ < block_.n_rows; first_row_ += kRowsAtOnce) {
+            n_rows_ = static_cast<int32_t>(smaller(block_.n_rows - first_row_, kRowsAtOnce));
+            n_blocks_ = (n_rows_ + kBlockRows - 1) / kBlockRows;
+            const int64_t most = (n_blocks_ == 1 ? 1 : kMostBlocks / n_blocks_) * Results::kOuts;
+            const int64_t n_groups = (block_.n_out + most - 1) / most;
+            const int64_t even = (block_.n_out + n_groups - 1) / n_groups;
+            outs_at_once_ = (even + Results::kOuts - 1) / Results::kOuts * Results::kOuts;
+            multiply_rows();
         }
     }
 
   private:
-    int64_t columns_of(int64_t column) const {
-        const int64_t left = block_.n_in - column;
-        return left < kPanelColumns ? left : kPanelColumns;
-    }
-    static int64_t steps_of(int64_t columns) { return (columns + kStep - 1) / kStep; }
+    // A panel's first output and first column.
+    struct Place {
+        int64_t out;
+        int64_t column;
+    };
 
-    void unpack_slice(int64_t column, int64_t i, int64_t next) {
-        const int64_t left = block_.n_out - i;
-        Slice slice;
-        slice.weights = static_cast<const uint8_t*>(block_.weights) + i * block_.row_bytes +
-                        Format::bytes_of(column);
-        slice.row_bytes = block_.row_bytes;
-        slice.n_outs = left < kPanelRows ? left : kPanelRows;
-        slice.n_columns = columns_of(column);
-        slice.next = next;
-        unpack<Format>(slice, panel_);
+    static int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
+    int64_t columns_of(const Place& place) const {
+        return smaller(block_.n_in - place.column, kPanelColumns);
+    }
+    int64_t steps_of(const Place& place) const { return (columns_of(place) + kStep - 1) / kStep; }
+
+    // Behind the last place: one whose output there is not.
+    Place after(const Place& place) const {
+        const int64_t group = place.out / outs_at_once_ * outs_at_once_;
+        const int64_t out = place.out + Results::kOuts;
+        if (out < smaller(group + outs_at_once_, block_.n_out)) return {out, place.column};
+        const int64_t column = place.column + kPanelColumns;
+        if (column < block_.n_in) return {group, column};
+        return {out, 0};
+    }
+    bool exists(const Place& place) const { return place.out < block_.n_out; }
+
+    PanelWeights weights_of(const Place& place) const {
+        PanelWeights weights;
+        for (int32_t t = 0; t < kPanelTiles; ++t) {
+            weights.tiles[t] = Results::tile(block_, place.out, t) + Format::bytes_of(place.column);
+            weights.n_rows[t] = Results::n_rows(block_, place.out, t);
+        }
+        weights.n_columns = columns_of(place);
+        return weights;
     }
 
-    // Weight rows pass once, whole. Sums of a panel of columns are added to those before it, as with
-    // many rows.
-    template <int32_t kGroupsOfX>
-    void multiply_few() {
-        Sums sums;
-        for (int64_t i = 0; i < block_.n_out; i += kPanelRows) {
-            for (int64_t column = 0; column < block_.n_in; column += kPanelColumns) {
-                const int64_t panel_bytes = Format::bytes_of(columns_of(column));
-                const bool is_last = column + kPanelColumns >= block_.n_in;
-                unpack_slice(column, i,
-                             is_last ? kPanelRows * block_.row_bytes - Format::bytes_of(column)
-                                     : panel_bytes);
-                clear_sums<kGroupsOfX>();
-                add_products<kGroupsOfX>(panel_, steps_of(columns_of(column)),
-                                         x_ + column / kStep * kTileBytes, group_bytes_);
-                if (column == 0) {
-                    sums.take<kGroupsOfX>();
-                } else {
-                    Sums more;
-                    more.take<kGroupsOfX>();
-                    sums.add<kGroupsOfX>(more);
-                }
-            }
-            store_sums<kGroupsOfX>(sums, block_.n_out - i, block_.n_rows, false, block_.y + i,
-                                   block_.y_stride);
+    Unpacking<Format> unpacking_of(const Place& place, int64_t n_calls, Panel& panel) const {
+        if (!exists(place)) n_calls = Unpacking<Format>::kNever;
+        const PanelWeights weights = weights_of(exists(place) ? place : Place{0, 0});
+        const Place ahead = after(place);
+        return {weights, exists(ahead) ? weights_of(ahead) : weights, block_.row_bytes, n_calls,
+                panel};
+    }
+
+    void multiply_rows() {
+        Place place = {0, 0};
+        int32_t panel = 0;
+        unpacking_of(place, 1, panels_[panel]).advance();
+        while (exists(place)) {
+            const Place next = after(place);
+            Unpacking<Format> unpacking =
+                unpacking_of(next, n_blocks_ * steps_of(place), panels_[1 - panel]);
+            multiply_panel(panels_[panel], place, unpacking);
+            place = next;
+            panel = 1 - panel;
         }
     }
 
-    // Panels of columns come one after the other, so that the activations of one stay in L2.
-    void multiply_many() {
-        for (int64_t column = 0; column < block_.n_in; column += kPanelColumns) {
-            for (int64_t i = 0; i < block_.n_out; i += kPanelRows) {
-                unpack_slice(column, i, kPanelRows * block_.row_bytes);
-                int32_t row = 0;
-                for (; block_.n_rows - row > kTileRows; row += 2 * kTileRows) {
-                    multiply_rows<2>(column, i, row);
-                }
-                if (row < block_.n_rows) multiply_rows<1>(column, i, row);
+    void multiply_panel(const Panel& panel, const Place& place, Unpacking<Format>& next) {
+        for (int32_t block = 0; block < n_blocks_; ++block) {
+            if (n_rows_ - block * kBlockRows > kTileRows) {
+                multiply_block<2>(panel, place, block, next);
+            } else {
+                multiply_block<1>(panel, place, block, next);
             }
         }
     }
 
-    template <int32_t kGroupsOfX>
-    void multiply_rows(int64_t column, int64_t i, int32_t row) {
-        clear_sums<kGroupsOfX>();
-        add_products<kGroupsOfX>(panel_, steps_of(columns_of(column)),
-                                 x_ + row / kTileRows * group_bytes_ + column / kStep * kTileBytes,
-                                 group_bytes_);
-        Sums sums;
-        sums.take<kGroupsOfX>();
-        store_sums<kGroupsOfX>(sums, block_.n_out - i, block_.n_rows - row, column > 0,
-                               block_.y + row * block_.y_stride + i, block_.y_stride);
+    // Activations lie in slices of kPanelColumns columns, those in groups of rows.
+    template <int32_t kGroups>
+    void multiply_block(const Panel& panel, const Place& place, int32_t block,
+                        Unpacking<Format>& next) {
+        const int32_t row = first_row_ + block * kBlockRows;
+        const int64_t n_steps = steps_of(place);
+        const int64_t group_bytes = n_steps * kTileBytes;
+        const uint8_t* x = static_cast<const uint8_t*>(block_.x) +
+                           place.column / kStep * packed_bytes_amx(block_.n_rows) +
+                           row / kTileRows * group_bytes;
+        const bool waits = n_blocks_ > 1;  // the sums in memory, while other blocks have the tiles
+        float* sums = sums_;
+        if (waits) {
+            const int64_t index = place.out % outs_at_once_ / Results::kOuts * n_blocks_ + block;
+            sums += index * kBlockSums;
+        }
+        begin_sums<kGroups>(place.column == 0 ? From::kNothing
+                            : waits           ? From::kMemory
+                                              : From::kTiles,
+                            sums);
+        add_products<kGroups>(panel, n_steps, x, group_bytes, waits ? sums + kBlockSums : nullptr,
+                              next);
+        if (place.column + kPanelColumns >= block_.n_in) {
+            alignas(64) float last[kBlockSums];
+            keep_sums<kGroups>(last);
+            Results::template finish<kGroups>(block_, place.out, row, last);
+        } else if (waits) {
+            keep_sums<kGroups>(sums);
+        }
     }
 
     const PanelBlock& block_;
-    const uint8_t* x_;
-    int64_t group_bytes_;
+    float* sums_;  // [panel][block][kBlockSums]
+    int32_t first_row_ = 0;
+    int32_t n_rows_ = 0;
+    int32_t n_blocks_ = 0;
+    int64_t outs_at_once_ = 0;
     Tiles tiles_;
-    Panel panel_;
+    Panel panels_[2];
 };
 
 template <class Format>
 void multiply_panels(const PanelBlock& block) {
-    PanelProduct<Format>(block).run();
+    if (block.up) {
+        PanelProduct<Format, GatedOutputs>(block).run();
+    } else {
+        PanelProduct<Format, Outputs>(block).run();
+    }
 }
 
 }  // namespace

@@ -33,20 +33,26 @@ namespace {  // compiled once per kernel file, with the flags of its set
 // the weights of most models stream row by row.
 constexpr int64_t kSpan = 24;
 
+// Formats whose chunk of 256 is smaller wait for arithmetic, and so want rows that share activations.
+constexpr int64_t kLeastBytesOfOneStream = 96;
+
 // Some chunks of columns of a matrix.
 template <class Set, class Format>
 struct Span {
     static constexpr int64_t kChunkBytes = Set::kChunk / Format::kBlock * Format::kBlockBytes;
 
-    Span(int64_t begin, int64_t n_columns)
+    Span(int64_t begin, int64_t n_columns, bool one_stream)
         : offset(begin / Format::kBlock * Format::kBlockBytes),
           n_bytes(n_columns / Set::kChunk * kChunkBytes),
           tail_bytes(n_columns % Set::kChunk / Format::kBlock * Format::kBlockBytes),
-          rows_ahead(n_bytes > 0 ? Set::kPrefetchBytes / n_bytes : 0),
-          bytes_ahead(n_bytes > 0 ? Set::kPrefetchBytes % n_bytes : 0) {}
+          near(one_stream) {
+        const int64_t distance = near ? kNearBytes : Set::kPrefetchBytes;
+        rows_ahead = n_bytes > 0 ? distance / n_bytes : 0;
+        bytes_ahead = n_bytes > 0 ? distance % n_bytes : 0;
+    }
 
-    // Asks for the chunk that comes kPrefetchBytes after the one at row + `at`, in each of the rows that
-    // pass together.
+    // Asks for the chunk that comes some way after the one at row + `at`, in each of the rows that pass
+    // together.
     template <int32_t kOuts>
     [[gnu::always_inline]] inline void prefetch(const uint8_t* row, int64_t row_bytes,
                                                 int64_t at) const {
@@ -58,6 +64,10 @@ struct Span {
                 ++rows;
             }
             ahead += rows * kOuts * row_bytes;
+            if (near) {
+                prefetch_bytes<kChunkBytes, Cache::kL1>(row, ahead);
+                return;
+            }
             for (int32_t o = 0; o < kOuts; ++o, ahead += row_bytes) {
                 prefetch_bytes<kChunkBytes>(row, ahead);
             }
@@ -67,7 +77,8 @@ struct Span {
     int64_t offset;      // in the rows, in bytes
     int64_t n_bytes;     // of whole chunks
     int64_t tail_bytes;  // of a last one that is not whole
-    // kPrefetchBytes within the span, as rows and the rest.
+    bool near;           // one row passes at a time, and comes into L1
+    // How far ahead that is, as rows of the span and the rest.
     int64_t rows_ahead;
     int64_t bytes_ahead;
 };
@@ -122,12 +133,17 @@ void multiply_spans(const LinearBlock& block, const float* x, float* y) {
                                            x + r * block.x_stride + begin + j, n - j);
             }
         }
-        const Span<Set, Format> span(begin, n);
+        constexpr int64_t kChunkBytes = Span<Set, Format>::kChunkBytes;
+        constexpr int32_t kOuts = Set::outs(kRows, kChunkBytes);
+        const bool one_stream =
+            kRows == 1 && block.one_stream && kChunkBytes >= kLeastBytesOfOneStream;
+        const Span<Set, Format> span(begin, n, one_stream);
         const auto* row = static_cast<const uint8_t*>(block.weights);
-        constexpr int32_t kOuts = Set::outs(kRows, Span<Set, Format>::kChunkBytes);
         int64_t i = 0;
-        for (; i + kOuts <= block.n_out; i += kOuts, row += kOuts * block.row_bytes) {
-            multiply_span<Set, Format, kOuts>(block, span, row, chunks, y + i);
+        if (!one_stream) {
+            for (; i + kOuts <= block.n_out; i += kOuts, row += kOuts * block.row_bytes) {
+                multiply_span<Set, Format, kOuts>(block, span, row, chunks, y + i);
+            }
         }
         for (; i < block.n_out; ++i, row += block.row_bytes) {
             multiply_span<Set, Format, 1>(block, span, row, chunks, y + i);

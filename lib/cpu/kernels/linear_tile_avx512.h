@@ -23,8 +23,8 @@ constexpr int64_t kStep = kVectors * kLanes;
 // Weight rows that pass together under a single activation row: they share its loads, and give FMA
 // enough independent sums to hide its latency.
 constexpr int32_t kTileOuts = 2;
-// How far ahead of a weight row the cache is asked. On Zen 4 (2 cores) 4 KB were best, 1 KB halved
-// the speed of Q8_0; on Sapphire Rapids plain reads were best with 0.5 to 2 KB.
+// How far ahead of a weight row L2 is asked. On Zen 4 (2 cores) 4 KB were best, 1 KB halved the speed of
+// Q8_0.
 constexpr int64_t kPrefetchBytes = 4096;
 
 // One activation row's sums and one weight row's elements of a step.
@@ -86,11 +86,15 @@ void multiply_rows(const LinearBlock& block, const uint8_t* row, const float* x,
     if (tail > 0) add_tail<Format>(block, row + n * Format::kBytes, x + n, tail, sums);
     const int64_t n_bytes = n * Format::kBytes;
     for (int64_t at = 0; at < n_bytes; at += kStepBytes) {
-        // In the rows that pass together or, beyond their end, in the next ones.
-        int64_t ahead = at + kPrefetchBytes;
-        if (ahead >= n_bytes) ahead += (kOuts - 1) * block.row_bytes;
-        for (int32_t o = 0; o < kOuts; ++o, ahead += block.row_bytes) {
-            prefetch_bytes<kStepBytes>(row, ahead);
+        if (kOuts == 1 && block.one_stream) {
+            prefetch_bytes<kStepBytes, Cache::kL1>(row, at + kNearBytes);
+        } else {
+            // In the rows that pass together or, beyond their end, in the next ones.
+            int64_t ahead = at + kPrefetchBytes;
+            if (ahead >= n_bytes) ahead += (kOuts - 1) * block.row_bytes;
+            for (int32_t o = 0; o < kOuts; ++o, ahead += block.row_bytes) {
+                prefetch_bytes<kStepBytes>(row, ahead);
+            }
         }
         add_step<Format>(row + at, block.row_bytes, x, block.x_stride, sums);
         x += kStep;
@@ -109,7 +113,8 @@ void multiply_block(const LinearBlock& block) {
     if (block.n_rows == 1) {
         const auto* row = static_cast<const uint8_t*>(block.weights);
         int64_t i = 0;
-        for (; i + kTileOuts <= block.n_out; i += kTileOuts, row += kTileOuts * block.row_bytes) {
+        const int64_t n_together = block.one_stream ? 0 : block.n_out;
+        for (; i + kTileOuts <= n_together; i += kTileOuts, row += kTileOuts * block.row_bytes) {
             multiply_rows<Format, kTileOuts, 1>(block, row, block.x, block.y + i);
         }
         for (; i < block.n_out; ++i, row += block.row_bytes) {

@@ -19,6 +19,7 @@ namespace {
 template <class Format>
 struct Quants {
     static constexpr int64_t kChunkBytes = kChunk / Format::kBlock * Format::kBlockBytes;
+    static constexpr bool kBlocksHaveTables = Format::kWideScales && Format::kLevels <= 32;
     static constexpr int kFactors = Format::kWideScales ? kGroups / 2 : kGroups;
 
     static int64_t bytes_of(int64_t n) { return n / Format::kBlock * Format::kBlockBytes; }
@@ -51,21 +52,49 @@ struct Quants {
         if constexpr (Format::kHasMinimums) {
             store(minimums, w.minimums);
         } else {
-            for (int i = 0; i < kFactors; ++i) {
-                minimums[i] = scales[i] * static_cast<float>(-Format::kOffset);
-            }
+            store(minimums, times(w.scales, static_cast<float>(-Format::kOffset)));
         }
-        for (int64_t g = 0; g < n / 16; g += 2, ++step) {
-            row.store(step, to_bf16(group(quants, scales, minimums, g),
-                                    group(quants, scales, minimums, g + 1)));
+        for (int64_t block = 0; block < n / kStep; ++block, ++step) {
+            row.store(step, kBlocksHaveTables ? look_up(quants, scales, minimums, block)
+                                              : compute(quants, scales, minimums, block));
         }
     }
 
+    // The 32 elements of a block by a table of what its quants stand for. Vector instructions here take
+    // time from the matrix unit, and this takes the fewest.
+    static __m512i look_up(const uint8_t* quants, const float* scales, const float* minimums,
+                           int64_t block) {
+        const __m512 scale = _mm512_set1_ps(scales[block]);
+        const __m512 minimum = _mm512_set1_ps(minimums[block]);
+        const __m512 levels = _mm512_setr_ps(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+        const __m512 low = _mm512_fmadd_ps(levels, scale, minimum);
+        __m512i table;
+        if constexpr (Format::kLevels <= 16) {
+            table = _mm512_castsi256_si512(reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(low)));
+        } else {
+            const __m512 more = _mm512_add_ps(levels, _mm512_set1_ps(16.0f));
+            table = to_bf16(low, _mm512_fmadd_ps(more, scale, minimum));
+        }
+        return _mm512_permutexvar_epi16(_mm512_cvtepu8_epi16(load_32(quants + block * kStep)),
+                                        table);
+    }
+
+    static __m512i compute(const uint8_t* quants, const float* scales, const float* minimums,
+                           int64_t block) {
+        return to_bf16(group(quants, scales, minimums, 2 * block),
+                       group(quants, scales, minimums, 2 * block + 1));
+    }
     static __m512 group(const uint8_t* quants, const float* scales, const float* minimums,
                         int64_t g) {
         const __m512 values = _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(load_16(quants + g * 16)));
         const int64_t i = g * kFactors / kGroups;
         return _mm512_fmadd_ps(values, _mm512_set1_ps(scales[i]), _mm512_set1_ps(minimums[i]));
+    }
+    static __m512 times(__m512 factors, float by) {
+        return _mm512_mul_ps(factors, _mm512_set1_ps(by));
+    }
+    static __m256 times(__m256 factors, float by) {
+        return _mm256_mul_ps(factors, _mm256_set1_ps(by));
     }
     static void store(float* at, __m512 factors) { _mm512_store_ps(at, factors); }
     static void store(float* at, __m256 factors) { _mm256_store_ps(at, factors); }

@@ -1,5 +1,6 @@
 // Activations of many rows as the AMX panel kernel takes them: rows in groups of 16; a group is a
 // sequence of tiles of 32 columns, [column / 2][row][column % 2] in bf16. Rows beyond the last are zeros.
+// Slices of columns are packed one after the other, so that all groups of one lie together in L2.
 #include "cpu/kernels.h"
 #include "cpu/kernels/bf16_amx.h"
 #include "cpu/kernels/tiles_amx.h"
@@ -26,6 +27,10 @@ void pack_rows_amx(const float* x, int64_t x_stride, int64_t n_in, int32_t n_row
 
 int64_t packed_bytes_amx(int64_t n_rows) {
     return (n_rows + kTileRows - 1) / kTileRows * kTileBytes;
+}
+
+int64_t panel_memory_amx(int64_t n_rows) {
+    return n_rows <= kSumsInTilesAmx ? 0 : kSumsBytesAmx;
 }
 
 }  // namespace puna::core

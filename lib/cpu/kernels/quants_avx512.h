@@ -2,13 +2,14 @@
 // in common.
 //
 // Rows are taken apart in chunks of 256 elements, in 16 groups of 16. An element is
-// scale * (quant - kOffset) + minimum, with quants from 0 to 255; either a group has a scale and a minimum,
+// scale * (quant - kOffset) + minimum, with quants from 0 to at most 255; either a group has a scale and a minimum,
 // or a block of two groups, 2 i and 2 i + 1.
 //
 // A format is a struct with
 //   static constexpr int64_t kBlock, kBlockBytes;  // elements of a block, a divisor of kChunk
 //   static constexpr bool kWideScales;             // blocks of 32 have them
 //   static constexpr int kOffset;                  // 0 or a power of two
+//   static constexpr int kLevels;                  // quants are less
 //   static constexpr bool kHasMinimums;            // then kOffset is 0
 //   static constexpr Order kOrder;                 // in which `pair` gives elements
 //   Factors<kWideScales> scales, minimums;         // lane i: of block i, or of group i

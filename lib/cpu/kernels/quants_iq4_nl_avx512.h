@@ -11,6 +11,7 @@ struct IQ4_NL {
     static constexpr int64_t kBlockBytes = 18;
     static constexpr bool kWideScales = true;
     static constexpr int kOffset = 128;
+    static constexpr int kLevels = 256;
     static constexpr Order kOrder = Order::kApart;
     static constexpr bool kHasMinimums = false;
 

@@ -12,6 +12,7 @@ struct IQ4_XS {
     static constexpr int64_t kBlockBytes = 136;
     static constexpr bool kWideScales = true;
     static constexpr int kOffset = 128;
+    static constexpr int kLevels = 256;
     static constexpr Order kOrder = Order::kApart;
     static constexpr bool kHasMinimums = false;
 

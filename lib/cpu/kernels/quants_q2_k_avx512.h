@@ -12,6 +12,7 @@ struct Q2_K {
     static constexpr int64_t kBlockBytes = 84;
     static constexpr bool kWideScales = false;
     static constexpr int kOffset = 0;
+    static constexpr int kLevels = 4;
     static constexpr Order kOrder = Order::kPlain;
     static constexpr bool kHasMinimums = true;
 

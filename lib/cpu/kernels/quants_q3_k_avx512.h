@@ -12,6 +12,7 @@ struct Q3_K {
     static constexpr int64_t kBlockBytes = 110;
     static constexpr bool kWideScales = false;
     static constexpr int kOffset = 4;
+    static constexpr int kLevels = 8;
     static constexpr Order kOrder = Order::kPlain;
     static constexpr bool kHasMinimums = false;
 

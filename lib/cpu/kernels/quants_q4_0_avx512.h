@@ -11,6 +11,7 @@ struct Q4_0 {
     static constexpr int64_t kBlockBytes = 18;
     static constexpr bool kWideScales = true;
     static constexpr int kOffset = 8;
+    static constexpr int kLevels = 16;
     static constexpr Order kOrder = Order::kApart;
     static constexpr bool kHasMinimums = false;
 

@@ -11,6 +11,7 @@ struct Q5_0 {
     static constexpr int64_t kBlockBytes = 22;
     static constexpr bool kWideScales = true;
     static constexpr int kOffset = 16;
+    static constexpr int kLevels = 32;
     static constexpr Order kOrder = Order::kApart;
     static constexpr bool kHasMinimums = false;
 

@@ -11,6 +11,7 @@ struct Q5_1 {
     static constexpr int64_t kBlockBytes = 24;
     static constexpr bool kWideScales = true;
     static constexpr int kOffset = 0;
+    static constexpr int kLevels = 32;
     static constexpr Order kOrder = Order::kApart;
     static constexpr bool kHasMinimums = true;
 

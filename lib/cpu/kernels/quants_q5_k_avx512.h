@@ -12,6 +12,7 @@ struct Q5_K {
     static constexpr int64_t kBlockBytes = 176;
     static constexpr bool kWideScales = true;
     static constexpr int kOffset = 0;
+    static constexpr int kLevels = 32;
     static constexpr Order kOrder = Order::kCrossed;
     static constexpr bool kHasMinimums = true;
 

@@ -12,6 +12,7 @@ struct Q6_K {
     static constexpr int64_t kBlockBytes = 210;
     static constexpr bool kWideScales = false;
     static constexpr int kOffset = 32;
+    static constexpr int kLevels = 64;
     static constexpr Order kOrder = Order::kPlain;
     static constexpr bool kHasMinimums = false;
 

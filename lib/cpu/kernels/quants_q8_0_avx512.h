@@ -11,6 +11,7 @@ struct Q8_0 {
     static constexpr int64_t kBlockBytes = 34;
     static constexpr bool kWideScales = true;
     static constexpr int kOffset = 128;
+    static constexpr int kLevels = 256;
     static constexpr Order kOrder = Order::kPlain;
     static constexpr bool kHasMinimums = false;
 

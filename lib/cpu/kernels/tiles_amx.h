@@ -47,6 +47,14 @@ class Tiles {
                          : "r"(rows), "r"(kTileRowBytes), "i"(kTile),
                            "m"(*static_cast<const uint8_t(*)[kTileBytes]>(rows)));
     }
+    // The same for what passes but once: it does not push other data out of L1.
+    template <int kTile>
+    static void load_once(const void* rows) {
+        __asm__ volatile("tileloaddt1 (%0,%1,1), %%tmm%c2"
+                         :
+                         : "r"(rows), "r"(kTileRowBytes), "i"(kTile),
+                           "m"(*static_cast<const uint8_t(*)[kTileBytes]>(rows)));
+    }
     template <int kTile>
     static void store(void* rows) {
         __asm__ volatile("tilestored %%tmm%c3, (%1,%2,1)"

@@ -1,6 +1,7 @@
 #include <cmath>
 
 #include "cpu/kernels.h"
+#include "cpu/kernels/exp_avx512.h"
 #include "cpu/kernels/intrinsics_avx512.h"
 
 namespace puna::core {
@@ -10,30 +11,6 @@ constexpr int64_t kLanes = 16;
 
 inline __mmask16 lanes_left(int64_t left) {
     return static_cast<__mmask16>(left >= kLanes ? 0xffff : (1 << left) - 1);
-}
-
-// exp(x) with a relative error below 2e-7: x = n ln 2 + r with |r| <= ln 2 / 2, exp(r) by the
-// polynomial of Taylor's series to r^7 (the next term is below 6e-9), times 2^n. Underflows to
-// subnormals and zero, overflows to infinity, keeps NaN.
-inline __m512 exp_ps(__m512 x) {
-    // Beyond these the result is 0 or infinity anyway; n must stay small enough for the steps of
-    // the reduction to be exact. A NaN in the second operand of min and max passes through.
-    x = _mm512_max_ps(_mm512_set1_ps(-150.0f), x);
-    x = _mm512_min_ps(_mm512_set1_ps(150.0f), x);
-    const __m512 n = _mm512_roundscale_ps(_mm512_mul_ps(x, _mm512_set1_ps(1.44269504f)),
-                                          _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-    // ln 2 in two parts, the first short enough for n times it to be exact.
-    __m512 r = _mm512_fnmadd_ps(n, _mm512_set1_ps(0x1.62e4p-1f), x);
-    r = _mm512_fnmadd_ps(n, _mm512_set1_ps(0x1.7f7d1cp-20f), r);
-    __m512 e = _mm512_set1_ps(1.0f / 5040.0f);
-    e = _mm512_fmadd_ps(e, r, _mm512_set1_ps(1.0f / 720.0f));
-    e = _mm512_fmadd_ps(e, r, _mm512_set1_ps(1.0f / 120.0f));
-    e = _mm512_fmadd_ps(e, r, _mm512_set1_ps(1.0f / 24.0f));
-    e = _mm512_fmadd_ps(e, r, _mm512_set1_ps(1.0f / 6.0f));
-    e = _mm512_fmadd_ps(e, r, _mm512_set1_ps(0.5f));
-    e = _mm512_fmadd_ps(e, r, _mm512_set1_ps(1.0f));
-    e = _mm512_fmadd_ps(e, r, _mm512_set1_ps(1.0f));
-    return _mm512_scalef_ps(e, n);
 }
 
 }  // namespace
@@ -78,12 +55,9 @@ void norm_rms_avx512(const float* x, const float* gain, int64_t n, float epsilon
 }
 
 void activation_silu_avx512(float* gate, const float* up, int64_t n) {
-    const __m512 one = _mm512_set1_ps(1.0f);
     for (int64_t i = 0; i < n; i += kLanes) {
         const __mmask16 lanes = lanes_left(n - i);
-        const __m512 g = _mm512_maskz_loadu_ps(lanes, gate + i);
-        const __m512 e = exp_ps(_mm512_sub_ps(_mm512_setzero_ps(), g));
-        const __m512 silu = _mm512_div_ps(g, _mm512_add_ps(one, e));
+        const __m512 silu = silu_ps(_mm512_maskz_loadu_ps(lanes, gate + i));
         _mm512_mask_storeu_ps(gate + i, lanes,
                               _mm512_mul_ps(silu, _mm512_maskz_loadu_ps(lanes, up + i)));
     }
