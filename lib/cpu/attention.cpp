@@ -301,7 +301,7 @@ AttentionPlan::AttentionPlan(const LayerSet& layers, const puna_executor_options
     if (!rows || options.kv_type_v != options.kv_type_k || options.deterministic) return;
     rows_kernel_ = rows->run;
     rows_memory_ = rows->memory(spec.head_dim_k, spec.head_dim_v);
-    const int64_t n_blocks = (options.max_rows + kAttentionRows - 1) / kAttentionRows;
+    const int64_t n_blocks = (int64_t{options.max_rows} + kAttentionRows - 1) / kAttentionRows;
     n_rows_memories_ = std::min<int64_t>(workers.max_parts(), n_blocks * units_per_row_);
 }
 

@@ -247,7 +247,6 @@ class PanelProduct {
         : block_(block), sums_(static_cast<float*>(block.memory)) {}
 
     void run() {
-        constexpr int64_t kMostBlocks = kSumsBytesAmx / 4 / kBlockSums;
         for (first_row_ = 0; first_row_ < block_.n_rows; first_row_ += kRowsAtOnce) {
             n_rows_ = static_cast<int32_t>(smaller(block_.n_rows - first_row_, kRowsAtOnce));
             n_blocks_ = (n_rows_ + kBlockRows - 1) / kBlockRows;
@@ -260,6 +259,8 @@ class PanelProduct {
     }
 
   private:
+    static constexpr int64_t kMostBlocks = kSumsBytesAmx / 4 / kBlockSums;  // whose sums wait
+
     // A panel's first output and first column.
     struct Place {
         int64_t out;
@@ -337,16 +338,17 @@ class PanelProduct {
                            row / kTileRows * group_bytes;
         const bool waits = n_blocks_ > 1;  // the sums in memory, while other blocks have the tiles
         float* sums = sums_;
+        const float* ahead = nullptr;
         if (waits) {
             const int64_t index = place.out % outs_at_once_ / Results::kOuts * n_blocks_ + block;
             sums += index * kBlockSums;
+            if (index + 1 < kMostBlocks) ahead = sums + kBlockSums;
         }
         begin_sums<kGroups>(place.column == 0 ? From::kNothing
                             : waits           ? From::kMemory
                                               : From::kTiles,
                             sums);
-        add_products<kGroups>(panel, n_steps, x, group_bytes, waits ? sums + kBlockSums : nullptr,
-                              next);
+        add_products<kGroups>(panel, n_steps, x, group_bytes, ahead, next);
         if (place.column + kPanelColumns >= block_.n_in) {
             alignas(64) float last[kBlockSums];
             keep_sums<kGroups>(last);
