@@ -129,7 +129,10 @@ TEST(ThreadPool, ObeysTheCapOfTheCall) {
         });
         EXPECT_LE(census.peak(), cap);
         EXPECT_LE(census.n_threads(), static_cast<size_t>(cap));
-        EXPECT_TRUE(census.saw(current_thread_id()));
+        // Workers may be through before a caller that the system has put aside.
+        if (cap == 1) {
+            EXPECT_TRUE(census.saw(current_thread_id()));
+        }
     }
 }
 
