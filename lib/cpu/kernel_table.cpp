@@ -204,19 +204,15 @@ constexpr PanelRows kPanelAvx512Bf16[] = {{&kBf16Avx512Bf16, kPanelBf16Avx512Bf1
 #endif
 
 #if PUNA_HAVE_KERNELS_AMX
-constexpr Row<PanelFn> kPanelFloatsAmx[] = {
-    {PUNA_FORMAT_F32, panel_f32_amx},
-    {PUNA_FORMAT_F16, panel_f16_amx},
-    {PUNA_FORMAT_BF16, panel_bf16_amx},
-};
-constexpr Row<PanelFn> kPanelQuantsAmx[] = {
-    {PUNA_FORMAT_Q4_0, panel_q4_0_amx},     {PUNA_FORMAT_Q4_1, panel_q4_1_amx},
-    {PUNA_FORMAT_Q5_0, panel_q5_0_amx},     {PUNA_FORMAT_Q5_1, panel_q5_1_amx},
-    {PUNA_FORMAT_Q8_0, panel_q8_0_amx},     {PUNA_FORMAT_Q2_K, panel_q2_k_amx},
-    {PUNA_FORMAT_Q3_K, panel_q3_k_amx},     {PUNA_FORMAT_Q4_K, panel_q4_k_amx},
-    {PUNA_FORMAT_Q5_K, panel_q5_k_amx},     {PUNA_FORMAT_Q6_K, panel_q6_k_amx},
-    {PUNA_FORMAT_IQ4_NL, panel_iq4_nl_amx}, {PUNA_FORMAT_IQ4_XS, panel_iq4_xs_amx},
-    {PUNA_FORMAT_MXFP4, panel_mxfp4_amx},
+constexpr Row<PanelFn> kPanelBf16Amx[] = {
+    {PUNA_FORMAT_F32, panel_f32_amx},       {PUNA_FORMAT_F16, panel_f16_amx},
+    {PUNA_FORMAT_BF16, panel_bf16_amx},     {PUNA_FORMAT_Q4_0, panel_q4_0_amx},
+    {PUNA_FORMAT_Q4_1, panel_q4_1_amx},     {PUNA_FORMAT_Q5_0, panel_q5_0_amx},
+    {PUNA_FORMAT_Q5_1, panel_q5_1_amx},     {PUNA_FORMAT_Q8_0, panel_q8_0_amx},
+    {PUNA_FORMAT_Q2_K, panel_q2_k_amx},     {PUNA_FORMAT_Q3_K, panel_q3_k_amx},
+    {PUNA_FORMAT_Q4_K, panel_q4_k_amx},     {PUNA_FORMAT_Q5_K, panel_q5_k_amx},
+    {PUNA_FORMAT_Q6_K, panel_q6_k_amx},     {PUNA_FORMAT_IQ4_NL, panel_iq4_nl_amx},
+    {PUNA_FORMAT_IQ4_XS, panel_iq4_xs_amx}, {PUNA_FORMAT_MXFP4, panel_mxfp4_amx},
 };
 constexpr Row<AttentionRowsFn> kAttentionRowsAmx[] = {
     {PUNA_KV_F16, attention_rows_f16_amx},
@@ -224,20 +220,14 @@ constexpr Row<AttentionRowsFn> kAttentionRowsAmx[] = {
     {PUNA_KV_BF16, attention_rows_bf16_amx},
     {PUNA_KV_Q8_0, attention_rows_q8_0_amx},
 };
-constexpr RowPacking packing_for_amx(int32_t fewest_rows) {
-    return {.group = 16,
-            .fewest_rows = fewest_rows,
-            .pack = pack_rows_amx,
-            .bytes = packed_bytes_amx,
-            .slice = kSliceColumnsAmx,
-            .memory = panel_memory_amx,
-            .fuses = true};
-}
-// Measured on a Xeon 6, prompts in batches: AMX, which has to make bf16 of all weights, reaches 0.84 (Q8_0) and
-// 0.96 (Q4_K_M) of the speed of AVX-512 with 8 rows, and 1.1 and 1.2 with 16.
-constexpr RowPacking kQuantsAmx = packing_for_amx(9);
-constexpr RowPacking kFloatsAmx = packing_for_amx(5);
-constexpr PanelRows kPanelAmx[] = {{&kFloatsAmx, kPanelFloatsAmx}, {&kQuantsAmx, kPanelQuantsAmx}};
+constexpr RowPacking kBf16Amx = {.group = 16,
+                                 .fewest_rows = 5,
+                                 .pack = pack_rows_amx,
+                                 .bytes = packed_bytes_amx,
+                                 .slice = kSliceColumnsAmx,
+                                 .memory = panel_memory_amx,
+                                 .fuses = true};
+constexpr PanelRows kPanelAmx[] = {{&kBf16Amx, kPanelBf16Amx}};
 #endif
 
 #if PUNA_HAVE_KERNELS_NEON
@@ -384,11 +374,7 @@ void overlay(KernelTable& table, const KernelSet& set) {
     overlay(table.linear, set.linear, set.name);
     for (const PanelRows& panels : set.panel) {
         for (const Row<PanelFn>& row : panels.rows) {
-            PanelEntry& entry = table.panel[row.key];
-            const bool fewer =
-                entry.run && entry.packing->fewest_rows < panels.packing->fewest_rows;
-            table.fewer[row.key] = fewer ? entry : PanelEntry();
-            entry = {{row.run, set.name}, panels.packing};
+            table.panel[row.key] = {{row.run, set.name}, panels.packing};
         }
     }
     overlay(table.kv_encode, set.kv_encode, set.name);

@@ -21,7 +21,7 @@ struct KernelEntry {
 // How activations are packed for some panel kernels.
 struct RowPacking {
     int32_t group;        // rows that are packed together
-    int32_t fewest_rows;  // a batch of fewer passes through other kernels
+    int32_t fewest_rows;  // a batch of fewer passes through the kernels for few rows
     PackRowsFn pack;
     PackedBytesFn bytes;
     int64_t slice = 0;               // columns that are packed together; 0: all
@@ -48,7 +48,6 @@ struct KernelTable {
     bool one_stream = false;  // LinearBlock::one_stream, for the processor
     KernelEntry<LinearFn> linear[kFormats];
     PanelEntry panel[kFormats];
-    PanelEntry fewer[kFormats];  // of a lower set, for fewer rows than `panel` is for
     KernelEntry<KvEncodeFn> kv_encode[kKvTypes];
     KernelEntry<AttentionFn> attention_scores[kKvTypes];
     KernelEntry<AttentionFn> attention_values[kKvTypes];
@@ -66,11 +65,6 @@ struct KernelTable {
     const PanelEntry* panel_of(int32_t format) const {
         if (format < 0 || format >= kFormats || !panel[format].run) return nullptr;
         return &panel[format];
-    }
-    // Null unless fewer rows than those of panel_of() have another one. Any number may be asked.
-    const PanelEntry* fewer_of(int32_t format) const {
-        if (format < 0 || format >= kFormats || !fewer[format].run) return nullptr;
-        return &fewer[format];
     }
     // Null unless many rows have a kernel of their own for a cache of this type. Any number may be asked.
     const RowsAttentionEntry* attention_rows_of(int32_t type) const {

@@ -48,7 +48,6 @@ Status set_matrix(const KernelTable& kernels, const puna_tensor& tensor, int64_t
     matrix->multiply = kernel ? kernel->run : nullptr;
     matrix->one_stream = kernels.one_stream;
     matrix->panel = kernels.panel_of(tensor.format);
-    matrix->fewer = kernels.fewer_of(tensor.format);
     matrix->dequantize = find_block_format(static_cast<uint32_t>(tensor.format))->dequantize;
     return {};
 }

@@ -20,7 +20,6 @@ struct Matrix {
     LinearFn multiply = nullptr;        // null for an embedding that is only looked up
     bool one_stream = false;            // LinearBlock::one_stream
     const PanelEntry* panel = nullptr;  // null: many rows are multiplied like few
-    const PanelEntry* fewer = nullptr;  // for fewer rows than `panel` is for
     void (*dequantize)(const void* blocks, float* out, int64_t n) = nullptr;
 };
 

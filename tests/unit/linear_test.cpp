@@ -36,7 +36,6 @@ struct Weights {
         matrix.format = static_cast<int32_t>(format);
         matrix.multiply = table.linear_of(matrix.format)->run;
         matrix.panel = table.panel_of(matrix.format);
-        matrix.fewer = table.fewer_of(matrix.format);
         find_block_format(static_cast<uint32_t>(format))
             ->dequantize(bytes.data(), values.data(), kOut * kColumns);
     }
@@ -142,12 +141,8 @@ TEST(Linear, FewRowsAreNotPacked) {
                 make_input(alone, {x.data(), kColumns, n_rows}, matrices, memory.scratch());
             std::set<const RowPacking*> expected;
             for (const Matrix* matrix : matrices) {
-                for (const PanelEntry* panel : {matrix->fewer, matrix->panel}) {
-                    if (!panel || n_rows < panel->packing->fewest_rows) continue;
-                    if (panel == matrix->fewer && n_rows >= matrix->panel->packing->fewest_rows) {
-                        continue;
-                    }
-                    expected.insert(panel->packing);
+                if (matrix->panel && n_rows >= matrix->panel->packing->fewest_rows) {
+                    expected.insert(matrix->panel->packing);
                 }
             }
             EXPECT_EQ(input.n_packed, static_cast<int32_t>(expected.size()))
