@@ -4,7 +4,7 @@
 // L1 while all activation rows pass. Those, bf16 in pairs of columns (panel_rows_amx.cpp), come from L2, where
 // 256 columns of 512 rows are 256 KB. Two tiles of weights meet two of activations in four tiles of sums, so
 // that a multiplication of 16 cycles takes one load of a tile. Between multiplications the next panel is
-// unpacked: the matrix unit leaves the vector units idle.
+// unpacked: some of that costs no time (docs/kernels.md).
 //
 // Panels go down the weight rows before they go on to the next columns. Until then the sums of up to 1 MB of
 // outputs wait in L2, as tiles. With up to 32 activation rows panels go along the columns, and the sums stay
