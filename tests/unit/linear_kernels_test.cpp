@@ -285,7 +285,9 @@ TEST(LinearKernels, BlocksDoNotChangeBits) {
 TEST(LinearKernels, OneStreamGivesTheSameBits) {
     for (const Kernel& kernel : all_kernels()) {
         const int64_t length = kernel.info->block_length;
-        for (const int64_t n_in : {length, 256 + length, 2048 + 256 - length % 256}) {
+        // Up to three spans of 24 chunks are one stream.
+        for (const int64_t n_in : {length, 256 + length, 2048 + 256 - length % 256, 6144 + length,
+                                   18432 - length, 18432 + length}) {
             const int64_t n_columns = n_in / length * length;
             const Weights weights(*kernel.info, 7, n_columns,
                                   random_weights(*kernel.info, 7 * n_columns, 1.0f));

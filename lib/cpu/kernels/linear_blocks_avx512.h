@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstdint>
+#include <cstring>
 
 #include "cpu/kernels/linear_spans.h"
 #include "cpu/kernels/linear_tile_avx512.h"
@@ -32,19 +33,36 @@ template <class Join>
     const __m512i b = join(_mm512_unpacklo_epi32(v[2], v[3]), _mm512_unpackhi_epi32(v[2], v[3]));
     return join(_mm512_unpacklo_epi64(a, b), _mm512_unpackhi_epi64(a, b));
 }
-// Lane i of the result: the largest lane of v[i].
-inline __m512i largest_lanes(const __m512i (&v)[kGroups]) {
+// Lane i of the result: all lanes of v[i], joined.
+template <class Join>
+[[gnu::always_inline]] inline __m512i join_lanes(const __m512i (&v)[kGroups], Join join) {
     __m512i fours[4];  // lane 4 j + i of fours[k]: of v[4 k + i], in its quarter j
-    for (int k = 0; k < 4; ++k) fours[k] = join_fours(v + 4 * k, larger);
-    const __m512i a = _mm512_max_epu32(_mm512_shuffle_i32x4(fours[0], fours[1], 0x44),
-                                       _mm512_shuffle_i32x4(fours[0], fours[1], 0xee));
-    const __m512i b = _mm512_max_epu32(_mm512_shuffle_i32x4(fours[2], fours[3], 0x44),
-                                       _mm512_shuffle_i32x4(fours[2], fours[3], 0xee));
-    return _mm512_max_epu32(_mm512_shuffle_i32x4(a, b, 0x88), _mm512_shuffle_i32x4(a, b, 0xdd));
+    for (int k = 0; k < 4; ++k) fours[k] = join_fours(v + 4 * k, join);
+    const __m512i a = join(_mm512_shuffle_i32x4(fours[0], fours[1], 0x44),
+                           _mm512_shuffle_i32x4(fours[0], fours[1], 0xee));
+    const __m512i b = join(_mm512_shuffle_i32x4(fours[2], fours[3], 0x44),
+                           _mm512_shuffle_i32x4(fours[2], fours[3], 0xee));
+    return join(_mm512_shuffle_i32x4(a, b, 0x88), _mm512_shuffle_i32x4(a, b, 0xdd));
 }
 
-// Activations that meet one vector of quants, or two that share a sum. Weight rows that pass together use
-// them from registers.
+// Where the eight elements 8 i .. 8 i + 7 of a chunk of activations are, in slots of 8 bytes.
+template <class Format>
+struct Slots {
+    int of[kEights] = {};
+
+    constexpr Slots() {
+        for (int slot = 0; slot < kEights; ++slot) of[eight_at(slot)] = slot;
+    }
+    static constexpr int eight_at(int slot) {
+        if constexpr (Format::kPairs) {
+            return Format::eight_at(slot);
+        } else {
+            return slot;
+        }
+    }
+};
+
+// Activations that meet one vector of quants, or two that share a sum.
 template <int kCount>
 struct QuadsOfX {
     __m512i high[kCount];
@@ -55,6 +73,11 @@ struct QuadsOfX {
         for (int i = 0; i < kCount; ++i) {
             high[i] = _mm512_load_si512(x.high + (first + i) * 64);
             low[i] = _mm512_load_si512(x.low + (first + i) * 64);
+        }
+    }
+    // For weight rows that pass together.
+    void stay_in_registers() {
+        for (int i = 0; i < kCount; ++i) {
             stay_in_register(high[i]);
             stay_in_register(low[i]);
         }
@@ -98,10 +121,11 @@ struct alignas(64) ChunkOfX {
 
     int8_t high[kChunk];
     int8_t low[kChunk];
-    Factors<Format::kWideScales> scales;  // lane i: of block i, or of group i
+    alignas(64) Factors<Format::kWideScales> scales;  // lane i: of block i, or of group i
     // What minimums meet: the sums of the activations, as rounded, of a block or a group. Without minimums,
-    // that times -kOffset: what quants are too large.
+    // that times -kOffset: what quants are too large. Right behind the scales, if those are of blocks.
     Factors<Format::kWideScales> sums;
+    __m512 factors() const { return _mm512_load_ps(reinterpret_cast<const float*>(&scales)); }
 
     // The first n elements, a multiple of 16, and zeros beyond. Infinity and NaN become NaN.
     void load(const float* x, int64_t n) {
@@ -113,38 +137,31 @@ struct alignas(64) ChunkOfX {
                 _mm512_and_si512(_mm512_castps_si512(values[g]), _mm512_set1_epi32(0x7fffffff));
         }
         // As integers, magnitudes are ordered like floats, and NaN is the largest.
-        const __m512i of_groups = largest_lanes(magnitudes);
+        const __m512i of_groups = join_lanes(magnitudes, larger);
         const __m512i of_others = _mm512_shuffle_epi32(of_groups, _MM_PERM_CDAB);
         const __m512 largest = _mm512_castsi512_ps(larger(of_groups, of_others));
         const __mmask16 is_zero = _mm512_cmp_ps_mask(largest, _mm512_set1_ps(kLeast), _CMP_LT_OQ);
         const __m512 factors = _mm512_mask_mov_ps(_mm512_div_ps(_mm512_set1_ps(kLargest), largest),
                                                   is_zero, _mm512_setzero_ps());
+        __m512i rounded[kGroups];
         for (int g = 0; g < kGroups; ++g) {
             const __m512 factor = _mm512_permutexvar_ps(_mm512_set1_epi32(g), factors);
-            const __m512i rounded = _mm512_cvtps_epi32(_mm512_mul_ps(values[g], factor));
+            rounded[g] = _mm512_cvtps_epi32(_mm512_mul_ps(values[g], factor));
             const __m512i top =
-                _mm512_srai_epi32(_mm512_add_epi32(rounded, _mm512_set1_epi32(128)), 8);
-            store(high + slot_of<Format::kOrder>(g) * kLanes, _mm512_cvtepi32_epi8(top));
-            store(low + slot_of<Format::kOrder>(g) * kLanes, _mm512_cvtepi32_epi8(rounded));
+                _mm512_srai_epi32(_mm512_add_epi32(rounded[g], _mm512_set1_epi32(128)), 8);
+            store(high, g, _mm512_cvtepi32_epi8(top));
+            store(low, g, _mm512_cvtepi32_epi8(rounded[g]));
         }
-        set_factors(_mm512_mul_ps(largest, _mm512_set1_ps(1.0f / kLargest)), sum_groups());
+        set_factors(_mm512_mul_ps(largest, _mm512_set1_ps(1.0f / kLargest)),
+                    join_lanes(rounded, sum));
     }
 
   private:
-    static void store(int8_t* at, __m128i bytes) {
-        _mm_store_si128(reinterpret_cast<__m128i*>(at), bytes);
-    }
-    // Lane g: of the integers of group g.
-    __m512i sum_groups() const {
-        __m512i fours[kQuads];
-        for (int i = 0; i < kQuads; ++i) {
-            fours[i] = QuadsOfX<1>(*this, i).multiply({_mm512_set1_epi8(1)});
-        }
-        constexpr Lanes kInOrder = make_lanes([](int g) {
-            const int slot = slot_of<Format::kOrder>(g);
-            return slot % 4 * 4 + slot / 4;
-        });
-        return _mm512_permutexvar_epi32(kInOrder, join_fours(fours, sum));
+    static void store(int8_t* to, int group, __m128i bytes) {
+        constexpr Slots<Format> kSlots;
+        std::memcpy(to + 8 * kSlots.of[2 * group], &bytes, 8);
+        bytes = _mm_unpackhi_epi64(bytes, bytes);
+        std::memcpy(to + 8 * kSlots.of[2 * group + 1], &bytes, 8);
     }
     void set_factors(__m512 group_scales, __m512i group_sums) {
         constexpr int kTimes = Format::kHasMinimums ? 1 : -Format::kOffset;
@@ -162,17 +179,36 @@ struct alignas(64) ChunkOfX {
 
 // ---- Sums ---------------------------------------------------------------------------------------
 
+// The scales of weights times those of activations; adds what minimums, or what quants are too large, make.
+template <class Format>
+[[gnu::always_inline]] inline __m512 meet_factors(const Format& w, const ChunkOfX<Format>& x,
+                                                  __m512& sum) {
+    if constexpr (Format::kWideScales && Format::kHasMinimums) {
+        const __m512 products = _mm512_mul_ps(w.factors, x.factors());
+        sum = _mm512_mask_add_ps(sum, 0xff00, sum, products);
+        return products;
+    } else {
+        if constexpr (Format::kHasMinimums) {
+            sum = _mm512_fmadd_ps(w.minimums, x.sums, sum);
+        } else if constexpr (Format::kOffset != 0) {
+            sum = _mm512_fmadd_ps(widen(w.scales), widen(x.sums), sum);
+        }
+        return widen(product(w.scales, x.scales));
+    }
+}
+
 // Adds part kPart of each of kOuts weight rows with each of kRows rows of activations: a quad, or four
 // blocks. scales[o][r] are those of the weights times those of the activations.
 template <int kPart, class Format, int32_t kOuts, int32_t kRows>
-[[gnu::always_inline]] inline void add_part(
-    const Format (&w)[kOuts], const ChunkOfX<Format>* const (&x)[kRows],
-    const Factors<Format::kWideScales> (&scales)[kOuts][kRows], __m512 (&sums)[kOuts][kRows]) {
-    constexpr bool kPairs = Format::kOrder != Order::kPlain;
+[[gnu::always_inline]] inline void add_part(const Format (&w)[kOuts],
+                                            const ChunkOfX<Format>* const (&x)[kRows],
+                                            const __m512 (&scales)[kOuts][kRows],
+                                            __m512 (&sums)[kOuts][kRows]) {
+    constexpr bool kPairs = Format::kPairs;
     constexpr int kCount = kPairs ? 2 : 1;  // of vectors
     constexpr Lanes kScales = make_lanes([](int lane) {
-        const int group = 4 * kPart + lane / 4;  // or block
-        return Format::kWideScales && !kPairs ? group / 2 : group;
+        const int eight = Slots<Format>::eight_at(8 * kCount * kPart + lane / 2);
+        return Format::kWideScales ? eight / 4 : eight / 2;
     });
     __m512i quants[kOuts][kCount];
     for (int32_t o = 0; o < kOuts; ++o) {
@@ -183,10 +219,11 @@ template <int kPart, class Format, int32_t kOuts, int32_t kRows>
         }
     }
     for (int32_t r = 0; r < kRows; ++r) {
-        const QuadsOfX<kCount> quads(*x[r], kCount * kPart);
+        QuadsOfX<kCount> quads(*x[r], kCount * kPart);
+        if constexpr (kOuts > 1) quads.stay_in_registers();
         for (int32_t o = 0; o < kOuts; ++o) {
             const __m512 products = _mm512_cvtepi32_ps(quads.multiply(quants[o]));
-            const __m512 factors = _mm512_permutexvar_ps(kScales, widen(scales[o][r]));
+            const __m512 factors = _mm512_permutexvar_ps(kScales, scales[o][r]);
             sums[o][r] = _mm512_fmadd_ps(factors, products, sums[o][r]);
         }
     }
@@ -197,21 +234,14 @@ template <class Format, int32_t kOuts, int32_t kRows>
                                                        const ChunkOfX<Format>* const (&x)[kRows],
                                                        __m512 (&sums)[kOuts][kRows]) {
     Format w[kOuts];
-    Factors<Format::kWideScales> scales[kOuts][kRows];
+    __m512 scales[kOuts][kRows];
     for (int32_t o = 0; o < kOuts; ++o) {
         w[o].open(at + o * out_bytes);
-        for (int32_t r = 0; r < kRows; ++r) {
-            scales[o][r] = product(w[o].scales, x[r]->scales);
-            if constexpr (Format::kHasMinimums) {
-                sums[o][r] = _mm512_fmadd_ps(widen(w[o].minimums), widen(x[r]->sums), sums[o][r]);
-            } else if constexpr (Format::kOffset != 0) {
-                sums[o][r] = _mm512_fmadd_ps(widen(w[o].scales), widen(x[r]->sums), sums[o][r]);
-            }
-        }
+        for (int32_t r = 0; r < kRows; ++r) scales[o][r] = meet_factors(w[o], *x[r], sums[o][r]);
     }
     add_part<0>(w, x, scales, sums);
     add_part<1>(w, x, scales, sums);
-    if constexpr (Format::kOrder == Order::kPlain) {
+    if constexpr (!Format::kPairs) {
         add_part<2>(w, x, scales, sums);
         add_part<3>(w, x, scales, sums);
     }

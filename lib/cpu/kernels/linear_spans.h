@@ -33,7 +33,9 @@ namespace {  // compiled once per kernel file, with the flags of its set
 // the weights of most models stream row by row.
 constexpr int64_t kSpan = 24;
 
-// Formats whose chunk of 256 is smaller wait for arithmetic, and so want rows that share activations.
+// With LinearBlock::one_stream a single row of so many chunks is prepared whole: 46 KB. Formats whose chunk
+// of 256 is smaller wait for arithmetic, and so want weight rows that share activations.
+constexpr int64_t kLongestStream = 3 * kSpan;
 constexpr int64_t kLeastBytesOfOneStream = 96;
 
 // Some chunks of columns of a matrix.
@@ -41,14 +43,12 @@ template <class Set, class Format>
 struct Span {
     static constexpr int64_t kChunkBytes = Set::kChunk / Format::kBlock * Format::kBlockBytes;
 
-    Span(int64_t begin, int64_t n_columns, bool one_stream)
+    Span(int64_t begin, int64_t n_columns)
         : offset(begin / Format::kBlock * Format::kBlockBytes),
           n_bytes(n_columns / Set::kChunk * kChunkBytes),
-          tail_bytes(n_columns % Set::kChunk / Format::kBlock * Format::kBlockBytes),
-          near(one_stream) {
-        const int64_t distance = near ? kNearBytes : Set::kPrefetchBytes;
-        rows_ahead = n_bytes > 0 ? distance / n_bytes : 0;
-        bytes_ahead = n_bytes > 0 ? distance % n_bytes : 0;
+          tail_bytes(n_columns % Set::kChunk / Format::kBlock * Format::kBlockBytes) {
+        rows_ahead = n_bytes > 0 ? Set::kPrefetchBytes / n_bytes : 0;
+        bytes_ahead = n_bytes > 0 ? Set::kPrefetchBytes % n_bytes : 0;
     }
 
     // Asks for the chunk that comes some way after the one at row + `at`, in each of the rows that pass
@@ -64,10 +64,6 @@ struct Span {
                 ++rows;
             }
             ahead += rows * kOuts * row_bytes;
-            if (near) {
-                prefetch_bytes<kChunkBytes, Cache::kL1>(row, ahead);
-                return;
-            }
             for (int32_t o = 0; o < kOuts; ++o, ahead += row_bytes) {
                 prefetch_bytes<kChunkBytes>(row, ahead);
             }
@@ -77,16 +73,15 @@ struct Span {
     int64_t offset;      // in the rows, in bytes
     int64_t n_bytes;     // of whole chunks
     int64_t tail_bytes;  // of a last one that is not whole
-    bool near;           // one row passes at a time, and comes into L1
     // How far ahead that is, as rows of the span and the rest.
     int64_t rows_ahead;
     int64_t bytes_ahead;
 };
 
 // y[r * y_stride + o] (+)= the products of kOuts weight rows and kRows activation rows in a span.
-template <class Set, class Format, int32_t kOuts, int32_t kRows>
+template <class Set, class Format, int32_t kOuts, bool kStream, int32_t kRows>
 void multiply_span(const LinearBlock& block, const Span<Set, Format>& span, const uint8_t* row,
-                   const typename Set::template Chunk<Format> (&x)[kRows][kSpan], float* y) {
+                   const typename Set::template Chunk<Format>* const (&x)[kRows], float* y) {
     constexpr int64_t kChunkBytes = Span<Set, Format>::kChunkBytes;
     typename Set::Sum sums[kOuts][kRows];
     for (int32_t o = 0; o < kOuts; ++o) {
@@ -101,13 +96,17 @@ void multiply_span(const LinearBlock& block, const Span<Set, Format>& span, cons
                 std::memcpy(tail[o], row + o * block.row_bytes + span.n_bytes,
                             static_cast<size_t>(span.tail_bytes));
             }
-            for (int32_t r = 0; r < kRows; ++r) at_x[r] = &x[r][span.n_bytes / kChunkBytes];
+            for (int32_t r = 0; r < kRows; ++r) at_x[r] = x[r] + span.n_bytes / kChunkBytes;
             Set::template add<Format>(tail[0], kChunkBytes, at_x, sums);
         }
     }
     for (int32_t r = 0; r < kRows; ++r) at_x[r] = x[r];
     for (int64_t at = 0; at < span.n_bytes; at += kChunkBytes) {
-        span.template prefetch<kOuts>(row, block.row_bytes, at);
+        if constexpr (kStream) {
+            prefetch_stream<kChunkBytes>(row + at);
+        } else {
+            span.template prefetch<kOuts>(row, block.row_bytes, at);
+        }
         Set::template add<Format>(row + at, block.row_bytes, at_x, sums);
         for (int32_t r = 0; r < kRows; ++r) ++at_x[r];
     }
@@ -120,33 +119,53 @@ void multiply_span(const LinearBlock& block, const Span<Set, Format>& span, cons
     }
 }
 
+// Prepares n elements of an activation row.
+template <class Set, class Format>
+void load_chunks(const float* x, int64_t n, typename Set::template Chunk<Format>* chunks) {
+    for (int64_t j = 0; j < n; j += Set::kChunk) {
+        Set::template load<Format>(chunks[j / Set::kChunk], x + j, n - j);
+    }
+}
+
 // All weight rows with kRows activation rows.
 template <class Set, class Format, int32_t kRows>
 void multiply_spans(const LinearBlock& block, const float* x, float* y) {
-    typename Set::template Chunk<Format> chunks[kRows][kSpan];
+    using Chunk = typename Set::template Chunk<Format>;
+    Chunk chunks[kRows][kSpan];
+    const Chunk* prepared[kRows];
+    for (int32_t r = 0; r < kRows; ++r) prepared[r] = chunks[r];
     for (int64_t begin = 0; begin < block.n_in; begin += kSpan * Set::kChunk) {
         const int64_t left = block.n_in - begin;
         const int64_t n = left < kSpan * Set::kChunk ? left : kSpan * Set::kChunk;
         for (int32_t r = 0; r < kRows; ++r) {
-            for (int64_t j = 0; j < n; j += Set::kChunk) {
-                Set::template load<Format>(chunks[r][j / Set::kChunk],
-                                           x + r * block.x_stride + begin + j, n - j);
-            }
+            load_chunks<Set, Format>(x + r * block.x_stride + begin, n, chunks[r]);
         }
-        constexpr int64_t kChunkBytes = Span<Set, Format>::kChunkBytes;
-        constexpr int32_t kOuts = Set::outs(kRows, kChunkBytes);
-        const bool one_stream =
-            kRows == 1 && block.one_stream && kChunkBytes >= kLeastBytesOfOneStream;
-        const Span<Set, Format> span(begin, n, one_stream);
+        constexpr int32_t kOuts = Set::outs(kRows, Span<Set, Format>::kChunkBytes);
+        const Span<Set, Format> span(begin, n);
         const auto* row = static_cast<const uint8_t*>(block.weights);
         int64_t i = 0;
-        if (!one_stream) {
-            for (; i + kOuts <= block.n_out; i += kOuts, row += kOuts * block.row_bytes) {
-                multiply_span<Set, Format, kOuts>(block, span, row, chunks, y + i);
-            }
+        for (; i + kOuts <= block.n_out; i += kOuts, row += kOuts * block.row_bytes) {
+            multiply_span<Set, Format, kOuts, false>(block, span, row, prepared, y + i);
         }
         for (; i < block.n_out; ++i, row += block.row_bytes) {
-            multiply_span<Set, Format, 1>(block, span, row, chunks, y + i);
+            multiply_span<Set, Format, 1, false>(block, span, row, prepared, y + i);
+        }
+    }
+}
+
+// One activation row with weight rows as they follow each other in memory: the same sums in the same order.
+template <class Set, class Format>
+void multiply_stream(const LinearBlock& block, const float* x, float* y) {
+    typename Set::template Chunk<Format> chunks[kLongestStream];
+    load_chunks<Set, Format>(x, block.n_in, chunks);
+    const auto* row = static_cast<const uint8_t*>(block.weights);
+    for (int64_t i = 0; i < block.n_out; ++i, row += block.row_bytes) {
+        for (int64_t begin = 0; begin < block.n_in; begin += kSpan * Set::kChunk) {
+            const int64_t left = block.n_in - begin;
+            const int64_t n = left < kSpan * Set::kChunk ? left : kSpan * Set::kChunk;
+            const Span<Set, Format> span(begin, n);
+            multiply_span<Set, Format, 1, true>(block, span, row, {chunks + begin / Set::kChunk},
+                                                y + i);
         }
     }
 }
@@ -154,6 +173,12 @@ void multiply_spans(const LinearBlock& block, const float* x, float* y) {
 template <class Set, class Format>
 void multiply_rows_in_spans(const LinearBlock& block) {
     for_each_tile(block, [&]<int32_t kRows>(RowCount<kRows>, const float* x, float* y) {
+        if constexpr (kRows == 1 && Span<Set, Format>::kChunkBytes >= kLeastBytesOfOneStream) {
+            if (block.one_stream && block.n_in <= kLongestStream * Set::kChunk) {
+                multiply_stream<Set, Format>(block, x, y);
+                return;
+            }
+        }
         multiply_spans<Set, Format, kRows>(block, x, y);
     });
 }

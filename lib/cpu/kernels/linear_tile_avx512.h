@@ -87,7 +87,7 @@ void multiply_rows(const LinearBlock& block, const uint8_t* row, const float* x,
     const int64_t n_bytes = n * Format::kBytes;
     for (int64_t at = 0; at < n_bytes; at += kStepBytes) {
         if (kOuts == 1 && block.one_stream) {
-            prefetch_bytes<kStepBytes, Cache::kL1>(row, at + kNearBytes);
+            prefetch_stream<kStepBytes>(row + at);
         } else {
             // In the rows that pass together or, beyond their end, in the next ones.
             int64_t ahead = at + kPrefetchBytes;

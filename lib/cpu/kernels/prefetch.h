@@ -5,19 +5,44 @@
 namespace puna::core {
 namespace {  // compiled once per kernel file, with the flags of its set
 
-// With LinearBlock::one_stream: how far ahead L1 is asked. On a Xeon 6, two cores, Q4_K ran at 0.93 of the
-// speed with 0.5 KB, at 0.97 with 3 KB, and at 0.95 when L2 was asked.
-constexpr int64_t kNearBytes = 2048;
-enum class Cache { kL1, kL2 };
+constexpr uintptr_t kCacheLine = 64;
 
-// Asks a cache for kBytes that lie `offset` bytes after `row`. An address beyond the matrix is fine
+// Asks L2 for kBytes that lie `offset` bytes after `row`. An address beyond the matrix is fine
 // for a prefetch, but not for pointer arithmetic.
-template <int64_t kBytes, Cache kCache = Cache::kL2>
+template <int64_t kBytes>
 [[gnu::always_inline]] inline void prefetch_bytes(const uint8_t* row, int64_t offset) {
     const auto at = reinterpret_cast<uintptr_t>(row) + static_cast<uintptr_t>(offset);
-    for (uintptr_t i = 0; i < static_cast<uintptr_t>(kBytes); i += 64) {
-        __builtin_prefetch(reinterpret_cast<const void*>(at + i), 0, kCache == Cache::kL1 ? 3 : 2);
+    for (uintptr_t i = 0; i < static_cast<uintptr_t>(kBytes); i += kCacheLine) {
+        __builtin_prefetch(reinterpret_cast<const void*>(at + i), 0, 2);
     }
+}
+
+// With LinearBlock::one_stream: what follows the kBytes at `at` in memory, of which each cache line is
+// asked for twice. L2 gets it kFarBlocks pieces of kFarBytes ahead, the lines of a piece in another order
+// (0, 5, 10 .. 30, 3, 8 ..): in order, the processor would notice and fetch them itself, at 0.75 of the
+// rate. L1 gets it kNearBytes ahead.
+//
+// Measured on a Xeon 6, in shares of what plain loads with prefetches in order reach: Q8_0 1.0 with both,
+// 0.84 with L2 alone, 0.79 with L1 alone 2 KB ahead, 0.66 with none. Between 3 and 7 pieces make no
+// difference, nor do 1 to 2 KB; an odd number of pieces is 0.03 better than an even one.
+constexpr uintptr_t kFarBytes = 2048;
+constexpr uintptr_t kFarBlocks = 5;
+constexpr uintptr_t kNearBytes = 1536;
+
+template <int64_t kBytes>
+[[gnu::always_inline]] inline void prefetch_stream(const uint8_t* at) {
+    const auto ask = [](uintptr_t line) {
+        const uintptr_t far = line / kFarBytes * kFarBytes + line * 5 % kFarBytes;
+        __builtin_prefetch(reinterpret_cast<const void*>(far + kFarBlocks * kFarBytes), 0, 2);
+        __builtin_prefetch(reinterpret_cast<const void*>(line + kNearBytes), 0, 3);
+    };
+    // The lines that begin here: each once, however kBytes divides them.
+    const uintptr_t begin = reinterpret_cast<uintptr_t>(at) + kCacheLine - 1;
+    uintptr_t line = begin / kCacheLine * kCacheLine;
+    const uintptr_t end = (begin + kBytes) / kCacheLine * kCacheLine;
+    for (int64_t i = 0; i < kBytes / static_cast<int64_t>(kCacheLine); ++i, line += kCacheLine)
+        ask(line);
+    if (line < end) ask(line);
 }
 
 }  // namespace

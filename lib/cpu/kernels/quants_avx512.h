@@ -11,14 +11,18 @@
 //   static constexpr int kOffset;                  // 0 or a power of two
 //   static constexpr int kLevels;                  // quants are less
 //   static constexpr bool kHasMinimums;            // then kOffset is 0
-//   static constexpr Order kOrder;                 // in which `pair` gives elements
+//   static constexpr bool kPairs;                  // it has `pair`, and `eight_at`
 //   Factors<kWideScales> scales, minimums;         // lane i: of block i, or of group i
+//   __m512 factors;                                // if scales are wide and there are minimums: both
 //   void open(const uint8_t* at);
 //   template <int kQuad> __m512i quants() const;
-//   template <int kPair> void pair(__m512i& first, __m512i& second) const;  // unless kOrder is kPlain
+//   template <int kPair> void pair(__m512i& first, __m512i& second) const;
+//   static constexpr int eight_at(int slot);
 // `open` prepares the chunk at `at`; `quants` gives the elements 64 kQuad .. 64 kQuad + 63 in order. `pair`
-// gives four blocks of 32 from 4 kPair on, so that group i of 16 bytes of both vectors is of block
-// 4 kPair + i: their products take half of the scaling.
+// gives half of the chunk in whatever order costs least, as long as the same eight bytes of both vectors
+// meet the same scale: then their products take half of the scaling. Slot 16 kPair + i is those of `first`
+// from 8 i on, slot 16 kPair + 8 + i those of `second`; eight_at says which elements they are: slot of
+// eight_at(s) is s, it has the elements 8 eight_at(s) .. 8 eight_at(s) + 7.
 #pragma once
 
 #include <cstdint>
@@ -33,18 +37,16 @@ constexpr int64_t kChunk = 256;
 constexpr int kGroups = 16;  // of 16 elements in a chunk
 constexpr int kQuads = 4;    // of 4 groups, a vector of bytes
 
-enum class Order {
-    kPlain,
-    kApart,    // `first` has the first halves of blocks, `second` the second halves
-    kCrossed,  // the same, but exchanged in every second block
-};
-// Where group g of a chunk is among the groups.
-template <Order kOrder>
-constexpr int slot_of(int g) {
-    if (kOrder == Order::kPlain) return g;
-    const int block = g / 2 % 4;
-    const int half = kOrder == Order::kCrossed ? (g + block) % 2 : g % 2;
-    return g / 8 * 8 + half * 4 + block;
+constexpr int kEights = 32;  // of 8 elements in a chunk
+
+// Orders of pairs: `first` has the first halves of blocks of 32, `second` the second halves ..
+constexpr int halves_apart(int slot) {
+    const int block = slot / 16 * 4 + slot % 8 / 2;
+    return block * 4 + slot / 8 % 2 * 2 + slot % 2;
+}
+// .. or the same, but exchanged in every second block.
+constexpr int halves_crossed(int slot) {
+    return halves_apart(slot) ^ slot / 2 % 2 * 2;
 }
 
 template <bool kWide>
@@ -81,6 +83,11 @@ inline uint32_t load_u32(const uint8_t* at) {
     std::memcpy(&value, at, sizeof value);
     return value;
 }
+inline uint64_t load_u64(const uint8_t* at) {
+    uint64_t value;
+    std::memcpy(&value, at, sizeof value);
+    return value;
+}
 inline __m128i load_16(const uint8_t* at) {
     return _mm_loadu_si128(reinterpret_cast<const __m128i*>(at));
 }
@@ -103,43 +110,179 @@ __m512i load_fours(const uint8_t* at) {
     return _mm512_inserti64x4(_mm512_castsi256_si512(pair(at)), pair(at + 2 * kStride), 1);
 }
 
+// The second lane, in all.
+inline __m512 spread_second(__m128 v) {
+    return _mm512_permutexvar_ps(_mm512_set1_epi32(1), _mm512_castps128_ps512(v));
+}
 // The F16 at `at`, to be spread as a float: conversions of whole vectors cost more.
 inline __m128 load_half(const uint8_t* at) {
     return _mm_cvtph_ps(_mm_cvtsi32_si128(load_u16(at)));
 }
-
-// Each bit from `a` where the mask has it, else from `b`.
-inline __m512i choose_bits(__m512i mask, __m512i a, __m512i b) {
-    return _mm512_ternarylogic_epi32(mask, a, b, 0xca);
+// The last F16 of a block that ends at `end`, in all lanes: loads of four bytes cost less than those of two.
+inline __m512 spread_last_half(const uint8_t* end) {
+    const __m128 two = _mm_cvtph_ps(_mm_cvtsi32_si128(static_cast<int32_t>(load_u32(end - 4))));
+    return spread_second(two);
 }
 
-// The F16 numbers kAt bytes after the beginning of eight blocks. Loads of four bytes cost less than those
-// that insert two.
+// The F16 numbers kAt bytes after the beginning of eight blocks, out of as few loads of 64 bytes as hold
+// them, all within the blocks.
 template <int64_t kBlockBytes, int64_t kAt>
-__m256 load_halves(const uint8_t* blocks) {
-    static_assert(kAt + 4 <= kBlockBytes);
-    const auto pair = [blocks](int64_t i) {
-        const uint8_t* at = blocks + i * kBlockBytes + kAt;
-        return _mm_unpacklo_epi16(
-            _mm_cvtsi32_si128(static_cast<int32_t>(load_u32(at))),
-            _mm_cvtsi32_si128(static_cast<int32_t>(load_u32(at + kBlockBytes))));
+struct Halves {
+    static constexpr int kPerLoad = (64 - 2) / kBlockBytes + 1;
+    static constexpr int kLoads = (8 + kPerLoad - 1) / kPerLoad;
+
+    static constexpr int64_t offset(int load) {
+        const int64_t first = load * kPerLoad * kBlockBytes + kAt / 2 * 2;
+        const int64_t last = 8 * kBlockBytes - 64;
+        return first < last ? first : last;
+    }
+    template <int kLoad>
+    static void add(const uint8_t* blocks, __m512i& halves) {
+        constexpr Words kFrom = [] {
+            Words words = {};
+            for (int i = 0; i < 8; ++i) {
+                words.of[i] = static_cast<int16_t>((i * kBlockBytes + kAt - offset(kLoad)) / 2);
+            }
+            return words;
+        }();
+        constexpr uint32_t kMine = ((1u << kPerLoad) - 1) << kLoad * kPerLoad & 0xff;
+        const __m512i bytes = _mm512_loadu_si512(blocks + offset(kLoad));
+        halves = kLoad == 0 ? _mm512_permutexvar_epi16(kFrom, bytes)
+                            : _mm512_mask_permutexvar_epi16(halves, kMine, kFrom, bytes);
+        if constexpr (kLoad + 1 < kLoads) add<kLoad + 1>(blocks, halves);
+    }
+
+    struct Words {
+        alignas(64) int16_t of[32];
+
+        operator __m512i() const { return _mm512_load_si512(of); }
     };
-    const __m128i low = _mm_unpacklo_epi32(pair(0), pair(2));
-    const __m128i high = _mm_unpacklo_epi32(pair(4), pair(6));
-    return _mm256_cvtph_ps(_mm_unpacklo_epi64(low, high));
+};
+template <int64_t kBlockBytes, int64_t kAt>
+[[gnu::always_inline]] inline __m256 load_halves(const uint8_t* blocks) {
+    static_assert(kBlockBytes % 2 == 0 && kAt % 2 == 0);
+    if constexpr (Halves<kBlockBytes, kAt>::kLoads > 3) {
+        const auto pair = [blocks](int64_t i) {
+            const uint8_t* at = blocks + i * kBlockBytes + kAt;
+            return _mm_unpacklo_epi16(
+                _mm_cvtsi32_si128(static_cast<int32_t>(load_u32(at))),
+                _mm_cvtsi32_si128(static_cast<int32_t>(load_u32(at + kBlockBytes))));
+        };
+        const __m128i low = _mm_unpacklo_epi32(pair(0), pair(2));
+        const __m128i high = _mm_unpacklo_epi32(pair(4), pair(6));
+        return _mm256_cvtph_ps(_mm_unpacklo_epi64(low, high));
+    }
+    __m512i halves;
+    Halves<kBlockBytes, kAt>::template add<0>(blocks, halves);
+    return _mm256_cvtph_ps(_mm512_castsi512_si128(halves));
 }
 
-// Nibbles of blocks of 32 in 16 bytes: low ones are the elements 0 .. 15, high ones 16 .. 31. Those of
-// two blocks in order; bits 4 .. 7 of the bytes hold anything.
+// How far up bits lie in the bytes of each piece of 8.
+struct Shifts {
+    alignas(64) int64_t of[8];
+
+    constexpr Shifts up_by(int64_t n) const {
+        Shifts more = {};
+        for (int i = 0; i < 8; ++i) more.of[i] = of[i] + n;
+        return more;
+    }
+    // For rotations to the right, which negative numbers turn to the left.
+    constexpr Shifts turned() const {
+        Shifts in_range = {};
+        for (int i = 0; i < 8; ++i) in_range.of[i] = of[i] & 63;
+        return in_range;
+    }
+    operator __m512i() const { return _mm512_load_si512(of); }
+};
+constexpr Shifts all_by(int64_t n) {
+    return {{n, n, n, n, n, n, n, n}};
+}
+// One for each half of a vector, or in turn for its groups of 16 bytes.
+constexpr Shifts halves_by(int64_t low, int64_t high) {
+    return {{low, low, low, low, high, high, high, high}};
+}
+constexpr Shifts groups_by(int64_t even, int64_t odd) {
+    return {{even, even, odd, odd, even, even, odd, odd}};
+}
+
+#ifdef __GFNI__
+// GF2P8AFFINEQB takes each bit of a byte from where its matrix says, so that it shifts and masks at once:
+// a matrix for kWidth bits that go from `from` on to bit kTo and up.
+template <int kWidth, int kTo, Shifts kFrom>
+constexpr Shifts bit_matrix() {
+    Shifts matrix = {};
+    for (int i = 0; i < 8; ++i) {
+        for (int bit = 0; bit < kWidth; ++bit) {
+            const int row = 7 - (kTo + bit);
+            matrix.of[i] |= static_cast<int64_t>(uint64_t{1} << (8 * row + kFrom.of[i] + bit));
+        }
+    }
+    return matrix;
+}
+template <int kWidth, int kTo, Shifts kFrom>
+[[gnu::always_inline]] inline __m512i move_bits(__m512i v) {
+    constexpr Shifts kMatrix = bit_matrix<kWidth, kTo, kFrom>();
+    return _mm512_gf2p8affine_epi64_epi8(v, kMatrix, 0);
+}
+#endif
+
+constexpr bool is_zero(const Shifts& shifts) {
+    for (const int64_t n : shifts.of) {
+        if (n != 0) return false;
+    }
+    return true;
+}
+template <int kWidth>
+inline __m512i lowest_bits(__m512i v) {
+    return _mm512_and_si512(v, _mm512_set1_epi8((1 << kWidth) - 1));
+}
+template <Shifts kFrom>
+inline __m512i shift_down(__m512i v) {
+    if constexpr (is_zero(kFrom)) return v;
+    constexpr Shifts kBy = kFrom;
+    return _mm512_srlv_epi64(v, kBy);
+}
+
+// In each byte the kWidth bits of v from kFrom on.
+template <int kWidth, Shifts kFrom>
+[[gnu::always_inline]] inline __m512i take_bits(__m512i v) {
+#ifdef __GFNI__
+    if constexpr (!is_zero(kFrom)) return move_bits<kWidth, 0, kFrom>(v);
+#endif
+    return lowest_bits<kWidth>(shift_down<kFrom>(v));
+}
+// The same, and above them kHighWidth bits of `high`.
+template <int kWidth, Shifts kFrom, int kHighWidth, Shifts kHighFrom>
+[[gnu::always_inline]] inline __m512i join_bits(__m512i v, __m512i high) {
+#ifdef __GFNI__
+    return _mm512_or_si512(take_bits<kWidth, kFrom>(v),
+                           move_bits<kHighWidth, kWidth, kHighFrom>(high));
+#else
+    constexpr Shifts kTurn = kHighFrom.up_by(-kWidth).turned();
+    const __m512i chosen =
+        _mm512_ternarylogic_epi32(_mm512_set1_epi8((1 << kWidth) - 1), shift_down<kFrom>(v),
+                                  _mm512_rorv_epi64(high, kTurn), 0xca);
+    return lowest_bits<kWidth + kHighWidth>(chosen);
+#endif
+}
+
+// 32 bytes, twice.
+inline __m512i load_twice(const uint8_t* at) {
+    return _mm512_broadcast_i64x4(load_32(at));
+}
+// Nibbles of blocks of 32 in 16 bytes: low ones are the elements 0 .. 15, high ones 16 .. 31.
+inline __m512i low_nibbles(__m512i bytes) {
+    return lowest_bits<4>(bytes);
+}
+inline __m512i high_nibbles(__m512i bytes) {
+    return take_bits<4, all_by(4)>(bytes);
+}
+// Those of two blocks in order.
 inline __m512i spread_nibbles(const uint8_t* first, const uint8_t* second) {
-    constexpr Lanes kShifts = make_lanes([](int lane) { return lane / 4 % 2 * 4; });
     const __m512i twice =
         _mm512_inserti64x4(_mm512_castsi256_si512(_mm256_broadcastsi128_si256(load_16(first))),
                            _mm256_broadcastsi128_si256(load_16(second)), 1);
-    return _mm512_srlv_epi32(twice, kShifts);
-}
-inline __m512i low_nibbles(__m512i bytes) {
-    return _mm512_and_si512(bytes, _mm512_set1_epi8(0x0f));
+    return take_bits<4, groups_by(0, 4)>(twice);
 }
 // Q5_0 and Q5_1 keep the fifth bit of element j in bit j of four bytes, kBits bytes after the beginning of
 // a block, and the nibbles behind them.
@@ -148,7 +291,7 @@ struct FifthBits {
     // Elements of two blocks in order.
     static __m512i in_order(const uint8_t* first) {
         const uint8_t* second = first + kBlockBytes;
-        return join(low_nibbles(spread_nibbles(first + kNibbles, second + kNibbles)),
+        return join(spread_nibbles(first + kNibbles, second + kNibbles),
                     load_u32(first + kBits) | static_cast<uint64_t>(load_u32(second + kBits))
                                                   << 32);
     }
@@ -156,7 +299,7 @@ struct FifthBits {
     static void halves(const uint8_t* four, __m512i& first, __m512i& second) {
         const __m512i bytes = load_fours<kBlockBytes>(four + kNibbles);
         first = join(low_nibbles(bytes), half_words(four + kBits));
-        second = join(low_nibbles(_mm512_srli_epi32(bytes, 4)), half_words(four + kBits + 2));
+        second = join(high_nibbles(bytes), half_words(four + kBits + 2));
     }
 
   private:
@@ -172,32 +315,31 @@ struct FifthBits {
         return word(0) | word(1) | word(2) | word(3);
     }
 };
-// 32 bytes, shifted right by kLow in the first and by kHigh in the second half.
-template <int kLow, int kHigh>
-__m512i spread_bits(const uint8_t* at) {
-    constexpr Lanes kShifts = make_lanes([](int lane) { return lane < 8 ? kLow : kHigh; });
-    return _mm512_srlv_epi32(_mm512_broadcast_i64x4(load_32(at)), kShifts);
-}
-// The same, but rotated, so that negative numbers shift left.
-template <int kLow, int kHigh>
-__m512i rotate_bits(const uint8_t* at) {
-    constexpr Lanes kShifts = make_lanes([](int lane) { return (lane < 8 ? kLow : kHigh) & 31; });
-    return _mm512_rorv_epi32(_mm512_broadcast_i64x4(load_32(at)), kShifts);
-}
-
-// Nibbles of K-quants: low ones of 32 bytes are a block of 32, high ones the next. From 64 bytes, as
-// Order::kCrossed has them, but for `second`, whose blocks are to be exchanged still; bits 4 .. 7 of the
-// bytes hold anything.
-inline void spread_pair(const uint8_t* at, __m512i& first, __m512i& second) {
-    constexpr Lanes kFirst = make_lanes([](int lane) { return lane / 4 % 2 * 4; });
-    constexpr Lanes kSecond = make_lanes([](int lane) { return 4 - lane / 4 % 2 * 4; });
-    const __m512i bytes = _mm512_loadu_si512(at);
-    first = _mm512_srlv_epi32(bytes, kFirst);
-    second = _mm512_srlv_epi32(bytes, kSecond);
+// Neighbouring pieces of 8 bytes change places.
+inline __m512i exchange_eights(__m512i v) {
+    return _mm512_shuffle_epi32(v, _MM_PERM_BADC);
 }
 // Groups of 16 bytes change places with their neighbours.
-inline __m512i exchange_pairs(__m512i v) {
+inline __m512i exchange_groups(__m512i v) {
     return _mm512_shuffle_i32x4(v, v, _MM_SHUFFLE(2, 3, 0, 1));
+}
+
+// Nibbles of Q4_K and Q5_K: low ones of 32 bytes are a block of 32, high ones the next. From 64 bytes,
+// `first` in the order of halves_crossed takes them from here; `second` takes the others, and its groups
+// change places then.
+constexpr Shifts kFirstNibbles = groups_by(0, 4);
+constexpr Shifts kSecondNibbles = groups_by(4, 0);
+
+// K-quants with a scale for 16 elements: pieces of 8 bytes are taken from other bits than their neighbours,
+// then neighbours change places, and the same is done again. So both halves of a group of 16 are in the same
+// place of `first` and `second`.
+//
+// 32 bytes, twice, that hold 2 bits of 128 elements, those of 32 in a row in all bytes.
+constexpr Shifts kTwoBits = {{0, 2, 0, 2, 4, 6, 4, 6}};
+constexpr int eight_of_two_bits(int slot) {
+    const int i = slot % 8;
+    const int thirty_two = i / 4 * 2 + i % 2;
+    return slot / 16 * 16 + thirty_two * 4 + i / 2 % 2 * 2 + (i + slot / 8) % 2;
 }
 
 // The values of IQ4_NL and IQ4_XS plus 128, by nibble; bit 7 of the bytes must be clear.
@@ -208,8 +350,8 @@ inline __m512i look_up_iq4(__m512i nibbles) {
 }
 
 // Q4_K and Q5_K: an F16 scale and an F16 that is subtracted, and eight pairs of 6 bits that multiply
-// them.
-inline void load_k_factors(const uint8_t* block, __m256& scales, __m256& minimums) {
+// them. The scales are the lanes 0 .. 7 of the result, the minimums the others.
+inline __m512 load_k_factors(const uint8_t* block) {
     // The dwords a, b and c behind the factors hold six bits of four scales each and of four
     // minimums each, the last four of both in the nibbles of c and the top bits of a and b.
     const __m128i bytes = load_16(block);
@@ -220,12 +362,10 @@ inline void load_k_factors(const uint8_t* block, __m256& scales, __m256& minimum
     const __m128i high =
         _mm_and_si128(_mm_srli_epi32(_mm_shuffle_epi32(bytes, _MM_SHUFFLE(2, 2, 1, 1)), 2),
                       _mm_setr_epi32(0, 0x30303030, 0, 0x30303030));
-    const __m128i six = _mm_or_si128(low, high);
+    const __m512 six = _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_or_si128(low, high)));
+    constexpr Lanes kHalves = make_lanes([](int lane) { return lane / 8; });
     const __m128 halves = _mm_cvtph_ps(_mm_xor_si128(bytes, _mm_cvtsi32_si128(INT32_MIN)));
-    const auto floats = [](__m128i v) { return _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(v)); };
-    scales = _mm256_mul_ps(_mm256_broadcastss_ps(halves), floats(six));
-    minimums = _mm256_mul_ps(_mm256_broadcastss_ps(_mm_movehdup_ps(halves)),
-                             floats(_mm_unpackhi_epi64(six, six)));
+    return _mm512_mul_ps(six, _mm512_permutexvar_ps(kHalves, _mm512_castps128_ps512(halves)));
 }
 
 }  // namespace

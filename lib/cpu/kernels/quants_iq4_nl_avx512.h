@@ -12,7 +12,7 @@ struct IQ4_NL {
     static constexpr bool kWideScales = true;
     static constexpr int kOffset = 128;
     static constexpr int kLevels = 256;
-    static constexpr Order kOrder = Order::kApart;
+    static constexpr bool kPairs = true;
     static constexpr bool kHasMinimums = false;
 
     const uint8_t* blocks;
@@ -25,13 +25,14 @@ struct IQ4_NL {
     template <int kQuad>
     __m512i quants() const {
         const uint8_t* two = blocks + 2 * kQuad * kBlockBytes;
-        return look_up_iq4(low_nibbles(spread_nibbles(two + 2, two + kBlockBytes + 2)));
+        return look_up_iq4(spread_nibbles(two + 2, two + kBlockBytes + 2));
     }
+    static constexpr int eight_at(int slot) { return halves_apart(slot); }
     template <int kPair>
     void pair(__m512i& first, __m512i& second) const {
         const __m512i bytes = load_fours<kBlockBytes>(blocks + 4 * kPair * kBlockBytes + 2);
         first = look_up_iq4(low_nibbles(bytes));
-        second = look_up_iq4(low_nibbles(_mm512_srli_epi32(bytes, 4)));
+        second = look_up_iq4(high_nibbles(bytes));
     }
 };
 

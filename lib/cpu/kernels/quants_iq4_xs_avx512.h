@@ -13,7 +13,7 @@ struct IQ4_XS {
     static constexpr bool kWideScales = true;
     static constexpr int kOffset = 128;
     static constexpr int kLevels = 256;
-    static constexpr Order kOrder = Order::kApart;
+    static constexpr bool kPairs = true;
     static constexpr bool kHasMinimums = false;
 
     const uint8_t* block;
@@ -37,13 +37,14 @@ struct IQ4_XS {
     template <int kQuad>
     __m512i quants() const {
         const uint8_t* two = block + 8 + 32 * kQuad;
-        return look_up_iq4(low_nibbles(spread_nibbles(two, two + 16)));
+        return look_up_iq4(spread_nibbles(two, two + 16));
     }
+    static constexpr int eight_at(int slot) { return halves_apart(slot); }
     template <int kPair>
     void pair(__m512i& first, __m512i& second) const {
         const __m512i bytes = _mm512_loadu_si512(block + 8 + 64 * kPair);
         first = look_up_iq4(low_nibbles(bytes));
-        second = look_up_iq4(low_nibbles(_mm512_srli_epi32(bytes, 4)));
+        second = look_up_iq4(high_nibbles(bytes));
     }
 };
 

@@ -12,7 +12,7 @@ struct MXFP4 {
     static constexpr bool kWideScales = true;
     static constexpr int kOffset = 16;
     static constexpr int kLevels = 256;
-    static constexpr Order kOrder = Order::kApart;
+    static constexpr bool kPairs = true;
     static constexpr bool kHasMinimums = false;
 
     const uint8_t* blocks;
@@ -41,13 +41,14 @@ struct MXFP4 {
     template <int kQuad>
     __m512i quants() const {
         const uint8_t* two = blocks + 2 * kQuad * kBlockBytes;
-        return look_up(low_nibbles(spread_nibbles(two + 1, two + kBlockBytes + 1)));
+        return look_up(spread_nibbles(two + 1, two + kBlockBytes + 1));
     }
+    static constexpr int eight_at(int slot) { return halves_apart(slot); }
     template <int kPair>
     void pair(__m512i& first, __m512i& second) const {
         const __m512i bytes = load_fours<kBlockBytes>(blocks + 4 * kPair * kBlockBytes + 1);
         first = look_up(low_nibbles(bytes));
-        second = look_up(low_nibbles(_mm512_srli_epi32(bytes, 4)));
+        second = look_up(high_nibbles(bytes));
     }
 };
 

@@ -13,7 +13,7 @@ struct Q2_K {
     static constexpr bool kWideScales = false;
     static constexpr int kOffset = 0;
     static constexpr int kLevels = 4;
-    static constexpr Order kOrder = Order::kPlain;
+    static constexpr bool kPairs = true;
     static constexpr bool kHasMinimums = true;
 
     const uint8_t* block;
@@ -29,13 +29,19 @@ struct Q2_K {
         const auto factors = static_cast<int32_t>(load_u32(at + 80) ^ 0x80000000);
         const __m128 halves = _mm_cvtph_ps(_mm_cvtsi32_si128(factors));
         scales = _mm512_mul_ps(_mm512_broadcastss_ps(halves), scale);
-        minimums = _mm512_mul_ps(_mm512_broadcastss_ps(_mm_movehdup_ps(halves)), minimum);
+        minimums = _mm512_mul_ps(spread_second(halves), minimum);
     }
     template <int kQuad>
     __m512i quants() const {
         constexpr int kShift = kQuad % 2 * 4;
-        const __m512i pairs = spread_bits<kShift, kShift + 2>(block + 16 + kQuad / 2 * 32);
-        return _mm512_and_si512(pairs, _mm512_set1_epi8(3));
+        return take_bits<2, halves_by(kShift, kShift + 2)>(load_twice(block + 16 + kQuad / 2 * 32));
+    }
+    static constexpr int eight_at(int slot) { return eight_of_two_bits(slot); }
+    template <int kPair>
+    void pair(__m512i& first, __m512i& second) const {
+        const __m512i bytes = load_twice(block + 16 + 32 * kPair);
+        first = take_bits<2, kTwoBits>(bytes);
+        second = take_bits<2, kTwoBits>(exchange_eights(bytes));
     }
 };
 

@@ -13,7 +13,7 @@ struct Q3_K {
     static constexpr bool kWideScales = false;
     static constexpr int kOffset = 4;
     static constexpr int kLevels = 8;
-    static constexpr Order kOrder = Order::kPlain;
+    static constexpr bool kPairs = true;
     static constexpr bool kHasMinimums = false;
 
     const uint8_t* block;
@@ -21,27 +21,33 @@ struct Q3_K {
 
     void open(const uint8_t* at) {
         block = at;
-        // The dwords a and b hold the low nibbles of the scales, the third two more bits of each.
-        const __m128i bytes = _mm_srli_si128(load_16(at + 94), 2);
-        const __m128i low =
-            _mm_srlv_epi32(_mm_unpacklo_epi64(bytes, bytes), _mm_setr_epi32(0, 0, 4, 4));
-        const __m128i high = _mm_srlv_epi32(_mm_shuffle_epi32(bytes, _MM_SHUFFLE(2, 2, 2, 2)),
-                                            _mm_setr_epi32(0, 2, 4, 6));
-        const __m128i six =
-            _mm_or_si128(_mm_and_si128(low, _mm_set1_epi8(0x0f)),
-                         _mm_and_si128(_mm_slli_epi32(high, 4), _mm_set1_epi8(0x30)));
+        // Eight bytes hold the low nibbles of the scales, the four behind them two more bits of each.
+        const auto eight = static_cast<int64_t>(load_u64(at + 96));
+        const __m128i low = _mm_srlv_epi64(_mm_set1_epi64x(eight), _mm_set_epi64x(4, 0));
+        const __m128i high = _mm_rorv_epi32(
+            _mm_set1_epi32(static_cast<int32_t>(load_u32(at + 104))), _mm_setr_epi32(28, 30, 0, 2));
+        const __m128i six = _mm_and_si128(
+            _mm_ternarylogic_epi32(_mm_set1_epi8(0x0f), low, high, 0xca), _mm_set1_epi8(0x3f));
         const __m512 sub =
             _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_sub_epi8(six, _mm_set1_epi8(32))));
-        scales = _mm512_mul_ps(_mm512_broadcastss_ps(load_half(at + 108)), sub);
+        scales = _mm512_mul_ps(spread_last_half(at + kBlockBytes), sub);
     }
     template <int kQuad>
     __m512i quants() const {
         constexpr int kShift = kQuad % 2 * 4;
-        const __m512i pairs = spread_bits<kShift, kShift + 2>(block + 32 + kQuad / 2 * 32);
-        // Bit i of a byte belongs to the elements 32 i .. 32 i + 31: it goes to bit 2.
-        const __m512i third = rotate_bits<2 * kQuad - 2, 2 * kQuad - 1>(block);
-        return _mm512_and_si512(choose_bits(_mm512_set1_epi8(3), pairs, third),
-                                _mm512_set1_epi8(7));
+        // Bit i of a byte belongs to the elements 32 i .. 32 i + 31.
+        return join_bits<2, halves_by(kShift, kShift + 2), 1, halves_by(2 * kQuad, 2 * kQuad + 1)>(
+            load_twice(block + 32 + kQuad / 2 * 32), load_twice(block));
+    }
+    static constexpr int eight_at(int slot) { return eight_of_two_bits(slot); }
+    template <int kPair>
+    void pair(__m512i& first, __m512i& second) const {
+        constexpr int64_t k = 4 * kPair;
+        constexpr Shifts kThird = {{k, k + 1, k, k + 1, k + 2, k + 3, k + 2, k + 3}};
+        const __m512i low = load_twice(block + 32 + 32 * kPair);
+        const __m512i third = load_twice(block);
+        first = join_bits<2, kTwoBits, 1, kThird>(low, third);
+        second = join_bits<2, kTwoBits, 1, kThird>(exchange_eights(low), exchange_eights(third));
     }
 };
 

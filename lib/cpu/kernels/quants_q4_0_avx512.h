@@ -12,7 +12,7 @@ struct Q4_0 {
     static constexpr bool kWideScales = true;
     static constexpr int kOffset = 8;
     static constexpr int kLevels = 16;
-    static constexpr Order kOrder = Order::kApart;
+    static constexpr bool kPairs = true;
     static constexpr bool kHasMinimums = false;
 
     const uint8_t* blocks;
@@ -25,13 +25,14 @@ struct Q4_0 {
     template <int kQuad>
     __m512i quants() const {
         const uint8_t* two = blocks + 2 * kQuad * kBlockBytes;
-        return low_nibbles(spread_nibbles(two + 2, two + kBlockBytes + 2));
+        return spread_nibbles(two + 2, two + kBlockBytes + 2);
     }
+    static constexpr int eight_at(int slot) { return halves_apart(slot); }
     template <int kPair>
     void pair(__m512i& first, __m512i& second) const {
         const __m512i bytes = load_fours<kBlockBytes>(blocks + 4 * kPair * kBlockBytes + 2);
         first = low_nibbles(bytes);
-        second = low_nibbles(_mm512_srli_epi32(bytes, 4));
+        second = high_nibbles(bytes);
     }
 };
 

@@ -12,26 +12,30 @@ struct Q4_K {
     static constexpr bool kWideScales = true;
     static constexpr int kOffset = 0;
     static constexpr int kLevels = 16;
-    static constexpr Order kOrder = Order::kCrossed;
+    static constexpr bool kPairs = true;
     static constexpr bool kHasMinimums = true;
 
     const uint8_t* block;
+    __m512 factors;
     __m256 scales;
     __m256 minimums;
 
     void open(const uint8_t* at) {
         block = at;
-        load_k_factors(at, scales, minimums);
+        factors = load_k_factors(at);
+        scales = _mm512_castps512_ps256(factors);
+        minimums = _mm512_extractf32x8_ps(factors, 1);
     }
     template <int kQuad>
     __m512i quants() const {
-        return low_nibbles(spread_bits<0, 4>(block + 16 + 32 * kQuad));
+        return take_bits<4, halves_by(0, 4)>(load_twice(block + 16 + 32 * kQuad));
     }
+    static constexpr int eight_at(int slot) { return halves_crossed(slot); }
     template <int kPair>
     void pair(__m512i& first, __m512i& second) const {
-        spread_pair(block + 16 + 64 * kPair, first, second);
-        first = low_nibbles(first);
-        second = exchange_pairs(low_nibbles(second));
+        const __m512i bytes = _mm512_loadu_si512(block + 16 + 64 * kPair);
+        first = take_bits<4, kFirstNibbles>(bytes);
+        second = exchange_groups(take_bits<4, kSecondNibbles>(bytes));
     }
 };
 

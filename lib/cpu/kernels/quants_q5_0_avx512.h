@@ -12,7 +12,7 @@ struct Q5_0 {
     static constexpr bool kWideScales = true;
     static constexpr int kOffset = 16;
     static constexpr int kLevels = 32;
-    static constexpr Order kOrder = Order::kApart;
+    static constexpr bool kPairs = true;
     static constexpr bool kHasMinimums = false;
 
     const uint8_t* blocks;
@@ -26,6 +26,7 @@ struct Q5_0 {
     __m512i quants() const {
         return Bits::in_order(blocks + 2 * kQuad * kBlockBytes);
     }
+    static constexpr int eight_at(int slot) { return halves_apart(slot); }
     template <int kPair>
     void pair(__m512i& first, __m512i& second) const {
         Bits::halves(blocks + 4 * kPair * kBlockBytes, first, second);

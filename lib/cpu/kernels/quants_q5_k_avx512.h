@@ -13,39 +13,36 @@ struct Q5_K {
     static constexpr bool kWideScales = true;
     static constexpr int kOffset = 0;
     static constexpr int kLevels = 32;
-    static constexpr Order kOrder = Order::kCrossed;
+    static constexpr bool kPairs = true;
     static constexpr bool kHasMinimums = true;
 
     const uint8_t* block;
+    __m512 factors;
     __m256 scales;
     __m256 minimums;
 
     void open(const uint8_t* at) {
         block = at;
-        load_k_factors(at, scales, minimums);
+        factors = load_k_factors(at);
+        scales = _mm512_castps512_ps256(factors);
+        minimums = _mm512_extractf32x8_ps(factors, 1);
     }
     template <int kQuad>
     __m512i quants() const {
-        // Bit i of a byte belongs to the elements 32 i .. 32 i + 31: it goes to bit 4.
-        return join(spread_bits<0, 4>(block + 48 + 32 * kQuad),
-                    rotate_bits<2 * kQuad - 4, 2 * kQuad - 3>(block + 16));
+        // Bit i of a byte belongs to the elements 32 i .. 32 i + 31.
+        return join_bits<4, halves_by(0, 4), 1, halves_by(2 * kQuad, 2 * kQuad + 1)>(
+            load_twice(block + 48 + 32 * kQuad), load_twice(block + 16));
     }
+    static constexpr int eight_at(int slot) { return halves_crossed(slot); }
     template <int kPair>
     void pair(__m512i& first, __m512i& second) const {
-        constexpr Lanes kFirst =
-            make_lanes([](int lane) { return (4 * kPair + lane / 4 - 4) & 31; });
-        constexpr Lanes kSecond =
-            make_lanes([](int lane) { return (4 * kPair + (lane / 4 ^ 1) - 4) & 31; });
-        const __m512i bits = _mm512_broadcast_i64x4(load_32(block + 16));
-        spread_pair(block + 48 + 64 * kPair, first, second);
-        first = join(first, _mm512_rorv_epi32(bits, kFirst));
-        second = exchange_pairs(join(second, _mm512_rorv_epi32(bits, kSecond)));
-    }
-
-  private:
-    static __m512i join(__m512i nibbles, __m512i fifth) {
-        return _mm512_and_si512(choose_bits(_mm512_set1_epi8(0x0f), nibbles, fifth),
-                                _mm512_set1_epi8(0x1f));
+        constexpr int64_t k = 4 * kPair;
+        constexpr Shifts kFirst = {{k, k, k + 1, k + 1, k + 2, k + 2, k + 3, k + 3}};
+        constexpr Shifts kSecond = {{k + 1, k + 1, k, k, k + 3, k + 3, k + 2, k + 2}};
+        const __m512i nibbles = _mm512_loadu_si512(block + 48 + 64 * kPair);
+        const __m512i fifth = load_twice(block + 16);
+        first = join_bits<4, kFirstNibbles, 1, kFirst>(nibbles, fifth);
+        second = exchange_groups(join_bits<4, kSecondNibbles, 1, kSecond>(nibbles, fifth));
     }
 };
 

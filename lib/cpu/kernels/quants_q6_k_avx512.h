@@ -13,7 +13,7 @@ struct Q6_K {
     static constexpr bool kWideScales = false;
     static constexpr int kOffset = 32;
     static constexpr int kLevels = 64;
-    static constexpr Order kOrder = Order::kPlain;
+    static constexpr bool kPairs = true;
     static constexpr bool kHasMinimums = false;
 
     const uint8_t* block;
@@ -22,18 +22,29 @@ struct Q6_K {
     void open(const uint8_t* at) {
         block = at;
         const __m512 sub = _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(load_16(at + 192)));
-        scales = _mm512_mul_ps(_mm512_broadcastss_ps(load_half(at + 208)), sub);
+        scales = _mm512_mul_ps(spread_last_half(at + kBlockBytes), sub);
     }
     template <int kQuad>
     __m512i quants() const {
-        const __m512i nibbles = _mm512_loadu_si512(block + 64 * (kQuad / 2));
-        const __m512i low = kQuad % 2 == 0 ? nibbles : _mm512_srli_epi32(nibbles, 4);
-        // Bits 2 i and 2 i + 1 of a byte belong to the elements 32 i .. 32 i + 31 of the half: they go
-        // to bit 4.
-        constexpr int kShift = kQuad % 2 * 4 - 4;
-        const __m512i high = rotate_bits<kShift, kShift + 2>(block + 128 + 32 * (kQuad / 2));
-        return _mm512_and_si512(choose_bits(_mm512_set1_epi8(0x0f), low, high),
-                                _mm512_set1_epi8(0x3f));
+        // Bits 2 i and 2 i + 1 of a byte belong to the elements 32 i .. 32 i + 31 of the half.
+        constexpr int kShift = kQuad % 2 * 4;
+        return join_bits<4, all_by(kShift), 2, halves_by(kShift, kShift + 2)>(
+            _mm512_loadu_si512(block + 64 * (kQuad / 2)),
+            load_twice(block + 128 + 32 * (kQuad / 2)));
+    }
+    // Groups 0, 4, 1, 5, 2, 6, 3, 7 of a half.
+    static constexpr int eight_at(int slot) {
+        const int i = slot % 8;
+        return slot / 16 * 16 + i % 2 * 8 + i / 2 * 2 + (i + slot / 8) % 2;
+    }
+    template <int kPair>
+    void pair(__m512i& first, __m512i& second) const {
+        constexpr Shifts kLow = {{0, 4, 0, 4, 0, 4, 0, 4}};
+        constexpr Shifts kHigh = {{0, 4, 0, 4, 2, 6, 2, 6}};
+        const __m512i low = _mm512_loadu_si512(block + 64 * kPair);
+        const __m512i high = load_twice(block + 128 + 32 * kPair);
+        first = join_bits<4, kLow, 2, kHigh>(low, high);
+        second = join_bits<4, kLow, 2, kHigh>(exchange_eights(low), exchange_eights(high));
     }
 };
 

@@ -12,7 +12,7 @@ struct Q8_0 {
     static constexpr bool kWideScales = true;
     static constexpr int kOffset = 128;
     static constexpr int kLevels = 256;
-    static constexpr Order kOrder = Order::kPlain;
+    static constexpr bool kPairs = false;
     static constexpr bool kHasMinimums = false;
 
     const uint8_t* blocks;
