@@ -36,7 +36,10 @@ puna_kernel_set(avx2 ARCH x86_64
 puna_kernel_set(avx512 ARCH x86_64 BASE avx2
     FLAGS -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni
     FEATURES Avx512F Avx512Bw Avx512Dq Avx512Vl Avx512Vnni)
-puna_kernel_set(avx512_bf16 ARCH x86_64 BASE avx512
+puna_kernel_set(avx512_gfni ARCH x86_64 BASE avx512
+    FLAGS -mgfni
+    FEATURES Gfni)
+puna_kernel_set(avx512_bf16 ARCH x86_64 BASE avx512_gfni
     FLAGS -mavx512bf16
     FEATURES Avx512Bf16)
 puna_kernel_set(amx ARCH x86_64 BASE avx512_bf16

@@ -196,6 +196,14 @@ constexpr Row<ActivationFn> kActivationAvx512[] = {
 };
 #endif
 
+#if PUNA_HAVE_KERNELS_AVX512_GFNI
+constexpr Row<LinearFn> kLinearAvx512Gfni[] = {
+    {PUNA_FORMAT_Q4_0, linear_q4_0_avx512_gfni}, {PUNA_FORMAT_Q2_K, linear_q2_k_avx512_gfni},
+    {PUNA_FORMAT_Q3_K, linear_q3_k_avx512_gfni}, {PUNA_FORMAT_Q4_K, linear_q4_k_avx512_gfni},
+    {PUNA_FORMAT_Q5_K, linear_q5_k_avx512_gfni}, {PUNA_FORMAT_Q6_K, linear_q6_k_avx512_gfni},
+};
+#endif
+
 #if PUNA_HAVE_KERNELS_AVX512_BF16
 constexpr Row<PanelFn> kPanelBf16Avx512Bf16[] = {{PUNA_FORMAT_BF16, panel_bf16_avx512_bf16}};
 // The same: faster from 5 rows on.
@@ -314,6 +322,11 @@ constexpr KernelSet kSets[] = {
      .norm = kNormAvx512,
      .activation = kActivationAvx512},
 #endif
+#if PUNA_HAVE_KERNELS_AVX512_GFNI
+    {.name = "avx512_gfni",
+     .features = PUNA_KERNEL_SET_AVX512_GFNI_FEATURES,
+     .linear = kLinearAvx512Gfni},
+#endif
 #if PUNA_HAVE_KERNELS_AVX512_BF16
     {.name = "avx512_bf16",
      .features = PUNA_KERNEL_SET_AVX512_BF16_FEATURES,
@@ -349,6 +362,9 @@ constexpr const char* kSetNames[] = {
 #endif
 #if PUNA_HAVE_KERNELS_AVX512
     "avx512",
+#endif
+#if PUNA_HAVE_KERNELS_AVX512_GFNI
+    "avx512_gfni",
 #endif
 #if PUNA_HAVE_KERNELS_AVX512_BF16
     "avx512_bf16",

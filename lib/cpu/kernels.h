@@ -94,6 +94,13 @@ void linear_iq4_nl_avx512(const LinearBlock& block);
 void linear_iq4_xs_avx512(const LinearBlock& block);
 void linear_mxfp4_avx512(const LinearBlock& block);
 
+void linear_q4_0_avx512_gfni(const LinearBlock& block);
+void linear_q2_k_avx512_gfni(const LinearBlock& block);
+void linear_q3_k_avx512_gfni(const LinearBlock& block);
+void linear_q4_k_avx512_gfni(const LinearBlock& block);
+void linear_q5_k_avx512_gfni(const LinearBlock& block);
+void linear_q6_k_avx512_gfni(const LinearBlock& block);
+
 void linear_f32_neon(const LinearBlock& block);
 void linear_f16_neon(const LinearBlock& block);
 void linear_bf16_neon(const LinearBlock& block);

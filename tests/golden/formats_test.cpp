@@ -130,9 +130,16 @@ TEST_P(FormatsTest, WhatRunsCanBeRead) {
         kernels[info.format] = info.kernels;
     }
     EXPECT_EQ(kernels.size() > 1, is_mix);
-    constexpr const char* kSets[] = {
-        "scalar",      "avx2", "avx512",    "avx512+amx",    "avx512+avx512_bf16",
-        "avx512_bf16", "neon", "neon_i8mm", "neon+neon_i8mm"};
+    constexpr const char* kSets[] = {"scalar",
+                                     "avx2",
+                                     "avx512",
+                                     "avx512+amx",
+                                     "avx512+avx512_gfni",
+                                     "avx512_gfni+avx512",
+                                     "avx512_gfni+amx",
+                                     "avx512+avx512_bf16",
+                                     "neon",
+                                     "neon+neon_i8mm"};
     for (const auto& [format, set] : kernels) {
         EXPECT_NE(std::find(std::begin(kSets), std::end(kSets), set), std::end(kSets))
             << format << " " << set;

@@ -177,6 +177,17 @@ TEST(KernelTable, FormatsOfASetArePackedByTheirKind) {
     EXPECT_STREQ(table->linear_of(PUNA_FORMAT_BF16)->set, "avx512");
 }
 
+// A set that has kernels for few formats leaves the others to those below.
+TEST(KernelTable, WhatGfniDoesNotHelpComesFromAvx512) {
+    const auto table = choose_kernels(~uint64_t{0}, "avx512_gfni");
+    if (!table.ok()) GTEST_SKIP() << "this build has no kernels for GFNI";
+    EXPECT_STREQ(table->linear_of(PUNA_FORMAT_Q4_K)->set, "avx512_gfni");
+    EXPECT_STREQ(table->linear_of(PUNA_FORMAT_Q8_0)->set, "avx512");
+    EXPECT_STREQ(table->panel_of(PUNA_FORMAT_Q4_K)->set, "avx512");
+    const auto without = choose_kernels(~uint64_t{kCpuGfni}, nullptr);
+    EXPECT_STRNE(without->linear_of(PUNA_FORMAT_Q4_K)->set, "avx512_gfni");
+}
+
 TEST(KernelTable, WhatNobodyHasIsNull) {
     const auto table = choose_kernels(~uint64_t{0}, nullptr);
     ASSERT_TRUE(table.ok());

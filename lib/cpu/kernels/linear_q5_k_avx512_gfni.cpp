@@ -1,0 +1,10 @@
+#include "cpu/kernels/linear_blocks_avx512.h"
+#include "cpu/kernels/quants_q5_k_avx512.h"
+
+namespace puna::core {
+
+void linear_q5_k_avx512_gfni(const LinearBlock& block) {
+    multiply_blocks<Q5_K>(block);
+}
+
+}  // namespace puna::core
