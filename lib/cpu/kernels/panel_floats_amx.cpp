@@ -32,8 +32,12 @@ template <class Element>
 struct Floats {
     static int64_t bytes_of(int64_t n) { return n * Element::kBytes; }
 
-    static void unpack(const uint8_t* at, int64_t n, PanelRow& row) {
-        for (int64_t j = 0; j < n; j += kStep, at += kStep * Element::kBytes) {
+    [[gnu::always_inline]] static inline void unpack(const uint8_t* at, int64_t n, PanelRow& row) {
+        int64_t j = 0;
+        for (; n - j >= kStep; j += kStep, at += kStep * Element::kBytes) {
+            row.store(j / kStep, Element::load(at, 0xffff, 0xffff));
+        }
+        if (j < n) {
             row.store(j / kStep, Element::load(at, lanes_before(n, j), lanes_before(n, j + 16)));
         }
     }

@@ -24,7 +24,7 @@ struct Quants {
 
     static int64_t bytes_of(int64_t n) { return n / Format::kBlock * Format::kBlockBytes; }
 
-    static void unpack(const uint8_t* at, int64_t n, PanelRow& row) {
+    [[gnu::always_inline]] static inline void unpack(const uint8_t* at, int64_t n, PanelRow& row) {
         for (int64_t j = 0; j < n; j += kChunk, at += kChunkBytes) {
             if (n - j >= kChunk) {
                 unpack_chunk(at, kChunk, j / kStep, row);
@@ -38,7 +38,8 @@ struct Quants {
 
     // The first n elements of a chunk. Bytes and factors go through memory, from where they are
     // widened and spread without shuffles.
-    static void unpack_chunk(const uint8_t* at, int64_t n, int64_t step, PanelRow& row) {
+    [[gnu::always_inline]] static inline void unpack_chunk(const uint8_t* at, int64_t n,
+                                                           int64_t step, PanelRow& row) {
         Format w;
         w.open(at);
         alignas(64) uint8_t quants[kChunk];
@@ -54,6 +55,9 @@ struct Quants {
         } else {
             store(minimums, times(w.scales, static_cast<float>(-Format::kOffset)));
         }
+        // Or the compiler would take them out of registers again, by shuffles.
+        __asm__("" : "+m"(quants), "+m"(scales), "+m"(minimums));
+#pragma GCC unroll 8
         for (int64_t block = 0; block < n / kStep; ++block, ++step) {
             row.store(step, kBlocksHaveTables ? look_up(quants, scales, minimums, block)
                                               : compute(quants, scales, minimums, block));
@@ -62,8 +66,8 @@ struct Quants {
 
     // The 32 elements of a block by a table of what its quants stand for. Vector instructions here take
     // time from the matrix unit, and this takes the fewest.
-    static __m512i look_up(const uint8_t* quants, const float* scales, const float* minimums,
-                           int64_t block) {
+    [[gnu::always_inline]] static inline __m512i look_up(const uint8_t* quants, const float* scales,
+                                                         const float* minimums, int64_t block) {
         const __m512 scale = _mm512_set1_ps(scales[block]);
         const __m512 minimum = _mm512_set1_ps(minimums[block]);
         const __m512 levels = _mm512_setr_ps(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
@@ -79,13 +83,13 @@ struct Quants {
                                         table);
     }
 
-    static __m512i compute(const uint8_t* quants, const float* scales, const float* minimums,
-                           int64_t block) {
+    [[gnu::always_inline]] static inline __m512i compute(const uint8_t* quants, const float* scales,
+                                                         const float* minimums, int64_t block) {
         return to_bf16(group(quants, scales, minimums, 2 * block),
                        group(quants, scales, minimums, 2 * block + 1));
     }
-    static __m512 group(const uint8_t* quants, const float* scales, const float* minimums,
-                        int64_t g) {
+    [[gnu::always_inline]] static inline __m512 group(const uint8_t* quants, const float* scales,
+                                                      const float* minimums, int64_t g) {
         const __m512 values = _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(load_16(quants + g * 16)));
         const int64_t i = g * kFactors / kGroups;
         return _mm512_fmadd_ps(values, _mm512_set1_ps(scales[i]), _mm512_set1_ps(minimums[i]));
@@ -96,8 +100,12 @@ struct Quants {
     static __m256 times(__m256 factors, float by) {
         return _mm256_mul_ps(factors, _mm256_set1_ps(by));
     }
-    static void store(float* at, __m512 factors) { _mm512_store_ps(at, factors); }
-    static void store(float* at, __m256 factors) { _mm256_store_ps(at, factors); }
+    static void store(float* at, __m512 factors) {
+        _mm512_store_ps(at, factors);
+    }
+    static void store(float* at, __m256 factors) {
+        _mm256_store_ps(at, factors);
+    }
 };
 
 }  // namespace
