@@ -16,11 +16,118 @@
 namespace puna::core {
 namespace {
 
+// How 32 elements of a block become bf16. Vector instructions here take time from the matrix unit, and tables
+// of what quants stand for take the fewest. Each way is a struct with
+//   static constexpr int kFactors;                   // scales of a chunk, and minimums
+//   static __m512i codes(__m512i quants);            // 64 bytes, as they are kept
+//   static __m512i bf16(const uint8_t* codes, const float* scales, const float* minimums, int64_t block);
+
+inline __m512i widen_codes(const uint8_t* codes, int64_t block) {
+    return _mm512_cvtepu8_epi16(load_32(codes + block * kStep));
+}
+// Up to 16 levels: the table is the upper words of floats, 1, 3 .. 31, rounded to the nearest, ties away from zero.
+inline __m512i upper_words(__m512 levels) {
+    return _mm512_add_epi32(_mm512_castps_si512(levels), _mm512_set1_epi32(0x8000));
+}
+
+// Quants below 16, and a scale for the block.
+struct Levels16 {
+    static constexpr int kFactors = kGroups / 2;
+
+    static __m512i codes(__m512i quants) {
+        constexpr Shifts kTwice = bit_matrix<4, 1, all_by(0)>();
+        return _mm512_gf2p8affine_epi64_epi8(quants, kTwice, 1);
+    }
+    [[gnu::always_inline]] static inline __m512i bf16(const uint8_t* codes, const float* scales,
+                                                      const float* minimums, int64_t block) {
+        const __m512 levels = _mm512_setr_ps(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+        const __m512 values =
+            _mm512_fmadd_ps(levels, _mm512_set1_ps(scales[block]), _mm512_set1_ps(minimums[block]));
+        return _mm512_permutexvar_epi16(widen_codes(codes, block), upper_words(values));
+    }
+};
+
+// Quants below 8, and a scale for each half of the block: the levels of both in turn.
+struct Levels8 {
+    static constexpr int kFactors = kGroups;
+
+    static __m512i codes(__m512i quants) {
+        constexpr Shifts kFourfold = bit_matrix<3, 2, all_by(0)>();
+        const __m512i half =
+            _mm512_broadcast_i64x4(_mm256_setr_m128i(_mm_setzero_si128(), _mm_set1_epi8(2)));
+        return _mm512_or_si512(_mm512_gf2p8affine_epi64_epi8(quants, kFourfold, 1), half);
+    }
+    [[gnu::always_inline]] static inline __m512i bf16(const uint8_t* codes, const float* scales,
+                                                      const float* minimums, int64_t block) {
+        const __m512 levels = _mm512_setr_ps(0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7);
+        const __m512 values =
+            _mm512_fmadd_ps(levels, spread(scales + 2 * block), spread(minimums + 2 * block));
+        return _mm512_permutexvar_epi16(widen_codes(codes, block), upper_words(values));
+    }
+
+  private:
+    static __m512 spread(const float* two) {
+        double both;
+        std::memcpy(&both, two, sizeof both);
+        return _mm512_castpd_ps(_mm512_set1_pd(both));
+    }
+};
+
+// Quants below 32, and a scale for the block.
+struct Levels32 {
+    static constexpr int kFactors = kGroups / 2;
+
+    static __m512i codes(__m512i quants) { return quants; }
+    [[gnu::always_inline]] static inline __m512i bf16(const uint8_t* codes, const float* scales,
+                                                      const float* minimums, int64_t block) {
+        const __m512 scale = _mm512_set1_ps(scales[block]);
+        const __m512 minimum = _mm512_set1_ps(minimums[block]);
+        const __m512 low = _mm512_setr_ps(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+        const __m512 high = _mm512_add_ps(low, _mm512_set1_ps(16.0f));
+        const __m512i table =
+            to_bf16(_mm512_fmadd_ps(low, scale, minimum), _mm512_fmadd_ps(high, scale, minimum));
+        return _mm512_permutexvar_epi16(widen_codes(codes, block), table);
+    }
+};
+
+// Any quants: element by element.
+template <bool kWideScales>
+struct Computed {
+    static constexpr int kFactors = kWideScales ? kGroups / 2 : kGroups;
+
+    static __m512i codes(__m512i quants) { return quants; }
+    [[gnu::always_inline]] static inline __m512i bf16(const uint8_t* codes, const float* scales,
+                                                      const float* minimums, int64_t block) {
+        return to_bf16(group(codes, scales, minimums, 2 * block),
+                       group(codes, scales, minimums, 2 * block + 1));
+    }
+
+  private:
+    [[gnu::always_inline]] static inline __m512 group(const uint8_t* codes, const float* scales,
+                                                      const float* minimums, int64_t g) {
+        const __m512 values = _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(load_16(codes + g * 16)));
+        const int64_t i = g * kFactors / kGroups;
+        return _mm512_fmadd_ps(values, _mm512_set1_ps(scales[i]), _mm512_set1_ps(minimums[i]));
+    }
+};
+
+template <class Format>
+constexpr auto way_of() {
+    if constexpr (Format::kWideScales && Format::kLevels <= 16) {
+        return Levels16();
+    } else if constexpr (Format::kWideScales && Format::kLevels <= 32) {
+        return Levels32();
+    } else if constexpr (!Format::kWideScales && Format::kLevels <= 8) {
+        return Levels8();
+    } else {
+        return Computed<Format::kWideScales>();
+    }
+}
+
 template <class Format>
 struct Quants {
+    using Way = decltype(way_of<Format>());
     static constexpr int64_t kChunkBytes = kChunk / Format::kBlock * Format::kBlockBytes;
-    static constexpr bool kBlocksHaveTables = Format::kWideScales && Format::kLevels <= 32;
-    static constexpr int kFactors = Format::kWideScales ? kGroups / 2 : kGroups;
 
     static int64_t bytes_of(int64_t n) { return n / Format::kBlock * Format::kBlockBytes; }
 
@@ -36,19 +143,20 @@ struct Quants {
         }
     }
 
-    // The first n elements of a chunk. Bytes and factors go through memory, from where they are
+  private:
+    // The first n elements of a chunk. Codes and factors go through memory, from where they are
     // widened and spread without shuffles.
     [[gnu::always_inline]] static inline void unpack_chunk(const uint8_t* at, int64_t n,
                                                            int64_t step, PanelRow& row) {
         Format w;
         w.open(at);
-        alignas(64) uint8_t quants[kChunk];
-        alignas(64) float scales[kFactors];
-        alignas(64) float minimums[kFactors];
-        _mm512_store_si512(quants, w.template quants<0>());
-        _mm512_store_si512(quants + 64, w.template quants<1>());
-        _mm512_store_si512(quants + 128, w.template quants<2>());
-        _mm512_store_si512(quants + 192, w.template quants<3>());
+        alignas(64) uint8_t codes[kChunk];
+        alignas(64) float scales[Way::kFactors];
+        alignas(64) float minimums[Way::kFactors];
+        _mm512_store_si512(codes, Way::codes(w.template quants<0>()));
+        _mm512_store_si512(codes + 64, Way::codes(w.template quants<1>()));
+        _mm512_store_si512(codes + 128, Way::codes(w.template quants<2>()));
+        _mm512_store_si512(codes + 192, Way::codes(w.template quants<3>()));
         store(scales, w.scales);
         if constexpr (Format::kHasMinimums) {
             store(minimums, w.minimums);
@@ -56,44 +164,13 @@ struct Quants {
             store(minimums, times(w.scales, static_cast<float>(-Format::kOffset)));
         }
         // Or the compiler would take them out of registers again, by shuffles.
-        __asm__("" : "+m"(quants), "+m"(scales), "+m"(minimums));
+        __asm__("" : "+m"(codes), "+m"(scales), "+m"(minimums));
 #pragma GCC unroll 8
         for (int64_t block = 0; block < n / kStep; ++block, ++step) {
-            row.store(step, kBlocksHaveTables ? look_up(quants, scales, minimums, block)
-                                              : compute(quants, scales, minimums, block));
+            row.store(step, Way::bf16(codes, scales, minimums, block));
         }
     }
 
-    // The 32 elements of a block by a table of what its quants stand for. Vector instructions here take
-    // time from the matrix unit, and this takes the fewest.
-    [[gnu::always_inline]] static inline __m512i look_up(const uint8_t* quants, const float* scales,
-                                                         const float* minimums, int64_t block) {
-        const __m512 scale = _mm512_set1_ps(scales[block]);
-        const __m512 minimum = _mm512_set1_ps(minimums[block]);
-        const __m512 levels = _mm512_setr_ps(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-        const __m512 low = _mm512_fmadd_ps(levels, scale, minimum);
-        __m512i table;
-        if constexpr (Format::kLevels <= 16) {
-            table = _mm512_castsi256_si512(reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(low)));
-        } else {
-            const __m512 more = _mm512_add_ps(levels, _mm512_set1_ps(16.0f));
-            table = to_bf16(low, _mm512_fmadd_ps(more, scale, minimum));
-        }
-        return _mm512_permutexvar_epi16(_mm512_cvtepu8_epi16(load_32(quants + block * kStep)),
-                                        table);
-    }
-
-    [[gnu::always_inline]] static inline __m512i compute(const uint8_t* quants, const float* scales,
-                                                         const float* minimums, int64_t block) {
-        return to_bf16(group(quants, scales, minimums, 2 * block),
-                       group(quants, scales, minimums, 2 * block + 1));
-    }
-    [[gnu::always_inline]] static inline __m512 group(const uint8_t* quants, const float* scales,
-                                                      const float* minimums, int64_t g) {
-        const __m512 values = _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(load_16(quants + g * 16)));
-        const int64_t i = g * kFactors / kGroups;
-        return _mm512_fmadd_ps(values, _mm512_set1_ps(scales[i]), _mm512_set1_ps(minimums[i]));
-    }
     static __m512 times(__m512 factors, float by) {
         return _mm512_mul_ps(factors, _mm512_set1_ps(by));
     }
