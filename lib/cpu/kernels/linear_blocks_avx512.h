@@ -33,34 +33,25 @@ template <class Join>
     const __m512i b = join(_mm512_unpacklo_epi32(v[2], v[3]), _mm512_unpackhi_epi32(v[2], v[3]));
     return join(_mm512_unpacklo_epi64(a, b), _mm512_unpackhi_epi64(a, b));
 }
-// Lane i of the result: all lanes of v[i], joined.
+// Lane 4 k + i of the result: the lanes i, 4 + i, 8 + i and 12 + i of v[k], joined.
 template <class Join>
-[[gnu::always_inline]] inline __m512i join_lanes(const __m512i (&v)[kGroups], Join join) {
-    __m512i fours[4];  // lane 4 j + i of fours[k]: of v[4 k + i], in its quarter j
-    for (int k = 0; k < 4; ++k) fours[k] = join_fours(v + 4 * k, join);
-    const __m512i a = join(_mm512_shuffle_i32x4(fours[0], fours[1], 0x44),
-                           _mm512_shuffle_i32x4(fours[0], fours[1], 0xee));
-    const __m512i b = join(_mm512_shuffle_i32x4(fours[2], fours[3], 0x44),
-                           _mm512_shuffle_i32x4(fours[2], fours[3], 0xee));
+[[gnu::always_inline]] inline __m512i join_quarters(const __m512i (&v)[kQuads], Join join) {
+    const __m512i a =
+        join(_mm512_shuffle_i32x4(v[0], v[1], 0x44), _mm512_shuffle_i32x4(v[0], v[1], 0xee));
+    const __m512i b =
+        join(_mm512_shuffle_i32x4(v[2], v[3], 0x44), _mm512_shuffle_i32x4(v[2], v[3], 0xee));
     return join(_mm512_shuffle_i32x4(a, b, 0x88), _mm512_shuffle_i32x4(a, b, 0xdd));
 }
 
-// Where the eight elements 8 i .. 8 i + 7 of a chunk of activations are, in slots of 8 bytes.
+// The eight elements 8 i .. 8 i + 7 of a chunk that are in a slot of 8 bytes: i.
 template <class Format>
-struct Slots {
-    int of[kEights] = {};
-
-    constexpr Slots() {
-        for (int slot = 0; slot < kEights; ++slot) of[eight_at(slot)] = slot;
+constexpr int eight_at(int slot) {
+    if constexpr (Format::kPairs) {
+        return Format::eight_at(slot);
+    } else {
+        return slot;
     }
-    static constexpr int eight_at(int slot) {
-        if constexpr (Format::kPairs) {
-            return Format::eight_at(slot);
-        } else {
-            return slot;
-        }
-    }
-};
+}
 
 // Activations that meet one vector of quants, or two that share a sum.
 template <int kCount>
@@ -130,48 +121,97 @@ struct alignas(64) ChunkOfX {
     // The first n elements, a multiple of 16, and zeros beyond. Infinity and NaN become NaN.
     void load(const float* x, int64_t n) {
         __m512 values[kGroups];
-        __m512i magnitudes[kGroups];
         for (int g = 0; g < kGroups; ++g) {
-            values[g] = g * kLanes < n ? _mm512_loadu_ps(x + g * kLanes) : _mm512_setzero_ps();
-            magnitudes[g] =
-                _mm512_and_si512(_mm512_castps_si512(values[g]), _mm512_set1_epi32(0x7fffffff));
+            const __mmask16 lanes = g * kLanes < n ? 0xffff : 0;
+            values[g] = _mm512_maskz_loadu_ps(lanes, x + g * kLanes);
         }
-        // As integers, magnitudes are ordered like floats, and NaN is the largest.
-        const __m512i of_groups = join_lanes(magnitudes, larger);
-        const __m512i of_others = _mm512_shuffle_epi32(of_groups, _MM_PERM_CDAB);
-        const __m512 largest = _mm512_castsi512_ps(larger(of_groups, of_others));
+        const __m512 largest = largest_of_blocks(values);
         const __mmask16 is_zero = _mm512_cmp_ps_mask(largest, _mm512_set1_ps(kLeast), _CMP_LT_OQ);
         const __m512 factors = _mm512_mask_mov_ps(_mm512_div_ps(_mm512_set1_ps(kLargest), largest),
                                                   is_zero, _mm512_setzero_ps());
-        __m512i rounded[kGroups];
-        for (int g = 0; g < kGroups; ++g) {
-            const __m512 factor = _mm512_permutexvar_ps(_mm512_set1_epi32(g), factors);
-            rounded[g] = _mm512_cvtps_epi32(_mm512_mul_ps(values[g], factor));
-            const __m512i top =
-                _mm512_srai_epi32(_mm512_add_epi32(rounded[g], _mm512_set1_epi32(128)), 8);
-            store(high, g, _mm512_cvtepi32_epi8(top));
-            store(low, g, _mm512_cvtepi32_epi8(rounded[g]));
+        __m512i tops[kQuads];
+        __m512i lows[kQuads];
+        __m512i totals[kQuads];
+        for (int quad = 0; quad < kQuads; ++quad) {
+            __m512i rounded[4];
+            for (int i = 0; i < 4; ++i) {
+                const __m512i block = _mm512_set1_epi32(2 * quad + i / 2);
+                const __m512 factor = _mm512_permutexvar_ps(block, factors);
+                rounded[i] = _mm512_cvtps_epi32(_mm512_mul_ps(values[4 * quad + i], factor));
+            }
+            split_bytes(rounded, tops[quad], lows[quad]);
+            totals[quad] = total_of_fours(tops[quad], lows[quad]);
         }
-        set_factors(_mm512_mul_ps(largest, _mm512_set1_ps(1.0f / kLargest)),
-                    join_lanes(rounded, sum));
+        store<0>(high, tops);
+        store<0>(low, lows);
+        // Zero, or NaN.
+        const __m512 is_finite = _mm512_sub_ps(largest, largest);
+        set_factors(_mm512_fmadd_ps(largest, _mm512_set1_ps(1.0f / kLargest), is_finite),
+                    join_quarters(totals, sum));
     }
 
   private:
-    static void store(int8_t* to, int group, __m128i bytes) {
-        constexpr Slots<Format> kSlots;
-        std::memcpy(to + 8 * kSlots.of[2 * group], &bytes, 8);
-        bytes = _mm_unpackhi_epi64(bytes, bytes);
-        std::memcpy(to + 8 * kSlots.of[2 * group + 1], &bytes, 8);
+    // Lanes b and 8 + b: the largest magnitude of block b.
+    static __m512 largest_of_blocks(const __m512 (&values)[kGroups]) {
+        // As integers, magnitudes are ordered like floats, and NaN is the largest.
+        const auto magnitude = [&](int group) {
+            return _mm512_and_si512(_mm512_castps_si512(values[group]),
+                                    _mm512_set1_epi32(0x7fffffff));
+        };
+        __m512i of_lanes[kGroups / 2];
+        for (int b = 0; b < kGroups / 2; ++b) {
+            of_lanes[b] = larger(magnitude(2 * b), magnitude(2 * b + 1));
+        }
+        const __m512i first = join_fours(of_lanes, larger);
+        const __m512i second = join_fours(of_lanes + 4, larger);
+        return _mm512_castsi512_ps(join_quarters({first, second, first, second}, larger));
     }
-    void set_factors(__m512 group_scales, __m512i group_sums) {
+
+    // Four groups as 256 * top + low: dword 4 j + i of both has the elements 4 j .. 4 j + 3 of group i.
+    static void split_bytes(const __m512i (&rounded)[4], __m512i& tops, __m512i& lows) {
+        const __m512i a = _mm512_packs_epi32(rounded[0], rounded[1]);
+        const __m512i b = _mm512_packs_epi32(rounded[2], rounded[3]);
+        const auto top = [](__m512i words) {
+            return _mm512_srai_epi16(_mm512_add_epi16(words, _mm512_set1_epi16(128)), 8);
+        };
+        const auto low = [](__m512i words) {
+            return _mm512_and_si512(words, _mm512_set1_epi16(255));
+        };
+        tops = _mm512_packs_epi16(top(a), top(b));
+        lows = _mm512_packus_epi16(low(a), low(b));
+    }
+    // The sums of the four elements of each dword.
+    static __m512i total_of_fours(__m512i tops, __m512i lows) {
+        const __m512i ones = _mm512_set1_epi8(1);
+        const __m512i of_tops = _mm512_dpbusd_epi32(_mm512_setzero_si512(), ones, tops);
+        return _mm512_dpbusd_epi32(_mm512_slli_epi32(of_tops, 8), ones, lows);
+    }
+
+    // Two vectors of slots come from the same two quads.
+    template <int kVector>
+    static void store(int8_t* to, const __m512i (&quads)[kQuads]) {
+        constexpr int kFirst = kVector / 2 * 2;
+        constexpr Lanes kFrom = make_lanes([](int lane) {
+            const int eight = eight_at<Format>(8 * kVector + lane / 2) - 8 * kFirst;
+            const int group = eight / 2;
+            return group / 4 * 16 + (eight % 2 * 2 + lane % 2) * 4 + group % 4;
+        });
+        _mm512_store_si512(to + 64 * kVector,
+                           _mm512_permutex2var_epi32(quads[kFirst], kFrom, quads[kFirst + 1]));
+        if constexpr (kVector + 1 < kQuads) store<kVector + 1>(to, quads);
+    }
+
+    // Scales of blocks in the lanes b and 8 + b, sums of groups.
+    void set_factors(__m512 block_scales, __m512i group_sums) {
         constexpr int kTimes = Format::kHasMinimums ? 1 : -Format::kOffset;
         if constexpr (Format::kWideScales) {
-            scales = even_lanes(group_scales);
+            scales = _mm512_castps512_ps256(block_scales);
             group_sums = sum(group_sums, _mm512_shuffle_epi32(group_sums, _MM_PERM_CDAB));
             const __m256 of_blocks = even_lanes(_mm512_cvtepi32_ps(group_sums));
             sums = product(product(of_blocks, scales), _mm256_set1_ps(kTimes));
         } else {
-            scales = group_scales;
+            constexpr Lanes kBlocks = make_lanes([](int lane) { return lane / 2; });
+            scales = _mm512_permutexvar_ps(kBlocks, block_scales);
             sums = product(product(_mm512_cvtepi32_ps(group_sums), scales), _mm512_set1_ps(kTimes));
         }
     }
@@ -207,7 +247,7 @@ template <int kPart, class Format, int32_t kOuts, int32_t kRows>
     constexpr bool kPairs = Format::kPairs;
     constexpr int kCount = kPairs ? 2 : 1;  // of vectors
     constexpr Lanes kScales = make_lanes([](int lane) {
-        const int eight = Slots<Format>::eight_at(8 * kCount * kPart + lane / 2);
+        const int eight = eight_at<Format>(8 * kCount * kPart + lane / 2);
         return Format::kWideScales ? eight / 4 : eight / 2;
     });
     __m512i quants[kOuts][kCount];

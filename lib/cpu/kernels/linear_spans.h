@@ -19,6 +19,7 @@
 // kBlockBytes, the elements and the bytes of a block; kBlock divides kChunk.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 
@@ -154,9 +155,17 @@ void multiply_spans(const LinearBlock& block, const float* x, float* y) {
 }
 
 // One activation row with weight rows as they follow each other in memory: the same sums in the same order.
+//
+// Where in a page the prepared row lies matters: on a Xeon 6 two of eight places take Q4_K and Q4_0 to 0.8 of
+// their speed, whatever else is where, for no reason that was found. The middle of a page is a good one.
 template <class Set, class Format>
 void multiply_stream(const LinearBlock& block, const float* x, float* y) {
-    typename Set::template Chunk<Format> chunks[kLongestStream];
+    constexpr size_t kPage = 4096;
+    struct alignas(kPage) {
+        uint8_t half[kPage / 2];
+        typename Set::template Chunk<Format> chunks[kLongestStream];
+    } prepared;
+    auto& chunks = prepared.chunks;
     load_chunks<Set, Format>(x, block.n_in, chunks);
     const auto* row = static_cast<const uint8_t*>(block.weights);
     for (int64_t i = 0; i < block.n_out; ++i, row += block.row_bytes) {
