@@ -331,6 +331,35 @@ TEST(PanelKernels, RowsDoNotSpoilEachOther) {
     }
 }
 
+// A file may hold any bytes: all that F16 has for NaN, those whose bits are all ones among them.
+TEST(PanelKernels, NoNanOfAWeightGetsLost) {
+    constexpr int64_t kOut = 5;
+    constexpr int64_t kSpoiled = 2;
+    for (const Kernel& kernel : all_kernels()) {
+        for (const int bits : {0xffff, 0x7fff, 0x7e00, 0xfc01}) {
+            Weights weights(*kernel.info, kOut, 2 * kernel.unit());
+            const auto x = random_floats(10 * weights.n_in, 23);
+            const auto clean = multiply(kernel, weights, x);
+            uint8_t* row = weights.packed.data() + kSpoiled * weights.row_bytes;
+            for (int64_t i = 0; i < weights.row_bytes; ++i) {
+                row[i] = static_cast<uint8_t>(i % 2 == 0 ? bits & 0xff : bits >> 8);
+            }
+            std::vector<float> stored(static_cast<size_t>(weights.n_in));
+            kernel.info->dequantize(row, stored.data(), weights.n_in);
+            const bool is_nan = std::any_of(stored.begin(), stored.end(),
+                                            [](float value) { return std::isnan(value); });
+            const auto y = multiply(kernel, weights, x);
+            for (size_t i = 0; i < y.size(); ++i) {
+                if (i % kOut != kSpoiled) {
+                    ASSERT_EQ(y[i], clean[i]) << kernel << " output " << i % kOut;
+                } else if (is_nan) {
+                    ASSERT_TRUE(std::isnan(y[i])) << kernel << " of " << bits << ": " << y[i];
+                }
+            }
+        }
+    }
+}
+
 // A kernel may take the smallest numbers for zeros, but must not divide by them.
 TEST(PanelKernels, ZerosAndTheSmallestNumbersGiveNothing) {
     for (const Kernel& kernel : all_kernels()) {

@@ -1,3 +1,5 @@
+#include <cmath>
+
 #include "cpu/kernels/linear_panel_amx.h"
 #include "cpu/kernels/quants_iq4_nl_avx512.h"
 #include "cpu/kernels/quants_iq4_xs_avx512.h"
@@ -19,20 +21,34 @@ namespace {
 // How 32 elements of a block become bf16. Vector instructions here take time from the matrix unit, and tables
 // of what quants stand for take the fewest. Each way is a struct with
 //   static constexpr int kFactors;                   // scales of a chunk, and minimums
+//   static constexpr bool kTakesWords;               // upper_words()
 //   static __m512i codes(__m512i quants);            // 64 bytes, as they are kept
 //   static __m512i bf16(const uint8_t* codes, const float* scales, const float* minimums, int64_t block);
 
 inline __m512i widen_codes(const uint8_t* codes, int64_t block) {
     return _mm512_cvtepu8_epi16(load_32(codes + block * kStep));
 }
-// Up to 16 levels: the table is the upper words of floats, 1, 3 .. 31, rounded to the nearest, ties away from zero.
+inline __m512 first_levels() {
+    return _mm512_setr_ps(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+}
+// Up to 16 levels: the table is the upper words of floats, 1, 3 .. 31, rounded to the nearest, ties away from
+// zero. NaN must be a plain one: others have bits that rounding carries into the sign.
 inline __m512i upper_words(__m512 levels) {
     return _mm512_add_epi32(_mm512_castps_si512(levels), _mm512_set1_epi32(0x8000));
+}
+inline __m512 with_plain_nans(__m512 v) {
+    const __mmask16 is_nan = _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q);
+    return _mm512_mask_mov_ps(v, is_nan, _mm512_set1_ps(NAN));
+}
+inline __m256 with_plain_nans(__m256 v) {
+    const __mmask8 is_nan = _mm256_cmp_ps_mask(v, v, _CMP_UNORD_Q);
+    return _mm256_mask_mov_ps(v, is_nan, _mm256_set1_ps(NAN));
 }
 
 // Quants below 16, and a scale for the block.
 struct Levels16 {
     static constexpr int kFactors = kGroups / 2;
+    static constexpr bool kTakesWords = true;
 
     static __m512i codes(__m512i quants) {
         constexpr Shifts kTwice = bit_matrix<4, 1, all_by(0)>();
@@ -40,9 +56,8 @@ struct Levels16 {
     }
     [[gnu::always_inline]] static inline __m512i bf16(const uint8_t* codes, const float* scales,
                                                       const float* minimums, int64_t block) {
-        const __m512 levels = _mm512_setr_ps(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-        const __m512 values =
-            _mm512_fmadd_ps(levels, _mm512_set1_ps(scales[block]), _mm512_set1_ps(minimums[block]));
+        const __m512 values = _mm512_fmadd_ps(first_levels(), _mm512_set1_ps(scales[block]),
+                                              _mm512_set1_ps(minimums[block]));
         return _mm512_permutexvar_epi16(widen_codes(codes, block), upper_words(values));
     }
 };
@@ -50,6 +65,7 @@ struct Levels16 {
 // Quants below 8, and a scale for each half of the block: the levels of both in turn.
 struct Levels8 {
     static constexpr int kFactors = kGroups;
+    static constexpr bool kTakesWords = true;
 
     static __m512i codes(__m512i quants) {
         constexpr Shifts kFourfold = bit_matrix<3, 2, all_by(0)>();
@@ -76,13 +92,14 @@ struct Levels8 {
 // Quants below 32, and a scale for the block.
 struct Levels32 {
     static constexpr int kFactors = kGroups / 2;
+    static constexpr bool kTakesWords = false;
 
     static __m512i codes(__m512i quants) { return quants; }
     [[gnu::always_inline]] static inline __m512i bf16(const uint8_t* codes, const float* scales,
                                                       const float* minimums, int64_t block) {
         const __m512 scale = _mm512_set1_ps(scales[block]);
         const __m512 minimum = _mm512_set1_ps(minimums[block]);
-        const __m512 low = _mm512_setr_ps(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+        const __m512 low = first_levels();
         const __m512 high = _mm512_add_ps(low, _mm512_set1_ps(16.0f));
         const __m512i table =
             to_bf16(_mm512_fmadd_ps(low, scale, minimum), _mm512_fmadd_ps(high, scale, minimum));
@@ -94,6 +111,7 @@ struct Levels32 {
 template <bool kWideScales>
 struct Computed {
     static constexpr int kFactors = kWideScales ? kGroups / 2 : kGroups;
+    static constexpr bool kTakesWords = false;
 
     static __m512i codes(__m512i quants) { return quants; }
     [[gnu::always_inline]] static inline __m512i bf16(const uint8_t* codes, const float* scales,
@@ -178,10 +196,10 @@ struct Quants {
         return _mm256_mul_ps(factors, _mm256_set1_ps(by));
     }
     static void store(float* at, __m512 factors) {
-        _mm512_store_ps(at, factors);
+        _mm512_store_ps(at, Way::kTakesWords ? with_plain_nans(factors) : factors);
     }
     static void store(float* at, __m256 factors) {
-        _mm256_store_ps(at, factors);
+        _mm256_store_ps(at, Way::kTakesWords ? with_plain_nans(factors) : factors);
     }
 };
 
