@@ -120,11 +120,14 @@ struct alignas(64) ChunkOfX {
 
     // The first n elements, a multiple of 16, and zeros beyond. Infinity and NaN become NaN.
     void load(const float* x, int64_t n) {
-        __m512 values[kGroups];
-        for (int g = 0; g < kGroups; ++g) {
-            const __mmask16 lanes = g * kLanes < n ? 0xffff : 0;
-            values[g] = _mm512_maskz_loadu_ps(lanes, x + g * kLanes);
+        float rest[kChunk];
+        if (n < kChunk) {
+            std::memset(rest, 0, sizeof rest);
+            std::memcpy(rest, x, static_cast<size_t>(n) * sizeof *x);
+            x = rest;
         }
+        __m512 values[kGroups];
+        for (int g = 0; g < kGroups; ++g) values[g] = _mm512_loadu_ps(x + g * kLanes);
         const __m512 largest = largest_of_blocks(values);
         const __mmask16 is_zero = _mm512_cmp_ps_mask(largest, _mm512_set1_ps(kLeast), _CMP_LT_OQ);
         const __m512 factors = _mm512_mask_mov_ps(_mm512_div_ps(_mm512_set1_ps(kLargest), largest),
@@ -144,9 +147,9 @@ struct alignas(64) ChunkOfX {
         }
         store<0>(high, tops);
         store<0>(low, lows);
-        // Zero, or NaN.
-        const __m512 is_finite = _mm512_sub_ps(largest, largest);
-        set_factors(_mm512_fmadd_ps(largest, _mm512_set1_ps(1.0f / kLargest), is_finite),
+        // Zero, or NaN for infinity, whose scale would not spoil every product.
+        const __m512 zero = _mm512_sub_ps(largest, largest);
+        set_factors(_mm512_fmadd_ps(largest, _mm512_set1_ps(1.0f / kLargest), zero),
                     join_quarters(totals, sum));
     }
 
