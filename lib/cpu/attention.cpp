@@ -192,8 +192,9 @@ class BlockAttention {
     // With fewer queries than a pass of the kernel has, most of its work would be for nothing.
     bool is_worth_it(const Run& run) const {
         const puna_model_spec& spec = in_.layers.spec;
+        constexpr int32_t kFewestQueries = 16;
         return run.n * std::min<int32_t>(kAttentionQueries, spec.n_head / spec.n_head_kv) >=
-               kAttentionRows;
+               kFewestQueries;
     }
 
   private:
@@ -234,7 +235,7 @@ void BlockAttention::compute_run(const Unit& unit, const Run& run, int32_t part)
 
 // Blocks are not cut by chunks: with fewer of them, all heads counted, cores would have nothing to do. A
 // number of its own, because results must not depend on the threads.
-constexpr int64_t kFewestBlocks = 16;
+constexpr int64_t kFewestBlocks = 8;
 
 // Whether a batch has rows for the kernel for many rows.
 bool has_runs(const AttentionInput& input, const BlockAttention& blocks) {

@@ -292,7 +292,7 @@ void kv_encode_q8_0_avx2(const float* from, int64_t n, uint8_t* out);
 enum : int32_t {
     kKvPage = 32,           // PUNA_KV_PAGE
     kAttentionChunk = 256,  // positions; chunks begin at multiples of it
-    kAttentionRows = 16,    // rows that an AttentionRowsFn takes at once
+    kAttentionRows = 32,    // rows that an AttentionRowsFn takes at once
     kAttentionQueries = 8,  // query heads of a KV head that share one pass over its cache
 };
 

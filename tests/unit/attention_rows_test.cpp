@@ -48,7 +48,8 @@ class Problem {
         }
     }
 
-    std::vector<float> run(const RowsAttentionEntry& kernel, int32_t first_row, int32_t n_rows) {
+    std::vector<float> run(const RowsAttentionEntry& kernel, int32_t first_row,
+                           int32_t n_rows) const {
         const size_t n_bytes = static_cast<size_t>(kernel.memory(shape_.dim_k, shape_.dim_v));
         EXPECT_EQ(n_bytes % 64, 0u);
         const std::unique_ptr<uint8_t, FreeAligned> memory(
@@ -113,9 +114,7 @@ void for_each_kernel(const Check& check) {
 }
 
 // Weighted means of values of about 1, whose factors are rounded by 1/512 at most.
-void check_shape(const KernelTable& table, const RowsAttentionEntry& kernel, int32_t type,
-                 const Shape& shape) {
-    Problem problem(table, shape, type);
+void check_problem(const Problem& problem, const RowsAttentionEntry& kernel, const Shape& shape) {
     const auto out = problem.run(kernel, 0, shape.n_rows);
     const auto columns = static_cast<size_t>(shape.n_queries * shape.dim_v);
     double error = 0.0;
@@ -141,6 +140,11 @@ void check_shape(const KernelTable& table, const RowsAttentionEntry& kernel, int
         << "dims " << shape.dim_k << " " << shape.dim_v << ", cells " << shape.n_cells;
 }
 
+void check_shape(const KernelTable& table, const RowsAttentionEntry& kernel, int32_t type,
+                 const Shape& shape) {
+    check_problem(Problem(table, shape, type), kernel, shape);
+}
+
 TEST(AttentionRows, AgreeWithDoubleForAnyShape) {
     for_each_kernel([](const KernelTable& table, const RowsAttentionEntry& kernel, int32_t type) {
         for (const int32_t n_cells : {1, 2, 31, 33, 100, 256, 257, 600}) {
@@ -149,12 +153,23 @@ TEST(AttentionRows, AgreeWithDoubleForAnyShape) {
         for (const int32_t dim : {1, 2, 15, 16, 17, 31, 32, 33, 64, 80, 130}) {
             check_shape(table, kernel, type, {5, 3, dim, 131 - dim, 70});
         }
-        for (const int32_t n_rows : {1, 2, 3, 7, 16}) {
+        for (const int32_t n_rows : {1, 2, 3, 7, 16, 17, 32}) {
             for (const int32_t n_queries : {1, 3, 8}) {
                 check_shape(table, kernel, type, {n_rows, n_queries, 64, 64, 300});
             }
         }
         check_shape(table, kernel, type, {16, 8, 64, 64, 290, 1.5f});
+    });
+}
+
+// Rows whose windows begin and end anywhere in a chunk, or have nothing in common with the others'.
+TEST(AttentionRows, WindowsAgreeWithDouble) {
+    for_each_kernel([](const KernelTable& table, const RowsAttentionEntry& kernel, int32_t type) {
+        const Shape shape = {9, 5, 20, 36, 800};
+        Problem problem(table, shape, type);
+        problem.begin = {31, 0, 300, 513, 767, 256, 255, 33, 224};
+        problem.end = {33, 256, 641, 514, 800, 289, 257, 512, 300};
+        check_problem(problem, kernel, shape);
     });
 }
 

@@ -1,9 +1,10 @@
 // Attention of many rows by AMX, with a softmax that goes along the positions, so that memory does not
 // grow with them (Dao et al., "FlashAttention", 2022).
 //
-// Queries of all rows and heads stand below each other, up to 128, in tiles of 16. Keys and values of a
+// Queries of all rows and heads stand below each other, up to 256, in tiles of 16. Keys and values of a
 // chunk of 256 positions become bf16 tiles once for all of them. Then, for 32 queries at a time: scores by
 // AMX, softmax weights as bf16, and values weighted by AMX onto what the positions before gave.
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 
@@ -16,6 +17,7 @@ namespace puna::core {
 namespace {
 
 constexpr int32_t kLanes = 16;
+constexpr __mmask16 kAll = 0xffff;
 constexpr int64_t kMostQueries = int64_t{kAttentionRows} * kAttentionQueries;
 constexpr int64_t kQueryTiles = kMostQueries / kTileRows;
 constexpr int64_t kQueriesOfPass = 2 * kTileRows;
@@ -23,6 +25,7 @@ constexpr int64_t kCellTiles = kAttentionChunk / kTileRows;
 constexpr int64_t kCellSteps = kAttentionChunk / kStep;
 // Scores of a query, in floats: no multiple of 1024 bytes, so that rows fall into different sets of L1.
 constexpr int64_t kScoreStride = kAttentionChunk + 16;
+constexpr float kLog2E = 1.44269504f;
 
 constexpr int64_t tiles_of(int64_t n) {
     return (n + kTileRows - 1) / kTileRows;
@@ -98,8 +101,10 @@ template <class Element>
 struct Plain {
     static __m512i key_pair(const uint8_t* page, int64_t dim, int64_t d, int32_t cell) {
         const uint8_t* at = page + (d * kKvPage + cell) * Element::kBytes;
-        const __m512 even = Element::load(at, d < dim ? 0xffff : 0);
-        const __m512 odd = Element::load(at + kKvPage * Element::kBytes, d + 1 < dim ? 0xffff : 0);
+        if (d >= dim) return _mm512_setzero_si512();
+        const __m512 even = Element::load(at, kAll);
+        const __m512 odd =
+            d + 1 < dim ? Element::load(at + kKvPage * Element::kBytes, kAll) : _mm512_setzero_ps();
         return interleave(to_bf16(even, odd));
     }
     static __m512 value(const uint8_t* page, int64_t dim, int32_t cell, int64_t d,
@@ -148,6 +153,33 @@ struct Q8_0 {
     }
 };
 
+struct Max {
+    __m512 operator()(__m512 a, __m512 b) const { return _mm512_max_ps(a, b); }
+};
+struct Sum {
+    __m512 operator()(__m512 a, __m512 b) const { return _mm512_add_ps(a, b); }
+};
+
+// Lane r: what all lanes of rows[r] come to.
+template <class Op>
+[[gnu::always_inline]] inline __m512 reduce_each(const __m512 (&rows)[kLanes], Op op) {
+    const auto halves = [&](int32_t r) {
+        return _mm512_castps_pd(
+            op(_mm512_unpacklo_ps(rows[r], rows[r + 1]), _mm512_unpackhi_ps(rows[r], rows[r + 1])));
+    };
+    // A lane for each of four rows, in every quarter.
+    const auto quarters = [&](int32_t r) {
+        const __m512d a = halves(r);
+        const __m512d b = halves(r + 2);
+        return op(_mm512_castpd_ps(_mm512_unpacklo_pd(a, b)),
+                  _mm512_castpd_ps(_mm512_unpackhi_pd(a, b)));
+    };
+    const auto fold = [&](__m512 a, __m512 b) {
+        return op(_mm512_shuffle_f32x4(a, b, 0x88), _mm512_shuffle_f32x4(a, b, 0xdd));
+    };
+    return fold(fold(quarters(0), quarters(4)), fold(quarters(8), quarters(12)));
+}
+
 template <class Cached>
 class RowsAttention {
   public:
@@ -172,12 +204,13 @@ class RowsAttention {
             load_keys(chunk, begin, end);
             load_values(chunk, begin, end);
             for (int64_t query = 0; query < n_queries_; query += kQueriesOfPass) {
-                if (!sees(query, chunk)) continue;
-                score(query);
-                for (int64_t i = 0; i < kQueriesOfPass && query + i < n_queries_; ++i) {
-                    weigh(query, i, chunk);
+                const Steps seen = seen_by(query, chunk);
+                if (seen.begin >= seen.end) continue;
+                score(query, seen);
+                for (int64_t i = 0; i < kQueriesOfPass && query + i < n_queries_; i += kLanes) {
+                    weigh(query, i, chunk, seen);
                 }
-                mix(query);
+                mix(query, seen);
             }
         }
         store_results();
@@ -190,12 +223,21 @@ class RowsAttention {
         return row < rows_.n_rows ? row : rows_.n_rows - 1;
     }
 
-    // Whether any of the queries of a pass sees a position of the chunk.
-    bool sees(int64_t query, int32_t chunk) const {
+    // Those of a chunk that the queries of a pass see, in steps of kStep positions.
+    struct Steps {
+        int32_t begin;
+        int32_t end;
+    };
+    Steps seen_by(int64_t query, int32_t chunk) const {
+        int32_t begin = chunk + kAttentionChunk;
+        int32_t end = chunk;
         for (int32_t r = row_of(query); r <= row_of(query + kQueriesOfPass - 1); ++r) {
-            if (rows_.begin[r] < chunk + kAttentionChunk && rows_.end[r] > chunk) return true;
+            begin = rows_.begin[r] < begin ? rows_.begin[r] : begin;
+            end = rows_.end[r] > end ? rows_.end[r] : end;
         }
-        return false;
+        begin = begin < chunk ? 0 : begin - chunk;
+        end = end < chunk + kAttentionChunk ? end - chunk : kAttentionChunk;
+        return {static_cast<int32_t>(begin / kStep), static_cast<int32_t>(steps_of(end))};
     }
 
     // Zeros up to a whole pass.
@@ -230,31 +272,33 @@ class RowsAttention {
     // Positions before `begin` and from `end` on count as zeros.
     void load_values(int32_t chunk, int32_t begin, int32_t end) {
         const int64_t dim = rows_.head_dim_v;
-        for (int32_t p = chunk; p < chunk + kAttentionChunk; p += 2) {
-            const uint8_t* page = rows_.values;
-            if (p + 1 >= begin && p < end)
-                page += rows_.pages[p / kKvPage] * rows_.value_page_bytes;
+        const int32_t first = chunk > begin ? chunk : begin / kKvPage * kKvPage;
+        const int32_t last = (end + kKvPage - 1) / kKvPage * kKvPage;
+        for (int32_t p = first; p < last && p < chunk + kAttentionChunk; p += 2) {
+            const uint8_t* page = rows_.values + rows_.pages[p / kKvPage] * rows_.value_page_bytes;
             const int64_t n_even = p >= begin && p < end ? dim : 0;
             const int64_t n_odd = p + 1 >= begin && p + 1 < end ? dim : 0;
+            const int64_t n_both = std::min(n_even, n_odd);
             uint8_t* to = memory_.values + (p - chunk) / kStep * kTileBytes +
                           (p - chunk) % kStep / 2 * kTileRowBytes;
             for (int64_t t = 0; t < sizes_.value_tiles; ++t, to += kCellSteps * kTileBytes) {
                 const int64_t d = t * kLanes;
-                const __m512 even =
-                    Cached::value(page, dim, p % kKvPage, d, lanes_before(n_even, d));
-                const __m512 odd =
-                    Cached::value(page, dim, p % kKvPage + 1, d, lanes_before(n_odd, d));
+                const bool whole = d + kLanes <= n_both;
+                const __mmask16 evens = whole ? kAll : lanes_before(n_even, d);
+                const __mmask16 odds = whole ? kAll : lanes_before(n_odd, d);
+                const __m512 even = Cached::value(page, dim, p % kKvPage, d, evens);
+                const __m512 odd = Cached::value(page, dim, p % kKvPage + 1, d, odds);
                 _mm512_store_si512(to, interleave(to_bf16(even, odd)));
             }
         }
     }
 
-    // scores = queries keys, for the queries of a pass and the cells of the chunk.
-    void score(int64_t query) {
+    // scores = queries keys, for the queries of a pass and the positions that they see.
+    void score(int64_t query, Steps seen) {
         const uint8_t* first = memory_.queries + query / kTileRows * sizes_.key_steps * kTileBytes;
         const uint8_t* second = first + sizes_.key_steps * kTileBytes;
         float* second_scores = memory_.scores + kTileRows * kScoreStride;
-        for (int64_t tile = 0; tile < kCellTiles; tile += 2) {
+        for (int64_t tile = 2 * seen.begin; tile < 2 * seen.end; tile += 2) {
             const uint8_t* keys = memory_.keys + tile * sizes_.key_steps * kTileBytes;
             Tiles::clear<0>();
             Tiles::clear<1>();
@@ -278,51 +322,95 @@ class RowsAttention {
         }
     }
 
-    // Softmax weights of query `query + i` from its scores, and what they change in its sums.
-    void weigh(int64_t query, int64_t i, int32_t chunk) {
-        const int32_t row = row_of(query + i);
-        const float* scores = memory_.scores + i * kScoreStride;
-        uint8_t* weights = memory_.weights + i / kTileRows * kCellSteps * kTileBytes +
-                           i % kTileRows * kTileRowBytes;
-        const int64_t begin = rows_.begin[row] - chunk;
-        const int64_t end = rows_.end[row] - chunk;
-        __m512 visible[kCellTiles];
-        __m512 top = _mm512_set1_ps(-INFINITY);
-        for (int64_t tile = 0; tile < kCellTiles; ++tile) {
-            const auto lanes = static_cast<__mmask16>(lanes_before(end, tile * kLanes) &
-                                                      ~lanes_before(begin, tile * kLanes));
-            const __m512 score = capped(_mm512_load_ps(scores + tile * kLanes));
-            visible[tile] = _mm512_mask_mov_ps(_mm512_set1_ps(-INFINITY), lanes, score);
-            top = _mm512_max_ps(visible[tile], top);
+    // Softmax weights of 16 queries, from `query + i` on, and what they change in their sums.
+    void weigh(int64_t query, int64_t i, int32_t chunk, Steps seen) {
+        float* scores = memory_.scores + i * kScoreStride;
+        __m512 each[kLanes];
+        for (int64_t q = 0; q < kLanes; ++q) {
+            hide(query + i + q, chunk, seen, scores + q * kScoreStride);
+            each[q] = largest_of(scores + q * kScoreStride, seen);
         }
-        const float before = largest_[query + i];
-        const float largest = larger(before, _mm512_reduce_max_ps(top));
-        // A row that has seen nothing: any finite number serves.
-        const float reference = largest == -INFINITY ? 0.0f : largest;
-        constexpr float kLog2E = 1.44269504f;
-        const __m512 minus = _mm512_set1_ps(-reference * kLog2E);
+        const __m512 before = _mm512_load_ps(largest_ + query + i);
+        const __m512 largest = _mm512_max_ps(reduce_each(each, Max{}), before);
+        // Of a row that has seen nothing: any finite number serves.
+        const __mmask16 saw = _mm512_cmp_ps_mask(largest, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ);
+        const __m512 reference = _mm512_maskz_mul_ps(saw, largest, _mm512_set1_ps(kLog2E));
+        alignas(64) float references[kLanes];
+        _mm512_store_ps(references, reference);
+        uint8_t* weights = memory_.weights + i / kTileRows * kCellSteps * kTileBytes;
+        for (int64_t q = 0; q < kLanes; ++q) {
+            each[q] = exponentiate(scores + q * kScoreStride, references[q], seen,
+                                   weights + q * kTileRowBytes);
+        }
+        const __m512 power = _mm512_fmsub_ps(before, _mm512_set1_ps(kLog2E), reference);
+        const __mmask16 grew = _mm512_cmp_ps_mask(largest, before, _CMP_NEQ_UQ);
+        const __m512 keep = _mm512_mask_mov_ps(_mm512_set1_ps(1.0f), grew, exp2_of(power));
+        const __m512 total = _mm512_load_ps(total_ + query + i);
+        _mm512_store_ps(largest_ + query + i, largest);
+        _mm512_store_ps(total_ + query + i, _mm512_fmadd_ps(total, keep, reduce_each(each, Sum{})));
+        scale_sums(query + i, grew, keep);
+    }
+
+    // sums *= keep, for those of 16 queries that `which` names.
+    void scale_sums(int64_t query, uint32_t which, __m512 keep) {
+        alignas(64) float keeps[kLanes];
+        _mm512_store_ps(keeps, keep);
+        for (; which != 0; which &= which - 1) {
+            const int32_t q = __builtin_ctz(which);
+            const __m512 factor = _mm512_set1_ps(keeps[q]);
+            float* at = sums_of(query + q);
+            for (int64_t t = 0; t < sizes_.value_tiles; ++t, at += kTileRows * kLanes) {
+                _mm512_store_ps(at, _mm512_mul_ps(_mm512_load_ps(at), factor));
+            }
+        }
+    }
+
+    // Caps the scores, and makes those minus infinity that the query's row does not see.
+    void hide(int64_t query, int32_t chunk, Steps seen, float* scores) const {
+        const int32_t row = row_of(query);
+        const int32_t first = seen.begin * kStep;
+        const int32_t last = seen.end * kStep;
+        const int32_t begin = rows_.begin[row] - chunk;
+        const int32_t end = rows_.end[row] - chunk;
+        if (begin <= first && end >= last && rows_.softcap == 0.0f) return;
+        const __m512i lane =
+            _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+        for (int32_t p = first; p < last; p += kLanes) {
+            const __m512i place = _mm512_add_epi32(lane, _mm512_set1_epi32(p));
+            const __mmask16 lanes = _mm512_mask_cmplt_epi32_mask(
+                _mm512_cmpge_epi32_mask(place, _mm512_set1_epi32(begin)), place,
+                _mm512_set1_epi32(end));
+            const __m512 score = capped(_mm512_load_ps(scores + p));
+            _mm512_store_ps(scores + p,
+                            _mm512_mask_mov_ps(_mm512_set1_ps(-INFINITY), lanes, score));
+        }
+    }
+
+    // In each lane that of every 16th score.
+    static __m512 largest_of(const float* scores, Steps seen) {
+        __m512 low = _mm512_set1_ps(-INFINITY);
+        __m512 high = low;
+        for (int64_t p = seen.begin * kStep; p < seen.end * kStep; p += kStep) {
+            low = _mm512_max_ps(_mm512_load_ps(scores + p), low);
+            high = _mm512_max_ps(_mm512_load_ps(scores + p + kLanes), high);
+        }
+        return _mm512_max_ps(low, high);
+    }
+
+    // weights = 2^(scores log2 e - reference); returns in each lane the sum of every 16th.
+    static __m512 exponentiate(const float* scores, float reference, Steps seen, uint8_t* weights) {
+        const __m512 log2_e = _mm512_set1_ps(kLog2E);
+        const __m512 minus = _mm512_set1_ps(reference);
         __m512 sum = _mm512_setzero_ps();
-        for (int64_t step = 0; step < kCellSteps; ++step, weights += kTileBytes) {
-            const __m512 low =
-                exp2_of(_mm512_fmadd_ps(visible[2 * step], _mm512_set1_ps(kLog2E), minus));
+        for (int64_t step = seen.begin; step < seen.end; ++step) {
+            const float* at = scores + step * kStep;
+            const __m512 low = exp2_of(_mm512_fmsub_ps(_mm512_load_ps(at), log2_e, minus));
             const __m512 high =
-                exp2_of(_mm512_fmadd_ps(visible[2 * step + 1], _mm512_set1_ps(kLog2E), minus));
+                exp2_of(_mm512_fmsub_ps(_mm512_load_ps(at + kLanes), log2_e, minus));
             sum = _mm512_add_ps(sum, _mm512_add_ps(low, high));
-            _mm512_store_si512(weights, to_bf16(low, high));
+            _mm512_store_si512(weights + step * kTileBytes, to_bf16(low, high));
         }
-        const float chunk_total = _mm512_reduce_add_ps(sum);
-        float& total = total_[query + i];
-        if (largest == before) {
-            total += chunk_total;
-            return;
-        }
-        largest_[query + i] = largest;
-        const __m512 keep = exp2_of(_mm512_set1_ps((before - reference) * kLog2E));
-        total = total * _mm512_cvtss_f32(keep) + chunk_total;
-        float* at = sums_of(query + i);
-        for (int64_t t = 0; t < sizes_.value_tiles; ++t, at += kTileRows * kLanes) {
-            _mm512_store_ps(at, _mm512_mul_ps(_mm512_load_ps(at), keep));
-        }
+        return sum;
     }
 
     // Its first 16; a tile of them further are the next.
@@ -330,9 +418,6 @@ class RowsAttention {
         return memory_.sums + query / kTileRows * sizes_.value_tiles * kTileRows * kLanes +
                query % kTileRows * kLanes;
     }
-
-    // NaN of either passes.
-    static float larger(float a, float b) { return a > b || a != a ? a : b; }
 
     // softcap * tanh(score / softcap), as 1 - 2 / (1 + e^(2 x)).
     __m512 capped(__m512 score) const {
@@ -345,8 +430,8 @@ class RowsAttention {
         return _mm512_mul_ps(_mm512_add_ps(one, part), _mm512_set1_ps(rows_.softcap));
     }
 
-    // sums += weights values, for the queries of a pass.
-    void mix(int64_t query) {
+    // sums += weights values, for the queries of a pass and the positions that they see.
+    void mix(int64_t query, Steps seen) {
         constexpr int64_t kFloats = kTileRows * kLanes;
         const uint8_t* first = memory_.weights;
         const uint8_t* second = first + kCellSteps * kTileBytes;
@@ -358,7 +443,7 @@ class RowsAttention {
             Tiles::load<1>(first_sums + (t + 1) * kFloats);
             Tiles::load<2>(second_sums + t * kFloats);
             Tiles::load<3>(second_sums + (t + 1) * kFloats);
-            for (int64_t step = 0; step < kCellSteps; ++step) {
+            for (int64_t step = seen.begin; step < seen.end; ++step) {
                 Tiles::load<4>(first + step * kTileBytes);
                 Tiles::load<6>(values + step * kTileBytes);
                 Tiles::multiply<0, 4, 6>();
@@ -393,8 +478,8 @@ class RowsAttention {
     const Memory memory_;
     const int64_t n_queries_;
     Tiles tiles_;
-    float largest_[kMostQueries];
-    float total_[kMostQueries];
+    alignas(64) float largest_[kMostQueries];
+    alignas(64) float total_[kMostQueries];
 };
 
 }  // namespace
