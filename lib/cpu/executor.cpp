@@ -49,10 +49,28 @@ Status Executor::begin(const puna_batch& batch) {
     return {};
 }
 
+puna_batch Executor::wanted_rows() const {
+    puna_batch wanted = batch_;
+    const auto is_wanted = [](const puna_batch_row& row) { return row.output >= 0; };
+    puna_batch_row* end =
+        std::copy_if(batch_.rows, batch_.rows + batch_.n_rows, scratch_.wanted, is_wanted);
+    wanted.rows = scratch_.wanted;
+    wanted.n_rows = static_cast<int32_t>(end - scratch_.wanted);
+    return wanted;
+}
+
 void Executor::run_step(int32_t step) {
     const Forward f = forward();
     if (step == 0) run_embedding(f);
-    if (step < layers_.n_layers()) {
+    if (step == layers_.n_layers() - 1 && layers_.has_head) {
+        const puna_batch wanted = wanted_rows();
+        if (wanted.n_rows == batch_.n_rows) {
+            run_layer(f, step);
+        } else {
+            run_last_layer(f, step, wanted);
+        }
+        batch_ = wanted;
+    } else if (step < layers_.n_layers()) {
         run_layer(f, step);
     } else if (layers_.has_head) {
         run_head(f);

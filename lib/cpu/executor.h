@@ -46,6 +46,8 @@ class Executor {
     // Layers, then the head; at least one, for a range that only embeds.
     int32_t n_steps() const { return std::max(1, layers_.n_layers() + (layers_.has_head ? 1 : 0)); }
     void run_step(int32_t step);
+    // The batch with no other rows than those.
+    puna_batch wanted_rows() const;
     Status check_idle(const char* what) const;
     Status check_transfer(const CellsRequest& request) const;
 
@@ -59,7 +61,7 @@ class Executor {
 
     bool running_ = false;
     int32_t next_step_ = 0;
-    puna_batch batch_ = {};  // while running
+    puna_batch batch_ = {};  // while running; after the last layer the rows whose output is wanted
 };
 
 }  // namespace puna::core

@@ -102,12 +102,13 @@ void finish_head(const Forward& f, const Head& head, int32_t layer, int32_t row,
     }
 }
 
-// q, k, v = Wq n + bq, Wk n + bk, Wv n + bv; QK norm; RoPE; k, v -> cache
-void project_qkv(const Forward& f, const LayerWeights& w, int32_t layer) {
-    const puna_model_spec& spec = f.layers.spec;
+// The heads `all`, which `normed` is the input of: q, k, v = Wq n + bq, Wk n + bk, Wv n + bv; QK norm; RoPE;
+// k, v -> cache
+void project_heads(const Forward& f, const LayerWeights& w, int32_t layer, Range all,
+                   const Input& normed) {
     const int64_t columns = f.layers.q_columns() + f.layers.k_columns() + f.layers.v_columns();
-    const Input normed = input_of(f, rows_of(f, f.scratch.normed, spec.n_embd), {&w.q, &w.k, &w.v});
     const auto project = [&](Range units) {
+        units = {all.begin + units.begin, all.begin + units.end};
         while (units.begin < units.end) {
             // Neighbouring heads of a matrix are one product: kernels prepare their input for each.
             Head head = head_of(f, w, units.begin);
@@ -126,8 +127,14 @@ void project_qkv(const Forward& f, const LayerWeights& w, int32_t layer) {
             units.begin += n_heads;
         }
     };
-    f.workers.split(spec.n_head + 2 * int64_t{spec.n_head_kv}, 1, project,
-                    parts_per_thread(normed));
+    f.workers.split(all.end - all.begin, 1, project, parts_per_thread(normed));
+}
+
+Range query_heads(const puna_model_spec& spec) {
+    return {0, spec.n_head};
+}
+Range kv_heads(const puna_model_spec& spec) {
+    return {spec.n_head, spec.n_head + 2 * int64_t{spec.n_head_kv}};
 }
 
 // attn[h] = sum_j softmax_j(q[h] . k_j * scale) v_j
@@ -203,6 +210,33 @@ void feed_forward(const Forward& f, const LayerWeights& w) {
     add_projection(f, w.down, w.down_bias, input_of(f, gate, {&w.down}));
 }
 
+// What a layer does with the heads.
+void attend_and_feed(const Forward& f, const LayerWeights& w, int32_t layer) {
+    attend_layer(f, layer);
+    const Rows attn = rows_of(f, f.scratch.attn, f.layers.attn_columns());
+    add_projection(f, w.attn_output, w.attn_output_bias, input_of(f, attn, {&w.attn_output}));
+    norm_rows(f, w.ffn_norm);
+    feed_forward(f, w);
+}
+
+// Rows whose output is wanted move to the front, in what is yet to be read of them.
+void keep_wanted(const Forward& f) {
+    const int64_t n_rope = f.scratch.rope ? rope_table_size(f.layers.spec) : 0;
+    int64_t to = 0;
+    const auto move = [&to](float* rows, int64_t columns, int64_t from) {
+        std::copy_n(rows + from * columns, columns, rows + to * columns);
+    };
+    for (int32_t r = 0; r < f.batch.n_rows; ++r) {
+        if (f.batch.rows[r].output < 0) continue;
+        if (to != r) {
+            move(f.scratch.x, f.layers.spec.n_embd, r);
+            move(f.scratch.normed, f.layers.spec.n_embd, r);
+            move(f.scratch.rope, n_rope, r);
+        }
+        ++to;
+    }
+}
+
 // Logits of the first n rows of `normed`, into the outputs of the batch named in `outputs`.
 void run_logits(const Forward& f, int32_t n, const int32_t* outputs) {
     const puna_model_spec& spec = f.layers.spec;
@@ -244,13 +278,25 @@ void run_embedding(const Forward& f) {
 
 void run_layer(const Forward& f, int32_t layer) {
     const LayerWeights& w = f.layers.layers[static_cast<size_t>(layer)];
+    const puna_model_spec& spec = f.layers.spec;
     norm_rows(f, w.attn_norm);
-    project_qkv(f, w, layer);
-    attend_layer(f, layer);
-    const Rows attn = rows_of(f, f.scratch.attn, f.layers.attn_columns());
-    add_projection(f, w.attn_output, w.attn_output_bias, input_of(f, attn, {&w.attn_output}));
-    norm_rows(f, w.ffn_norm);
-    feed_forward(f, w);
+    const Input normed = input_of(f, rows_of(f, f.scratch.normed, spec.n_embd), {&w.q, &w.k, &w.v});
+    project_heads(f, w, layer, {query_heads(spec).begin, kv_heads(spec).end}, normed);
+    attend_and_feed(f, w, layer);
+}
+
+void run_last_layer(const Forward& f, int32_t layer, const puna_batch& wanted) {
+    const LayerWeights& w = f.layers.layers[static_cast<size_t>(layer)];
+    const puna_model_spec& spec = f.layers.spec;
+    norm_rows(f, w.attn_norm);
+    const Rows all = rows_of(f, f.scratch.normed, spec.n_embd);
+    project_heads(f, w, layer, kv_heads(spec), input_of(f, all, {&w.k, &w.v}));
+    if (wanted.n_rows == 0) return;
+    keep_wanted(f);
+    const Forward kept = {f.layers, f.cache, f.workers, f.attention, f.scratch, wanted};
+    const Rows normed = rows_of(kept, f.scratch.normed, spec.n_embd);
+    project_heads(kept, w, layer, query_heads(spec), input_of(kept, normed, {&w.q}));
+    attend_and_feed(kept, w, layer);
 }
 
 void run_head(const Forward& f) {

@@ -23,6 +23,9 @@ struct Forward {
 void run_embedding(const Forward& forward);
 // Layer `layer` of the range, counted from 0: x goes through it.
 void run_layer(const Forward& forward, int32_t layer);
+// The same for the last layer before the head, of which all rows leave keys and values in the cache, but only
+// those of `wanted` go on: some rows of the batch, in its order. x has no others afterwards.
+void run_last_layer(const Forward& forward, int32_t layer, const puna_batch& wanted);
 // Output norm, logits and outputs of the rows that ask for one.
 void run_head(const Forward& forward);
 // Without a head: x goes out as hidden rows.

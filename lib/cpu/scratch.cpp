@@ -95,6 +95,7 @@ Scratch cut(const LayerSet& layers, const puna_executor_options& options,
     if (layers.n_layers() > 0 || layers.has_head) cutter.take(&scratch.normed, rows, spec.n_embd);
     cut_panels(panel_size(layers, options), workers.n_threads(), cutter, scratch.panels);
     if (layers.has_head) {
+        cutter.take(&scratch.wanted, rows, 1);
         cutter.take(&scratch.logits, std::min<int64_t>(rows, kHeadRows), spec.n_vocab);
     }
     return scratch;

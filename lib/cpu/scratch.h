@@ -29,6 +29,7 @@ struct Scratch {
     float* partials = nullptr;
     std::atomic<int32_t>* counters = nullptr;
     uint8_t* attention_rows = nullptr;  // memory of the AttentionRowsFn
+    puna_batch_row* wanted = nullptr;   // [max_rows], with a head: those whose output is wanted
 };
 
 // Bytes of the scratch. OUT_OF_MEMORY when they do not fit 64 bits.

@@ -1,6 +1,8 @@
 #include <gtest/gtest.h>
 
+#include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "cpu/cpu_backend.h"
@@ -55,6 +57,52 @@ TEST_P(CpuSpecs, RoundedCacheIsCloseToDouble) {
             const auto logits = run_logits(model.spec(), session, tokens, 64);
             EXPECT_LT(relative_error(expected.logits, logits), c.bound)
                 << table.name << " keys " << c.keys << " values " << c.values;
+        }
+    }
+}
+
+// Logits of the wanted rows of 40 and then 10 tokens.
+std::vector<float> logits_of(BackendSession& session, const SpecModel& model,
+                             std::span<const int32_t> tokens, const std::set<int32_t>& wanted) {
+    std::vector<float> logits;
+    for (const auto& [begin, end] : {std::pair{0, 40}, std::pair{40, 50}}) {
+        BatchBuilder batch(model.spec());
+        const int32_t view = batch.add_view({1, 4});
+        for (int32_t i = begin; i < end; ++i) {
+            batch.add_row(view, i, tokens[static_cast<size_t>(i)],
+                          wanted.contains(i) ? PUNA_ROW_OUTPUT_LOGITS : 0);
+        }
+        session.run(batch.batch());
+        const auto values = batch.all_values();
+        logits.insert(logits.end(), values.begin(), values.end());
+    }
+    return logits;
+}
+
+// Which outputs a batch wants changes neither those nor what later batches find in the cache.
+TEST_P(CpuSpecs, RowsThatWantNothingChangeNothing) {
+    const SpecModel model(GetParam().shape());
+    const auto tokens = random_tokens(model.spec(), 50);
+    const auto n_vocab = static_cast<size_t>(model.spec().n_vocab);
+    std::set<int32_t> all;
+    for (int32_t i = 0; i < 50; ++i) all.insert(i);
+    auto options = test::executor_options();
+    for (const KernelTable& table : test::runnable_kernel_tables()) {
+        for (const int32_t deterministic : {1, 0}) {
+            options.deterministic = deterministic;
+            const BackendHost host;
+            BackendSession session(api(), host, table.name, LayersRequest(model), options);
+            const auto expected = logits_of(session, model, tokens, all);
+            for (const auto& wanted : {std::set{49}, {0, 45}, {2, 3, 17, 39, 41}}) {
+                const auto logits = logits_of(session, model, tokens, wanted);
+                std::vector<double> same;
+                for (const int32_t i : wanted) {
+                    const auto at = expected.begin() + static_cast<int64_t>(i * n_vocab);
+                    same.insert(same.end(), at, at + static_cast<int64_t>(n_vocab));
+                }
+                const double error = relative_error(same, logits);
+                EXPECT_LE(error, deterministic ? 0.0 : 0.02) << table.name;
+            }
         }
     }
 }
