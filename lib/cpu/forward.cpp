@@ -94,12 +94,12 @@ Head head_of(const Forward& f, const LayerWeights& w, int64_t unit) {
 void finish_head(const Forward& f, const Head& head, int32_t layer, int32_t row, float* values) {
     const puna_model_spec& spec = f.layers.spec;
     if (head.norm) f.layers.norm(values, head.norm, head.dim, spec.norm_epsilon, values);
-    if (head.turns) rope_turn(spec, f.scratch.rope + row * rope_table_size(spec), values);
-    if (head.cache) {
-        head.cache->store(layer, head.index, f.batch.rows[row].cell, values);
-    } else {
-        for (int32_t d = 0; d < head.dim; ++d) values[d] *= spec.attention_scale;
+    if (head.turns) {
+        const int64_t n = rope_table_size(spec);
+        const float scale = head.cache ? 1.0f : spec.attention_scale;
+        f.layers.rope(f.scratch.rope + row * n, n / 2, head.dim, scale, values);
     }
+    if (head.cache) head.cache->store(layer, head.index, f.batch.rows[row].cell, values);
 }
 
 // The heads `all`, which `normed` is the input of: q, k, v = Wq n + bq, Wk n + bk, Wv n + bv; QK norm; RoPE;
@@ -119,8 +119,10 @@ void project_heads(const Forward& f, const LayerWeights& w, int32_t layer, Range
             const Rows out = rows_of(f, f.scratch.qkv + head.column, columns);
             multiply(head.matrix, outputs, normed, out);
             add_bias(head.bias, outputs, out);
-            for (int64_t i = 0; i < n_heads; ++i, ++head.index) {
-                for (int32_t r = 0; r < f.batch.n_rows; ++r) {
+            const int32_t first = head.index;
+            for (int32_t r = 0; r < f.batch.n_rows; ++r) {
+                for (int64_t i = 0; i < n_heads; ++i) {
+                    head.index = first + static_cast<int32_t>(i);
                     finish_head(f, head, layer, r, out.row(r) + begin + i * head.dim);
                 }
             }

@@ -42,6 +42,7 @@ struct KernelSet {
     SoftmaxFn softmax = nullptr;
     std::span<const Row<NormFn>> norm = {};              // by PUNA_NORM_*
     std::span<const Row<ActivationFn>> activation = {};  // by PUNA_ACTIVATION_*
+    std::span<const Row<RopeFn>> rope = {};              // by PUNA_ROPE_*
 };
 
 constexpr Row<LinearFn> kLinearScalar[] = {
@@ -85,6 +86,11 @@ constexpr Row<ActivationFn> kActivationScalar[] = {
     {PUNA_ACTIVATION_SILU, activation_silu_scalar},
     {PUNA_ACTIVATION_GELU, activation_gelu_scalar},
     {PUNA_ACTIVATION_GELU_TANH, activation_gelu_tanh_scalar},
+};
+constexpr Row<RopeFn> kRopeScalar[] = {
+    {PUNA_ROPE_NONE, rope_pairs_scalar},  // of no pairs
+    {PUNA_ROPE_PAIRS, rope_pairs_scalar},
+    {PUNA_ROPE_HALVES, rope_halves_scalar},
 };
 
 #if PUNA_HAVE_KERNELS_AVX2
@@ -144,6 +150,11 @@ constexpr Row<AttentionFn> kValuesAvx2[] = {
 constexpr Row<NormFn> kNormAvx2[] = {{PUNA_NORM_RMS, norm_rms_avx2}};
 constexpr Row<ActivationFn> kActivationAvx2[] = {
     {PUNA_ACTIVATION_SILU, activation_silu_avx2},
+};
+constexpr Row<RopeFn> kRopeAvx2[] = {
+    {PUNA_ROPE_NONE, rope_pairs_avx2},
+    {PUNA_ROPE_PAIRS, rope_pairs_avx2},
+    {PUNA_ROPE_HALVES, rope_halves_avx2},
 };
 #endif
 
@@ -273,6 +284,11 @@ constexpr Row<NormFn> kNormNeon[] = {{PUNA_NORM_RMS, norm_rms_neon}};
 constexpr Row<ActivationFn> kActivationNeon[] = {
     {PUNA_ACTIVATION_SILU, activation_silu_neon},
 };
+constexpr Row<RopeFn> kRopeNeon[] = {
+    {PUNA_ROPE_NONE, rope_pairs_neon},
+    {PUNA_ROPE_PAIRS, rope_pairs_neon},
+    {PUNA_ROPE_HALVES, rope_halves_neon},
+};
 #endif
 
 #if PUNA_HAVE_KERNELS_NEON_I8MM
@@ -298,7 +314,8 @@ constexpr KernelSet kSets[] = {
      .attention_values = kValuesScalar,
      .softmax = softmax_scalar,
      .norm = kNormScalar,
-     .activation = kActivationScalar},
+     .activation = kActivationScalar,
+     .rope = kRopeScalar},
 #if PUNA_HAVE_KERNELS_AVX2
     {.name = "avx2",
      .features = PUNA_KERNEL_SET_AVX2_FEATURES,
@@ -309,7 +326,8 @@ constexpr KernelSet kSets[] = {
      .attention_values = kValuesAvx2,
      .softmax = softmax_avx2,
      .norm = kNormAvx2,
-     .activation = kActivationAvx2},
+     .activation = kActivationAvx2,
+     .rope = kRopeAvx2},
 #endif
 #if PUNA_HAVE_KERNELS_AVX512
     {.name = "avx512",
@@ -348,7 +366,8 @@ constexpr KernelSet kSets[] = {
      .attention_values = kValuesNeon,
      .softmax = softmax_neon,
      .norm = kNormNeon,
-     .activation = kActivationNeon},
+     .activation = kActivationNeon,
+     .rope = kRopeNeon},
 #endif
 #if PUNA_HAVE_KERNELS_NEON_I8MM
     {.name = "neon_i8mm", .features = PUNA_KERNEL_SET_NEON_I8MM_FEATURES, .panel = kPanelNeonI8mm},
@@ -401,6 +420,7 @@ void overlay(KernelTable& table, const KernelSet& set) {
     }
     overlay(table.norm, set.norm, set.name);
     overlay(table.activation, set.activation, set.name);
+    overlay(table.rope, set.rope, set.name);
     if (set.softmax) table.softmax = {set.softmax, set.name};
 }
 

@@ -42,6 +42,7 @@ struct KernelTable {
     static constexpr int32_t kKvTypes = 5;   // above every PUNA_KV_*
     static constexpr int32_t kNorms = 3;
     static constexpr int32_t kActivations = 4;
+    static constexpr int32_t kRopes = 3;
 
     const char* name = "";
     uint64_t features = 0;    // what the processor must have
@@ -55,6 +56,7 @@ struct KernelTable {
     KernelEntry<SoftmaxFn> softmax;
     KernelEntry<NormFn> norm[kNorms];
     KernelEntry<ActivationFn> activation[kActivations];
+    KernelEntry<RopeFn> rope[kRopes];
 
     // Null unless matrices in the format can be multiplied. Any number may be asked.
     const KernelEntry<LinearFn>* linear_of(int32_t format) const {

@@ -392,6 +392,10 @@ using SoftmaxFn = float (*)(float* x, int32_t n, float* largest);
 using NormFn = void (*)(const float* x, const float* gain, int64_t n, float epsilon, float* out);
 // gate[i] = activation(gate[i]) * up[i].
 using ActivationFn = void (*)(float* gate, const float* up, int64_t n);
+// Turns n_pairs pairs of the head [dim] by the angles of `table` [n_pairs][2], cosine and sine, and multiplies
+// all of the head by `scale`. Pair i is 2 i and 2 i + 1, or i and i + n_pairs (halves). The same bits
+// with every set.
+using RopeFn = void (*)(const float* table, int64_t n_pairs, int64_t dim, float scale, float* head);
 
 float softmax_scalar(float* x, int32_t n, float* largest);
 void norm_rms_scalar(const float* x, const float* gain, int64_t n, float epsilon, float* out);
@@ -399,10 +403,14 @@ void norm_layer_scalar(const float* x, const float* gain, int64_t n, float epsil
 void activation_silu_scalar(float* gate, const float* up, int64_t n);
 void activation_gelu_scalar(float* gate, const float* up, int64_t n);
 void activation_gelu_tanh_scalar(float* gate, const float* up, int64_t n);
+void rope_pairs_scalar(const float* table, int64_t n_pairs, int64_t dim, float scale, float* head);
+void rope_halves_scalar(const float* table, int64_t n_pairs, int64_t dim, float scale, float* head);
 
 float softmax_avx2(float* x, int32_t n, float* largest);
 void norm_rms_avx2(const float* x, const float* gain, int64_t n, float epsilon, float* out);
 void activation_silu_avx2(float* gate, const float* up, int64_t n);
+void rope_pairs_avx2(const float* table, int64_t n_pairs, int64_t dim, float scale, float* head);
+void rope_halves_avx2(const float* table, int64_t n_pairs, int64_t dim, float scale, float* head);
 
 float softmax_avx512(float* x, int32_t n, float* largest);
 void norm_rms_avx512(const float* x, const float* gain, int64_t n, float epsilon, float* out);
@@ -411,5 +419,7 @@ void activation_silu_avx512(float* gate, const float* up, int64_t n);
 float softmax_neon(float* x, int32_t n, float* largest);
 void norm_rms_neon(const float* x, const float* gain, int64_t n, float epsilon, float* out);
 void activation_silu_neon(float* gate, const float* up, int64_t n);
+void rope_pairs_neon(const float* table, int64_t n_pairs, int64_t dim, float scale, float* head);
+void rope_halves_neon(const float* table, int64_t n_pairs, int64_t dim, float scale, float* head);
 
 }  // namespace puna::core

@@ -109,6 +109,7 @@ Result<std::unique_ptr<LayerSet>> resolve_layers(const puna_host_services& servi
     set->spec = *request.spec;
     set->norm = kernels.norm[request.spec->norm].run;
     set->activation = kernels.activation[request.spec->activation].run;
+    set->rope = kernels.rope[request.spec->rope].run;
     set->first_layer = request.first_layer;
     set->has_embedding = request.has_embedding != 0;
     set->has_head = request.has_head != 0;

@@ -67,6 +67,7 @@ struct LayerSet {
     puna_model_spec spec = {};
     NormFn norm = nullptr;
     ActivationFn activation = nullptr;
+    RopeFn rope = nullptr;
 
     int32_t first_layer = 0;
     bool has_embedding = false;

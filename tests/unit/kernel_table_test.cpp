@@ -80,6 +80,9 @@ TEST(KernelTable, EverySetIsCompleteByInheritance) {
         for (int32_t kind = PUNA_ACTIVATION_SILU; kind <= PUNA_ACTIVATION_GELU_TANH; ++kind) {
             EXPECT_NE(table->activation[kind].run, nullptr);
         }
+        for (int32_t kind = PUNA_ROPE_NONE; kind <= PUNA_ROPE_HALVES; ++kind) {
+            EXPECT_NE(table->rope[kind].run, nullptr);
+        }
     }
 }
 
@@ -162,6 +165,7 @@ TEST(KernelTable, SetsOfX86BuildOnEachOther) {
     }
     EXPECT_STREQ(avx2->norm[PUNA_NORM_RMS].set, "avx2");
     EXPECT_STREQ(avx2->activation[PUNA_ACTIVATION_SILU].set, "avx2");
+    EXPECT_STREQ(avx512->rope[PUNA_ROPE_PAIRS].set, "avx2");
 }
 
 // Each kind of weights meets activations that are packed for it.

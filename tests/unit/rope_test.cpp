@@ -5,6 +5,8 @@
 #include <cmath>
 #include <vector>
 
+#include "support/kernel_tables.h"
+
 namespace puna::core {
 namespace {
 
@@ -55,6 +57,35 @@ TEST(Rope, NoneHasNoTableAndTurnsNothing) {
     rope_table(spec, 9, 1.0f, nullptr);
     rope_turn(spec, nullptr, head.data());
     EXPECT_EQ(head, (std::vector<float>{1, 2, 3, 4}));
+}
+
+std::vector<float> numbers(int64_t n, float first) {
+    std::vector<float> all;
+    for (int64_t i = 0; i < n; ++i) all.push_back(first + static_cast<float>(i * i % 31) * 0.37f);
+    return all;
+}
+
+// Whole and broken vectors of pairs, with dimensions behind them that are scaled only, and one that is not the head's.
+TEST(RopeKernels, GiveTheSameBits) {
+    for (const KernelTable& kernels : test::testable_kernel_tables()) {
+        for (const int32_t kind : {PUNA_ROPE_NONE, PUNA_ROPE_PAIRS, PUNA_ROPE_HALVES}) {
+            const RopeFn exact = kind == PUNA_ROPE_HALVES ? rope_halves_scalar : rope_pairs_scalar;
+            for (const int64_t n_pairs : {0, 1, 2, 3, 4, 5, 7, 8, 9, 12, 16, 31, 32, 33}) {
+                if (kind == PUNA_ROPE_NONE && n_pairs > 0) continue;
+                for (const int64_t n_rest : {0, 1, 3, 8, 13}) {
+                    const auto table = numbers(2 * n_pairs, -3.1f);
+                    auto expected = numbers(2 * n_pairs + n_rest + 1, -2.7f);
+                    auto head = expected;
+                    exact(table.data(), n_pairs, 2 * n_pairs + n_rest, 0.3f, expected.data());
+                    kernels.rope[kind].run(table.data(), n_pairs, 2 * n_pairs + n_rest, 0.3f,
+                                           head.data());
+                    ASSERT_EQ(head, expected) << kernels.name << " kind " << kind << ", " << n_pairs
+                                              << " pairs and " << n_rest;
+                    EXPECT_EQ(head.back(), numbers(2 * n_pairs + n_rest + 1, -2.7f).back());
+                }
+            }
+        }
+    }
 }
 
 }  // namespace

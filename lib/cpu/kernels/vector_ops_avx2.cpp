@@ -101,4 +101,51 @@ void activation_silu_avx2(float* gate, const float* up, int64_t n) {
     }
 }
 
+namespace {
+
+void scale_lanes(float* x, int64_t n, __m256 scale) {
+    for (int64_t i = 0; i < n; i += kLanes) {
+        store_lanes(x + i, n - i, _mm256_mul_ps(load_lanes(x + i, n - i), scale));
+    }
+}
+
+}  // namespace
+
+void rope_pairs_avx2(const float* table, int64_t n_pairs, int64_t dim, float scale, float* head) {
+    const __m256 factor = _mm256_set1_ps(scale);
+    const int64_t n = 2 * n_pairs;
+    for (int64_t i = 0; i < n; i += kLanes) {
+        const __m256 pairs = load_lanes(head + i, n - i);
+        const __m256 angles = load_lanes(table + i, n - i);
+        const __m256 by_cosine = _mm256_mul_ps(pairs, _mm256_moveldup_ps(angles));
+        const __m256 by_sine =
+            _mm256_mul_ps(_mm256_permute_ps(pairs, 0xb1), _mm256_movehdup_ps(angles));
+        const __m256 turned = _mm256_addsub_ps(by_cosine, by_sine);
+        store_lanes(head + i, n - i, _mm256_mul_ps(turned, factor));
+    }
+    scale_lanes(head + n, dim - n, factor);
+}
+
+void rope_halves_avx2(const float* table, int64_t n_pairs, int64_t dim, float scale, float* head) {
+    const __m256 factor = _mm256_set1_ps(scale);
+    for (int64_t i = 0; i < n_pairs; i += kLanes) {
+        const int64_t left = n_pairs - i;
+        const __m256 a = load_lanes(head + i, left);
+        const __m256 b = load_lanes(head + n_pairs + i, left);
+        // Cosines and sines in the order of pairs 0, 1, 4, 5, 2, 3, 6, 7.
+        const __m256 low = load_lanes(table + 2 * i, 2 * left);
+        const __m256 high = load_lanes(table + 2 * i + kLanes, 2 * left - kLanes);
+        const auto in_order = [](__m256 v) {
+            return _mm256_castpd_ps(_mm256_permute4x64_pd(_mm256_castps_pd(v), 0xd8));
+        };
+        const __m256 cosine = in_order(_mm256_shuffle_ps(low, high, 0x88));
+        const __m256 sine = in_order(_mm256_shuffle_ps(low, high, 0xdd));
+        const __m256 first = _mm256_sub_ps(_mm256_mul_ps(a, cosine), _mm256_mul_ps(b, sine));
+        const __m256 second = _mm256_add_ps(_mm256_mul_ps(a, sine), _mm256_mul_ps(b, cosine));
+        store_lanes(head + i, left, _mm256_mul_ps(first, factor));
+        store_lanes(head + n_pairs + i, left, _mm256_mul_ps(second, factor));
+    }
+    scale_lanes(head + 2 * n_pairs, dim - 2 * n_pairs, factor);
+}
+
 }  // namespace puna::core

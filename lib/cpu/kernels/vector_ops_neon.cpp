@@ -85,4 +85,49 @@ void activation_silu_neon(float* gate, const float* up, int64_t n) {
     }
 }
 
+namespace {
+
+// Some pairs, of which a holds the first and b the second elements; angles: cosines and sines.
+inline float32x4x2_t turned(float32x4_t a, float32x4_t b, float32x4x2_t angles, float scale) {
+    const float32x4_t cosine = angles.val[0];
+    const float32x4_t sine = angles.val[1];
+    const float32x4_t first = vsubq_f32(vmulq_f32(a, cosine), vmulq_f32(b, sine));
+    const float32x4_t second = vaddq_f32(vmulq_f32(a, sine), vmulq_f32(b, cosine));
+    return {{vmulq_n_f32(first, scale), vmulq_n_f32(second, scale)}};
+}
+
+void scale_lanes(float* x, int64_t n, float scale) {
+    for (int64_t i = 0; i < n; i += kLanes) {
+        store_lanes(x + i, n - i, vmulq_n_f32(load_lanes(x + i, n - i), scale));
+    }
+}
+
+}  // namespace
+
+void rope_pairs_neon(const float* table, int64_t n_pairs, int64_t dim, float scale, float* head) {
+    int64_t i = 0;
+    for (; i + kLanes <= n_pairs; i += kLanes) {
+        const float32x4x2_t pairs = vld2q_f32(head + 2 * i);
+        vst2q_f32(head + 2 * i,
+                  turned(pairs.val[0], pairs.val[1], vld2q_f32(table + 2 * i), scale));
+    }
+    rope_pairs_scalar(table + 2 * i, n_pairs - i, 2 * (n_pairs - i), scale, head + 2 * i);
+    scale_lanes(head + 2 * n_pairs, dim - 2 * n_pairs, scale);
+}
+
+void rope_halves_neon(const float* table, int64_t n_pairs, int64_t dim, float scale, float* head) {
+    for (int64_t i = 0; i < n_pairs; i += kLanes) {
+        const int64_t left = n_pairs - i;
+        const float32x4_t low = load_lanes(table + 2 * i, 2 * left);
+        const int64_t n_high = left > kLanes / 2 ? 2 * left - kLanes : 0;
+        const float32x4_t high = load_lanes(table + 2 * i + kLanes, n_high);
+        const float32x4x2_t both =
+            turned(load_lanes(head + i, left), load_lanes(head + n_pairs + i, left),
+                   vuzpq_f32(low, high), scale);
+        store_lanes(head + i, left, both.val[0]);
+        store_lanes(head + n_pairs + i, left, both.val[1]);
+    }
+    scale_lanes(head + 2 * n_pairs, dim - 2 * n_pairs, scale);
+}
+
 }  // namespace puna::core

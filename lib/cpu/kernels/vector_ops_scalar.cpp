@@ -53,4 +53,33 @@ void activation_gelu_tanh_scalar(float* gate, const float* up, int64_t n) {
     }
 }
 
+namespace {
+
+// Pair i is head[i * kStep] and head[i * kStep + distance].
+template <int64_t kStep>
+void turn_pairs(const float* table, int64_t n_pairs, int64_t distance, float scale, float* head) {
+    for (int64_t i = 0; i < n_pairs; ++i) {
+        float& a = head[i * kStep];
+        float& b = head[i * kStep + distance];
+        const float cosine = table[2 * i];
+        const float sine = table[2 * i + 1];
+        const float turned = a * cosine - b * sine;
+        b = (a * sine + b * cosine) * scale;
+        a = turned * scale;
+    }
+}
+
+}  // namespace
+
+void rope_pairs_scalar(const float* table, int64_t n_pairs, int64_t dim, float scale, float* head) {
+    turn_pairs<2>(table, n_pairs, 1, scale, head);
+    for (int64_t i = 2 * n_pairs; i < dim; ++i) head[i] *= scale;
+}
+
+void rope_halves_scalar(const float* table, int64_t n_pairs, int64_t dim, float scale,
+                        float* head) {
+    turn_pairs<1>(table, n_pairs, n_pairs, scale, head);
+    for (int64_t i = 2 * n_pairs; i < dim; ++i) head[i] *= scale;
+}
+
 }  // namespace puna::core
