@@ -33,6 +33,7 @@ constexpr FeatureName kFeatureNames[] = {
     {kCpuAmxInt8, "amx_int8"},
     {kCpuIntel, "intel"},
     {kCpuGfni, "gfni"},
+    {kCpuAvx512Vbmi, "avx512vbmi"},
     {kCpuNeon, "neon"},
     {kCpuNeonDotprod, "dotprod"},
     {kCpuNeonFp16, "fp16"},
@@ -110,6 +111,7 @@ uint64_t detect_cpu_features() {
         add(bit(l7.ebx, 30), kCpuAvx512Bw);
         add(bit(l7.ebx, 17), kCpuAvx512Dq);
         add(bit(l7.ebx, 31), kCpuAvx512Vl);
+        add(bit(l7.ecx, 1), kCpuAvx512Vbmi);
         add(bit(l7.ecx, 8), kCpuGfni);
         add(bit(l7.ecx, 11), kCpuAvx512Vnni);
         add(bit(l71.eax, 5), kCpuAvx512Bf16);

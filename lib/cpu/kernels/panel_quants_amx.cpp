@@ -22,6 +22,7 @@ namespace {
 // of what quants stand for take the fewest. Each way is a struct with
 //   static constexpr int kFactors;                   // scales of a chunk, and minimums
 //   static constexpr bool kTakesWords;               // upper_words()
+//   static constexpr float kPower;                   // what codes are too large by
 //   static __m512i codes(__m512i quants);            // 64 bytes, as they are kept
 //   static __m512i bf16(const uint8_t* codes, const float* scales, const float* minimums, int64_t block);
 
@@ -49,6 +50,7 @@ inline __m256 with_plain_nans(__m256 v) {
 struct Levels16 {
     static constexpr int kFactors = kGroups / 2;
     static constexpr bool kTakesWords = true;
+    static constexpr float kPower = 0.0f;
 
     static __m512i codes(__m512i quants) {
         constexpr Shifts kTwice = bit_matrix<4, 1, all_by(0)>();
@@ -66,6 +68,7 @@ struct Levels16 {
 struct Levels8 {
     static constexpr int kFactors = kGroups;
     static constexpr bool kTakesWords = true;
+    static constexpr float kPower = 0.0f;
 
     static __m512i codes(__m512i quants) {
         constexpr Shifts kFourfold = bit_matrix<3, 2, all_by(0)>();
@@ -93,6 +96,7 @@ struct Levels8 {
 struct Levels32 {
     static constexpr int kFactors = kGroups / 2;
     static constexpr bool kTakesWords = false;
+    static constexpr float kPower = 0.0f;
 
     static __m512i codes(__m512i quants) { return quants; }
     [[gnu::always_inline]] static inline __m512i bf16(const uint8_t* codes, const float* scales,
@@ -107,25 +111,52 @@ struct Levels32 {
     }
 };
 
-// Any quants: element by element.
-template <bool kWideScales>
+// Any quants: element by element. A quant put into the fraction of a power of two is that power and the quant, as a
+// float, without a conversion; the minimum takes the power off again.
+template <class Format>
 struct Computed {
-    static constexpr int kFactors = kWideScales ? kGroups / 2 : kGroups;
+    static constexpr int kFactors = Format::kWideScales ? kGroups / 2 : kGroups;
     static constexpr bool kTakesWords = false;
+    static constexpr bool kIsSmall = Format::kLevels <= 64;
+    // Minimums are exact with the bits that scales have; with those of IQ4_XS, within 2^-10 of a scale.
+    static constexpr float kPower = kIsSmall ? 0x1p6f : 0x1p15f;
+    static_assert(!Format::kHasMinimums);
 
-    static __m512i codes(__m512i quants) { return quants; }
+    // A small quant begins with its second bit in a byte, of which the first bit belongs to the exponent.
+    static __m512i codes(__m512i quants) {
+        if constexpr (!kIsSmall) return quants;
+        constexpr Shifts kTwice = bit_matrix<6, 1, all_by(0)>();
+        return _mm512_gf2p8affine_epi64_epi8(quants, kTwice, 0x80);
+    }
     [[gnu::always_inline]] static inline __m512i bf16(const uint8_t* codes, const float* scales,
                                                       const float* minimums, int64_t block) {
-        return to_bf16(group(codes, scales, minimums, 2 * block),
-                       group(codes, scales, minimums, 2 * block + 1));
+        const __m512i both = _mm512_castsi256_si512(load_32(codes + block * kStep));
+        return to_bf16(group<0>(both, scales, minimums, 2 * block),
+                       group<1>(both, scales, minimums, 2 * block + 1));
     }
 
   private:
-    [[gnu::always_inline]] static inline __m512 group(const uint8_t* codes, const float* scales,
+    struct Places {
+        alignas(64) uint8_t of[64];
+    };
+    // Byte i / 4 of half kHalf.
+    template <int kHalf>
+    static constexpr Places kPlaces = [] {
+        Places places = {};
+        for (int i = 0; i < 64; ++i) places.of[i] = static_cast<uint8_t>(16 * kHalf + i / 4);
+        return places;
+    }();
+
+    template <int kHalf>
+    [[gnu::always_inline]] static inline __m512 group(__m512i codes, const float* scales,
                                                       const float* minimums, int64_t g) {
-        const __m512 values = _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(load_16(codes + g * 16)));
+        constexpr __mmask64 kBytes = kIsSmall ? 0x4444444444444444 : 0x2222222222222222;
+        const __m512i power = _mm512_set1_epi32(kIsSmall ? 0x42000000 : 0x47000000);
+        const __m512i values = _mm512_mask_permutexvar_epi8(
+            power, kBytes, _mm512_load_si512(kPlaces<kHalf>.of), codes);
         const int64_t i = g * kFactors / kGroups;
-        return _mm512_fmadd_ps(values, _mm512_set1_ps(scales[i]), _mm512_set1_ps(minimums[i]));
+        return _mm512_fmadd_ps(_mm512_castsi512_ps(values), _mm512_set1_ps(scales[i]),
+                               _mm512_set1_ps(minimums[i]));
     }
 };
 
@@ -138,7 +169,7 @@ constexpr auto way_of() {
     } else if constexpr (!Format::kWideScales && Format::kLevels <= 8) {
         return Levels8();
     } else {
-        return Computed<Format::kWideScales>();
+        return Computed<Format>();
     }
 }
 
@@ -179,7 +210,7 @@ struct Quants {
         if constexpr (Format::kHasMinimums) {
             store(minimums, w.minimums);
         } else {
-            store(minimums, times(w.scales, static_cast<float>(-Format::kOffset)));
+            store(minimums, times(w.scales, -Way::kPower - Format::kOffset));
         }
         // Or the compiler would take them out of registers again, by shuffles.
         __asm__("" : "+m"(codes), "+m"(scales), "+m"(minimums));

@@ -11,7 +11,7 @@ struct MXFP4 {
     static constexpr int64_t kBlockBytes = 17;
     static constexpr bool kWideScales = true;
     static constexpr int kOffset = 16;
-    static constexpr int kLevels = 256;
+    static constexpr int kLevels = 32;
     static constexpr bool kPairs = true;
     static constexpr bool kHasMinimums = false;
 
