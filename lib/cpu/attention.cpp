@@ -189,7 +189,7 @@ class BlockAttention {
         }
     }
 
-    // With fewer queries than a pass of the kernel has, most of its work would be for nothing.
+    // With fewer queries than a tile of the kernel has, most of its work would be for nothing.
     bool is_worth_it(const Run& run) const {
         const puna_model_spec& spec = in_.layers.spec;
         constexpr int32_t kFewestQueries = 16;

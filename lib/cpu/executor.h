@@ -46,7 +46,7 @@ class Executor {
     // Layers, then the head; at least one, for a range that only embeds.
     int32_t n_steps() const { return std::max(1, layers_.n_layers() + (layers_.has_head ? 1 : 0)); }
     void run_step(int32_t step);
-    // The batch with no other rows than those.
+    // The batch with only the rows whose output is wanted, which lie in the scratch then.
     puna_batch wanted_rows() const;
     Status check_idle(const char* what) const;
     Status check_transfer(const CellsRequest& request) const;

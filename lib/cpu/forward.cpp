@@ -223,7 +223,7 @@ void attend_and_feed(const Forward& f, const LayerWeights& w, int32_t layer) {
 
 // Rows whose output is wanted move to the front, in what is yet to be read of them.
 void keep_wanted(const Forward& f) {
-    const int64_t n_rope = f.scratch.rope ? rope_table_size(f.layers.spec) : 0;
+    const int64_t n_rope = rope_table_size(f.layers.spec);
     int64_t to = 0;
     const auto move = [&to](float* rows, int64_t columns, int64_t from) {
         std::copy_n(rows + from * columns, columns, rows + to * columns);

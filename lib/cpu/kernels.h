@@ -353,7 +353,7 @@ void attention_values_f16_neon(const AttentionChunk& chunk);
 
 // Some query heads of one KV head, of rows of one sequence, over all positions that the rows see. Queries,
 // keys, softmax weights and values may be rounded. What a row gets does not depend on the others, as long
-// as the values that they see are finite.
+// as the values are finite from the first to the last position that one of them sees.
 struct AttentionRows {
     const float* q;  // row r, query h: [head_dim_k] at q + r * q_stride + h * head_dim_k; scaled
     int64_t q_stride;

@@ -243,7 +243,8 @@ bool install() {
 uint64_t with_emulated_amx(uint64_t features) {
     using namespace puna::core;
     constexpr uint64_t kAmx = kCpuAmxTile | kCpuAmxBf16 | kCpuAmxInt8;
-    if (features & kCpuAmxTile || !(features & kCpuAvx512Bf16)) return features;
+    constexpr uint64_t kOthers = kCpuAvx512Bf16 | kCpuAvx512Vbmi;
+    if (features & kCpuAmxTile || (features & kOthers) != kOthers) return features;
     static const bool installed = install();
     return installed ? features | kAmx : features;
 }

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstring>
 #include <vector>
 
 #include "support/kernel_tables.h"
@@ -79,8 +80,10 @@ TEST(RopeKernels, GiveTheSameBits) {
                     exact(table.data(), n_pairs, 2 * n_pairs + n_rest, 0.3f, expected.data());
                     kernels.rope[kind].run(table.data(), n_pairs, 2 * n_pairs + n_rest, 0.3f,
                                            head.data());
-                    ASSERT_EQ(head, expected) << kernels.name << " kind " << kind << ", " << n_pairs
-                                              << " pairs and " << n_rest;
+                    ASSERT_EQ(
+                        std::memcmp(head.data(), expected.data(), head.size() * sizeof(float)), 0)
+                        << kernels.name << " kind " << kind << ", " << n_pairs << " pairs and "
+                        << n_rest;
                     EXPECT_EQ(head.back(), numbers(2 * n_pairs + n_rest + 1, -2.7f).back());
                 }
             }

@@ -4,7 +4,6 @@
 // Queries of all rows and heads stand below each other, up to 256, in tiles of 16. Keys and values of a
 // chunk of 256 positions become bf16 tiles once for all of them. Then, for 32 queries at a time: scores by
 // AMX, softmax weights as bf16, and values weighted by AMX onto what the positions before gave.
-#include <algorithm>
 #include <cmath>
 #include <cstring>
 
@@ -223,7 +222,7 @@ class RowsAttention {
         return row < rows_.n_rows ? row : rows_.n_rows - 1;
     }
 
-    // Those of a chunk that the queries of a pass see, in steps of kStep positions.
+    // From the first to the last position of a chunk that a query of the pass sees, in steps of kStep.
     struct Steps {
         int32_t begin;
         int32_t end;
@@ -232,6 +231,7 @@ class RowsAttention {
         int32_t begin = chunk + kAttentionChunk;
         int32_t end = chunk;
         for (int32_t r = row_of(query); r <= row_of(query + kQueriesOfPass - 1); ++r) {
+            if (rows_.begin[r] >= chunk + kAttentionChunk || rows_.end[r] <= chunk) continue;
             begin = rows_.begin[r] < begin ? rows_.begin[r] : begin;
             end = rows_.end[r] > end ? rows_.end[r] : end;
         }
@@ -278,7 +278,7 @@ class RowsAttention {
             const uint8_t* page = rows_.values + rows_.pages[p / kKvPage] * rows_.value_page_bytes;
             const int64_t n_even = p >= begin && p < end ? dim : 0;
             const int64_t n_odd = p + 1 >= begin && p + 1 < end ? dim : 0;
-            const int64_t n_both = std::min(n_even, n_odd);
+            const int64_t n_both = n_odd < n_even ? n_odd : n_even;
             uint8_t* to = memory_.values + (p - chunk) / kStep * kTileBytes +
                           (p - chunk) % kStep / 2 * kTileRowBytes;
             for (int64_t t = 0; t < sizes_.value_tiles; ++t, to += kCellSteps * kTileBytes) {

@@ -118,7 +118,8 @@ struct Computed {
     static constexpr int kFactors = Format::kWideScales ? kGroups / 2 : kGroups;
     static constexpr bool kTakesWords = false;
     static constexpr bool kIsSmall = Format::kLevels <= 64;
-    // Minimums are exact with the bits that scales have; with those of IQ4_XS, within 2^-10 of a scale.
+    // Minimums are exact: 3 * 2^5 times a scale of up to 18 bits, or 257 * 2^7 times one of up to 16 (below
+    // 2^24 / 257 in units of its last).
     static constexpr float kPower = kIsSmall ? 0x1p6f : 0x1p15f;
     static_assert(!Format::kHasMinimums);
 
