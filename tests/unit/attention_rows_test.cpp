@@ -162,34 +162,43 @@ TEST(AttentionRows, AgreeWithDoubleForAnyShape) {
     });
 }
 
-// Rows whose windows begin and end anywhere in a chunk, or have nothing in common with the others'.
-TEST(AttentionRows, WindowsAgreeWithDouble) {
-    for_each_kernel([](const KernelTable& table, const RowsAttentionEntry& kernel, int32_t type) {
-        const Shape shape = {9, 5, 20, 36, 800};
-        Problem problem(table, shape, type);
-        problem.begin = {31, 0, 300, 513, 767, 256, 255, 33, 224};
-        problem.end = {33, 256, 641, 514, 800, 289, 257, 512, 300};
-        check_problem(problem, kernel, shape);
+// Problems of 9 rows whose windows begin and end anywhere in a chunk, or have nothing in common with the others'.
+template <class Check>
+void for_each_windows(const Check& check) {
+    const struct {
+        std::vector<int32_t> begin;
+        std::vector<int32_t> end;
+    } all[] = {
+        {{31, 0, 300, 513, 767, 256, 255, 33, 224}, {33, 256, 641, 514, 800, 289, 257, 512, 300}},
+        {{0, 0, 300, 513, 700, 0, 255, 256, 0}, {1, 256, 800, 514, 800, 800, 257, 512, 300}},
+    };
+    for_each_kernel([&](const KernelTable& table, const RowsAttentionEntry& kernel, int32_t type) {
+        for (const auto& windows : all) {
+            const Shape shape = {9, 5, 20, 36, 800};
+            Problem problem(table, shape, type);
+            problem.begin = windows.begin;
+            problem.end = windows.end;
+            check(problem, kernel, shape);
+        }
     });
+}
+
+TEST(AttentionRows, WindowsAgreeWithDouble) {
+    for_each_windows(check_problem);
 }
 
 // A row that stands alone gets the same bits, also when it sees no position of some chunks.
 TEST(AttentionRows, NeighboursDoNotChangeBits) {
-    for_each_kernel([](const KernelTable& table, const RowsAttentionEntry& kernel, int32_t type) {
-        const Shape shape = {9, 5, 20, 36, 800};
-        Problem problem(table, shape, type);
-        problem.begin = {0, 0, 300, 513, 700, 0, 255, 256, 0};
-        problem.end = {1, 256, 800, 514, 800, 800, 257, 512, 300};
-        const auto together = problem.run(kernel, 0, shape.n_rows);
-        const size_t stride = together.size() / 9;
-        for (int32_t r = 0; r < shape.n_rows; ++r) {
-            const auto alone = problem.run(kernel, r, 1);
-            ASSERT_EQ(std::memcmp(alone.data(), together.data() + static_cast<size_t>(r) * stride,
-                                  stride * sizeof(float)),
-                      0)
-                << "row " << r;
-        }
-    });
+    for_each_windows(
+        [](const Problem& problem, const RowsAttentionEntry& kernel, const Shape& shape) {
+            const auto together = problem.run(kernel, 0, shape.n_rows);
+            const size_t stride = together.size() / static_cast<size_t>(shape.n_rows);
+            for (int32_t r = 0; r < shape.n_rows; ++r) {
+                const auto alone = problem.run(kernel, r, 1);
+                const float* row = together.data() + static_cast<size_t>(r) * stride;
+                ASSERT_EQ(std::memcmp(alone.data(), row, stride * sizeof(float)), 0) << "row " << r;
+            }
+        });
 }
 
 // Weights far apart, and one so large that all others are zeros.

@@ -118,8 +118,8 @@ struct Computed {
     static constexpr int kFactors = Format::kWideScales ? kGroups / 2 : kGroups;
     static constexpr bool kTakesWords = false;
     static constexpr bool kIsSmall = Format::kLevels <= 64;
-    // Minimums are exact: 3 * 2^5 times a scale of up to 18 bits, or 257 * 2^7 times one of up to 16 (below
-    // 2^24 / 257 in units of its last).
+    // Minimums are exact: scales have up to 18 bits where they meet 96, and are below 2^24 / 257 of their last
+    // bit where they meet 32896, 257 * 2^7.
     static constexpr float kPower = kIsSmall ? 0x1p6f : 0x1p15f;
     static_assert(!Format::kHasMinimums);
 
