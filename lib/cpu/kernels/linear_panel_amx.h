@@ -95,10 +95,7 @@ class Unpacking {
             return;
         }
         const uint8_t* at = weights_.tiles[tile] + row * row_bytes_;
-        const int64_t n_bytes = Format::bytes_of(weights_.n_columns);
-        for (int64_t line = 0; line < n_bytes; line += 64) {
-            prefetch_bytes<64>(at, ahead_[tile] + line);
-        }
+        prefetch_piece(at, ahead_[tile], Format::bytes_of(weights_.n_columns));
         Format::unpack(at, weights_.n_columns, to);
     }
 

@@ -7,13 +7,22 @@ namespace {  // compiled once per kernel file, with the flags of its set
 
 constexpr uintptr_t kCacheLine = 64;
 
-// Asks L2 for kBytes that lie `offset` bytes after `row`. An address beyond the matrix is fine
-// for a prefetch, but not for pointer arithmetic.
+// Asks L2 for the kBytes that lie `offset` bytes after `row`, or all but the last cache line of them, with which
+// the bytes that follow begin. An address beyond the matrix is fine for a prefetch, but not for pointer arithmetic.
 template <int64_t kBytes>
 [[gnu::always_inline]] inline void prefetch_bytes(const uint8_t* row, int64_t offset) {
     const auto at = reinterpret_cast<uintptr_t>(row) + static_cast<uintptr_t>(offset);
     for (uintptr_t i = 0; i < static_cast<uintptr_t>(kBytes); i += kCacheLine) {
         __builtin_prefetch(reinterpret_cast<const void*>(at + i), 0, 2);
+    }
+}
+
+// Asks L2 for all lines of n bytes that nothing follows.
+[[gnu::always_inline]] inline void prefetch_piece(const uint8_t* row, int64_t offset, int64_t n) {
+    const auto at = reinterpret_cast<uintptr_t>(row) + static_cast<uintptr_t>(offset);
+    const uintptr_t end = at + static_cast<uintptr_t>(n);
+    for (uintptr_t line = at / kCacheLine * kCacheLine; line < end; line += kCacheLine) {
+        __builtin_prefetch(reinterpret_cast<const void*>(line), 0, 2);
     }
 }
 
