@@ -42,6 +42,8 @@ constexpr int64_t kPatternRows = 16;  // that differ; the others repeat them
 struct Kernel {
     core::LinearFn linear = nullptr;
     core::PanelEntry panel;  // either
+
+    bool is_for_small_batches() const { return panel.run && panel.packing->is_for_small_batches(); }
 };
 
 // Each thread of the benchmark works for itself.
@@ -141,7 +143,8 @@ void linear(benchmark::State& state, const Kernel& kernel, const core::BlockForm
     const double bandwidth = bench::read_bandwidth(state.threads());
     Problem problem(info, n_rows, state.threads());
     problem.multiply(kernel);
-    if (!problem.is_right(kernel.panel.run ? 1.0 : 5e-3)) {
+    const bool rounds = kernel.panel.run && !kernel.is_for_small_batches();
+    if (!problem.is_right(rounds ? 1.0 : 5e-3)) {
         state.SkipWithError("wrong result");
         return;
     }
@@ -168,8 +171,11 @@ void linear(benchmark::State& state, const Kernel& kernel, const core::BlockForm
 void register_kernel(const char* set, const Kernel& kernel, const core::BlockFormatInfo& info,
                      std::initializer_list<int32_t> rows) {
     for (const int32_t n_rows : rows) {
-        const std::string name = std::string(kernel.panel.run ? "panel/" : "linear/") + set + "/" +
-                                 info.name + "/rows:" + std::to_string(n_rows);
+        const char* kind = kernel.is_for_small_batches() ? "small_panel/"
+                           : kernel.panel.run            ? "panel/"
+                                                         : "linear/";
+        const std::string name =
+            std::string(kind) + set + "/" + info.name + "/rows:" + std::to_string(n_rows);
         benchmark::RegisterBenchmark(name.c_str(), linear, kernel, info, n_rows)
             ->Threads(1)
             ->Threads(2)
@@ -183,9 +189,13 @@ const bool kRegistered = [] {
     for (const core::KernelTable& table : test::runnable_kernel_tables()) {
         for (const core::BlockFormatInfo& info : core::block_formats()) {
             const auto* panel = table.panel_of(static_cast<int32_t>(info.format));
+            const auto* small_panel = table.small_panel_of(static_cast<int32_t>(info.format));
             const auto* few = table.linear_of(static_cast<int32_t>(info.format));
             if (panel && std::strcmp(panel->set, table.name) == 0) {
                 register_kernel(table.name, {few->run, *panel}, info, {8, 16, 32, 512});
+            }
+            if (small_panel && std::strcmp(small_panel->set, table.name) == 0) {
+                register_kernel(table.name, {few->run, *small_panel}, info, {5, 8});
             }
             if (few && std::strcmp(few->set, table.name) == 0) {
                 register_kernel(table.name, {few->run, {}}, info, {1, 4, 8, 16, 32});

@@ -246,7 +246,20 @@ constexpr RowPacking kBf16Amx = {.group = 16,
                                  .slice = kSliceColumnsAmx,
                                  .memory = panel_memory_amx,
                                  .fuses = true};
-constexpr PanelRows kPanelAmx[] = {{&kBf16Amx, kPanelBf16Amx}};
+// Formats with scales for 16 elements are faster as bf16.
+constexpr Row<PanelFn> kPanelBytesAmx[] = {
+    {PUNA_FORMAT_Q4_0, panel_bytes_q4_0_amx},     {PUNA_FORMAT_Q4_1, panel_bytes_q4_1_amx},
+    {PUNA_FORMAT_Q5_0, panel_bytes_q5_0_amx},     {PUNA_FORMAT_Q5_1, panel_bytes_q5_1_amx},
+    {PUNA_FORMAT_Q8_0, panel_bytes_q8_0_amx},     {PUNA_FORMAT_Q4_K, panel_bytes_q4_k_amx},
+    {PUNA_FORMAT_Q5_K, panel_bytes_q5_k_amx},     {PUNA_FORMAT_IQ4_NL, panel_bytes_iq4_nl_amx},
+    {PUNA_FORMAT_IQ4_XS, panel_bytes_iq4_xs_amx}, {PUNA_FORMAT_MXFP4, panel_bytes_mxfp4_amx},
+};
+constexpr RowPacking kBytesAmx = {.group = 8,
+                                  .fewest_rows = 5,
+                                  .pack = pack_bytes_amx,
+                                  .bytes = packed_row_bytes_amx,
+                                  .most_rows = 8};
+constexpr PanelRows kPanelAmx[] = {{&kBf16Amx, kPanelBf16Amx}, {&kBytesAmx, kPanelBytesAmx}};
 #endif
 
 #if PUNA_HAVE_KERNELS_NEON
@@ -408,8 +421,10 @@ void overlay(KernelEntry<Fn>* entries, std::span<const Row<Fn>> rows, const char
 void overlay(KernelTable& table, const KernelSet& set) {
     overlay(table.linear, set.linear, set.name);
     for (const PanelRows& panels : set.panel) {
+        PanelEntry* entries =
+            panels.packing->is_for_small_batches() ? table.small_panel : table.panel;
         for (const Row<PanelFn>& row : panels.rows) {
-            table.panel[row.key] = {{row.run, set.name}, panels.packing};
+            entries[row.key] = {{row.run, set.name}, panels.packing};
         }
     }
     overlay(table.kv_encode, set.kv_encode, set.name);

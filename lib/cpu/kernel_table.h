@@ -21,12 +21,15 @@ struct KernelEntry {
 // How activations are packed for some panel kernels.
 struct RowPacking {
     int32_t group;        // rows that are packed together
-    int32_t fewest_rows;  // a batch of fewer passes through the kernels for few rows
+    int32_t fewest_rows;  // of a batch; fewer pass through the kernels for few rows
     PackRowsFn pack;
     PackedBytesFn bytes;
     int64_t slice = 0;               // columns that are packed together; 0: all
     PanelMemoryFn memory = nullptr;  // of the kernels; null: they need none
     bool fuses = false;              // the kernels take PanelBlock::adds and ::up
+    int32_t most_rows = INT32_MAX;   // of a batch; more pass through other panel kernels
+
+    bool is_for_small_batches() const { return most_rows < INT32_MAX; }
 };
 
 struct PanelEntry : KernelEntry<PanelFn> {
@@ -49,6 +52,7 @@ struct KernelTable {
     bool one_stream = false;  // LinearBlock::one_stream, for the processor
     KernelEntry<LinearFn> linear[kFormats];
     PanelEntry panel[kFormats];
+    PanelEntry small_panel[kFormats];  // for batches that are small, see RowPacking::most_rows
     KernelEntry<KvEncodeFn> kv_encode[kKvTypes];
     KernelEntry<AttentionFn> attention_scores[kKvTypes];
     KernelEntry<AttentionFn> attention_values[kKvTypes];
@@ -67,6 +71,11 @@ struct KernelTable {
     const PanelEntry* panel_of(int32_t format) const {
         if (format < 0 || format >= kFormats || !panel[format].run) return nullptr;
         return &panel[format];
+    }
+    // Null unless small batches have another one. Any number may be asked.
+    const PanelEntry* small_panel_of(int32_t format) const {
+        if (format < 0 || format >= kFormats || !small_panel[format].run) return nullptr;
+        return &small_panel[format];
     }
     // Null unless many rows have a kernel of their own for a cache of this type. Any number may be asked.
     const RowsAttentionEntry* attention_rows_of(int32_t type) const {

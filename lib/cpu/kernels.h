@@ -217,6 +217,20 @@ void panel_iq4_nl_amx(const PanelBlock& block);
 void panel_iq4_xs_amx(const PanelBlock& block);
 void panel_mxfp4_amx(const PanelBlock& block);
 
+void pack_bytes_amx(const float* x, int64_t x_stride, int64_t n_in, int32_t n_rows, void* group);
+int64_t packed_row_bytes_amx(int64_t n_rows);
+
+void panel_bytes_q4_0_amx(const PanelBlock& block);
+void panel_bytes_q4_1_amx(const PanelBlock& block);
+void panel_bytes_q5_0_amx(const PanelBlock& block);
+void panel_bytes_q5_1_amx(const PanelBlock& block);
+void panel_bytes_q8_0_amx(const PanelBlock& block);
+void panel_bytes_q4_k_amx(const PanelBlock& block);
+void panel_bytes_q5_k_amx(const PanelBlock& block);
+void panel_bytes_iq4_nl_amx(const PanelBlock& block);
+void panel_bytes_iq4_xs_amx(const PanelBlock& block);
+void panel_bytes_mxfp4_amx(const PanelBlock& block);
+
 void pack_rows_neon(const float* x, int64_t x_stride, int64_t n_in, int32_t n_rows, void* group);
 int64_t packed_bytes_neon(int64_t n_rows);
 

@@ -20,6 +20,8 @@ struct Matrix {
     LinearFn multiply = nullptr;        // null for an embedding that is only looked up
     bool one_stream = false;            // LinearBlock::one_stream
     const PanelEntry* panel = nullptr;  // null: many rows are multiplied like few
+    // Rather than `panel`, for the batches that it takes; or null.
+    const PanelEntry* small_panel = nullptr;
     void (*dequantize)(const void* blocks, float* out, int64_t n) = nullptr;
 };
 

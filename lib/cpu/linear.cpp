@@ -12,20 +12,24 @@ constexpr int32_t kRowsOfAPass = 4;
 constexpr int64_t kSliceBytes = 128 * 1024;
 
 // Where the rows lie as the matrix's panel kernel takes them, or null.
-const uint8_t* packed_for(const Matrix& matrix, const Input& x) {
-    for (int32_t i = 0; matrix.panel && i < x.n_packed; ++i) {
-        if (x.packed[i].packing == matrix.panel->packing) return x.packed[i].data;
+uint8_t* packed_for(const Matrix& matrix, const Input& x) {
+    const PanelEntry* panel = panel_for(matrix, x.rows.n);
+    for (int32_t i = 0; panel && i < x.n_packed; ++i) {
+        if (x.packed[i].packing == panel->packing) return x.packed[i].data;
     }
     return nullptr;
 }
 
-// The packings that the matrices take, each once; returns how many.
-int32_t list_packings(Matrices matrices, const RowPacking* (&packings)[kMostMatrices]) {
+// The packings that so many rows take for the matrices, each once; returns how many.
+int32_t list_packings(Matrices matrices, int64_t n_rows,
+                      const RowPacking* (&packings)[kMostMatrices]) {
     int32_t n = 0;
     for (const Matrix* matrix : matrices) {
-        if (!matrix->panel) continue;
-        const RowPacking* packing = matrix->panel->packing;
-        if (std::find(packings, packings + n, packing) == packings + n) packings[n++] = packing;
+        const PanelEntry* panel = panel_for(*matrix, n_rows);
+        if (!panel) continue;
+        if (std::find(packings, packings + n, panel->packing) == packings + n) {
+            packings[n++] = panel->packing;
+        }
     }
     return n;
 }
@@ -89,7 +93,7 @@ PanelBlock panel_block(const Matrix& matrix, Range outputs, const Input& x) {
 void run_panels(const Matrix& matrix, const Input& x, PanelBlock& block) {
     const TakenMemory memory(*x.scratch);
     block.memory = memory.data();
-    matrix.panel->run(block);
+    panel_for(matrix, x.rows.n)->run(block);
 }
 
 void run_panels(const Matrix& matrix, Range outputs, const Input& x, bool adds, const Rows& y) {
@@ -121,21 +125,50 @@ void multiply_blocks(const Matrix& matrix, Range outputs, const Rows& x, const R
 
 }  // namespace
 
-int64_t packed_column_bytes(Matrices matrices, int64_t n_rows) {
-    const RowPacking* packings[kMostMatrices];
-    const int32_t n = list_packings(matrices, packings);
-    int64_t bytes = 0;
-    for (int32_t i = 0; i < n; ++i) bytes += align_to_line(packings[i]->bytes(n_rows));
+const PanelEntry* panel_for(const Matrix& matrix, int64_t n_rows) {
+    for (const PanelEntry* panel : {matrix.small_panel, matrix.panel}) {
+        if (!panel || n_rows < panel->packing->fewest_rows) continue;
+        if (n_rows <= panel->packing->most_rows) return panel;
+    }
+    return nullptr;
+}
+
+namespace {
+
+// The most of bytes_of(n) for all batches of n rows up to n_rows: it grows with the rows that a kernel takes.
+template <class BytesOf>
+int64_t most_bytes(Matrices matrices, int64_t n_rows, const BytesOf& bytes_of) {
+    int64_t bytes = bytes_of(n_rows);
+    for (const Matrix* matrix : matrices) {
+        if (!matrix->small_panel) continue;
+        const int64_t most = matrix->small_panel->packing->most_rows;
+        bytes = std::max(bytes, bytes_of(std::min(n_rows, most)));
+    }
     return bytes;
 }
 
+}  // namespace
+
+int64_t packed_column_bytes(Matrices matrices, int64_t n_rows) {
+    return most_bytes(matrices, n_rows, [&](int64_t n) {
+        const RowPacking* packings[kMostMatrices];
+        const int32_t n_packings = list_packings(matrices, n, packings);
+        int64_t bytes = 0;
+        for (int32_t i = 0; i < n_packings; ++i) bytes += align_to_line(packings[i]->bytes(n));
+        return bytes;
+    });
+}
+
 int64_t panel_memory_bytes(Matrices matrices, int64_t n_rows) {
-    int64_t bytes = 0;
-    for (const Matrix* matrix : matrices) {
-        if (!matrix->panel || !matrix->panel->packing->memory) continue;
-        bytes = std::max(bytes, align_to_line(matrix->panel->packing->memory(n_rows)));
-    }
-    return bytes;
+    return most_bytes(matrices, n_rows, [&](int64_t n) {
+        int64_t bytes = 0;
+        for (const Matrix* matrix : matrices) {
+            const PanelEntry* panel = panel_for(*matrix, n);
+            if (!panel || !panel->packing->memory) continue;
+            bytes = std::max(bytes, align_to_line(panel->packing->memory(n)));
+        }
+        return bytes;
+    });
 }
 
 Input make_input(const Workers& workers, const Rows& rows, Matrices matrices,
@@ -145,9 +178,8 @@ Input make_input(const Workers& workers, const Rows& rows, Matrices matrices,
     uint8_t* memory = scratch.packed;
     const int64_t columns = (*matrices.begin())->columns;
     const RowPacking* packings[kMostMatrices];
-    const int32_t n = list_packings(matrices, packings);
+    const int32_t n = list_packings(matrices, rows.n, packings);
     for (int32_t i = 0; i < n; ++i) {
-        if (rows.n < packings[i]->fewest_rows) continue;
         pack(workers, rows, columns, *packings[i], memory);
         input.packed[input.n_packed++] = {packings[i], memory};
         memory += align_to_line(packings[i]->bytes(rows.n)) * ((columns + 31) / 32);
@@ -164,7 +196,7 @@ void multiply(const Matrix& matrix, Range outputs, const Input& x, const Rows& y
 }
 
 bool can_add(const Matrix& matrix, const Input& x) {
-    return packed_for(matrix, x) && matrix.panel->packing->fuses;
+    return packed_for(matrix, x) && panel_for(matrix, x.rows.n)->packing->fuses;
 }
 
 void multiply_add(const Matrix& matrix, Range outputs, const Input& x, const Rows& y) {
@@ -174,9 +206,11 @@ void multiply_add(const Matrix& matrix, Range outputs, const Input& x, const Row
 Input make_gated_input(const Matrix& gate, const Matrix& up, const Matrix& next, const Input& x,
                        uint8_t* memory, int64_t n_bytes) {
     Input input = {{nullptr, 0, x.rows.n}, x.scratch};
-    if (!packed_for(gate, x) || gate.format != up.format || !next.panel) return input;
-    const RowPacking* packing = next.panel->packing;
-    if (packing != gate.panel->packing || !packing->fuses || gate.rows % 32 != 0) return input;
+    const PanelEntry* to = panel_for(next, x.rows.n);
+    if (!packed_for(gate, x) || gate.format != up.format || !to) return input;
+    const RowPacking* packing = to->packing;
+    if (!packing->fuses || gate.rows % 32 != 0) return input;
+    if (packing != panel_for(gate, x.rows.n)->packing) return input;
     if (packing->bytes(x.rows.n) > n_bytes / (gate.rows / 32)) return input;
     input.packed[input.n_packed++] = {packing, memory};
     return input;

@@ -46,6 +46,9 @@ struct Input {
     int32_t n_packed = 0;
 };
 
+// The panel kernel for so many rows, or null: they pass through the kernels for few.
+const PanelEntry* panel_for(const Matrix& matrix, int64_t n_rows);
+
 // Bytes of 32 columns of at most n_rows rows, packed for all of the matrices.
 int64_t packed_column_bytes(Matrices matrices, int64_t n_rows);
 // Bytes of each memory in which kernels multiply at most n_rows rows.

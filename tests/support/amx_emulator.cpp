@@ -157,15 +157,18 @@ float from_bf16(const uint8_t* at) {
     return flush(std::bit_cast<float>(uint32_t{bits} << 16));
 }
 
+// True of tiles whose shapes fit: a row of a has four bytes for each row of b.
+bool is_product(int c, int a, int b) {
+    if (!is_usable(c) || !is_usable(a) || !is_usable(b) || c == a || c == b || a == b) return false;
+    return tiles.row_bytes[a] / 4 == tiles.rows[b] && tiles.row_bytes[b] == tiles.row_bytes[c] &&
+           tiles.rows[a] == tiles.rows[c];
+}
+
 // c[m][n] += a[m][k] b[k][n], k counting pairs: the even and the odd ones are added apart.
 bool multiply_bf16(int c, int a, int b) {
-    if (!is_usable(c) || !is_usable(a) || !is_usable(b) || c == a || c == b || a == b) return false;
+    if (!is_product(c, a, b)) return false;
     const int n_pairs = tiles.row_bytes[a] / 4;
     const int n_columns = tiles.row_bytes[c] / 4;
-    if (n_pairs != tiles.rows[b] || tiles.row_bytes[b] != tiles.row_bytes[c] ||
-        tiles.rows[a] != tiles.rows[c]) {
-        return false;
-    }
     for (int m = 0; m < tiles.rows[c]; ++m) {
         float even[kMostRowBytes / 4] = {};
         float odd[kMostRowBytes / 4] = {};
@@ -183,6 +186,23 @@ bool multiply_bf16(int c, int a, int b) {
             float sum;
             std::memcpy(&sum, tiles.data[c][m] + 4 * n, sizeof sum);
             sum = flush(flush(sum) + flush(even[n] + odd[n]));
+            std::memcpy(tiles.data[c][m] + 4 * n, &sum, sizeof sum);
+        }
+    }
+    return true;
+}
+
+// c[m][n] += a[m][k] b[k][n], signed bytes in fours.
+bool multiply_bytes(int c, int a, int b) {
+    if (!is_product(c, a, b)) return false;
+    for (int m = 0; m < tiles.rows[c]; ++m) {
+        for (int n = 0; n < tiles.row_bytes[c] / 4; ++n) {
+            int32_t sum;
+            std::memcpy(&sum, tiles.data[c][m] + 4 * n, sizeof sum);
+            for (int k = 0; k < tiles.row_bytes[a]; ++k) {
+                sum += static_cast<int8_t>(tiles.data[a][m][k]) *
+                       static_cast<int8_t>(tiles.data[b][k / 4][4 * n + k % 4]);
+            }
             std::memcpy(tiles.data[c][m] + 4 * n, &sum, sizeof sum);
         }
     }
@@ -214,6 +234,8 @@ bool carry_out(const Instruction& in) {
             return true;
         case 0x5c:
             return in.prefix == kF3 && !in.in_memory && multiply_bf16(in.reg, in.rm, in.vvvv);
+        case 0x5e:
+            return in.prefix == kF2 && !in.in_memory && multiply_bytes(in.reg, in.rm, in.vvvv);
         default:
             return false;
     }

@@ -36,6 +36,7 @@ struct Weights {
         matrix.format = static_cast<int32_t>(format);
         matrix.multiply = table.linear_of(matrix.format)->run;
         matrix.panel = table.panel_of(matrix.format);
+        matrix.small_panel = table.small_panel_of(matrix.format);
         find_block_format(static_cast<uint32_t>(format))
             ->dequantize(bytes.data(), values.data(), kOut * kColumns);
     }
@@ -109,6 +110,12 @@ TEST(Linear, MatricesOfOnePhaseMayMixFormats) {
                 const Workers alone(kAlone, 1);
                 const PanelMemory memory(matrices, n_rows);
                 const Input input = make_input(alone, rows, matrices, memory.scratch());
+                // Memory for more rows has room for fewer, which may be packed otherwise.
+                for (const int32_t most_rows : {9, 16}) {
+                    if (n_rows > most_rows) continue;
+                    const PanelMemory larger(matrices, most_rows);
+                    make_input(alone, rows, matrices, larger.scratch());
+                }
                 for (const Weights* weights : {&f16, &bf16, &q8_0, &q4_k}) {
                     if (std::find(matrices.begin(), matrices.end(), &weights->matrix) ==
                         matrices.end()) {
@@ -127,6 +134,28 @@ TEST(Linear, MatricesOfOnePhaseMayMixFormats) {
     }
 }
 
+// A batch meets the panel kernel that is for so many rows.
+TEST(Linear, SmallBatchesHavePanelsOfTheirOwn) {
+    for (const KernelTable& table : test::runnable_kernel_tables()) {
+        for (const BlockFormat format :
+             {BlockFormat::kQ8_0, BlockFormat::kQ6_K, BlockFormat::kF32}) {
+            const Weights weights(table, format, 1);
+            const PanelEntry* many = weights.matrix.panel;
+            if (!many) continue;
+            const PanelEntry* few = weights.matrix.small_panel;
+            const int32_t fewest = (few ? few : many)->packing->fewest_rows;
+            EXPECT_EQ(panel_for(weights.matrix, fewest - 1), nullptr) << table.name;
+            EXPECT_EQ(panel_for(weights.matrix, fewest), few ? few : many) << table.name;
+            if (few) {
+                const int32_t most = few->packing->most_rows;
+                EXPECT_EQ(panel_for(weights.matrix, most), few) << table.name;
+                EXPECT_EQ(panel_for(weights.matrix, most + 1), many) << table.name;
+            }
+            EXPECT_EQ(panel_for(weights.matrix, 1000), many) << table.name;
+        }
+    }
+}
+
 // The least rows that a packing is for are counted per packing.
 TEST(Linear, FewRowsAreNotPacked) {
     for (const KernelTable& table : test::runnable_kernel_tables()) {
@@ -141,9 +170,8 @@ TEST(Linear, FewRowsAreNotPacked) {
                 make_input(alone, {x.data(), kColumns, n_rows}, matrices, memory.scratch());
             std::set<const RowPacking*> expected;
             for (const Matrix* matrix : matrices) {
-                if (matrix->panel && n_rows >= matrix->panel->packing->fewest_rows) {
-                    expected.insert(matrix->panel->packing);
-                }
+                const PanelEntry* panel = panel_for(*matrix, n_rows);
+                if (panel) expected.insert(panel->packing);
             }
             EXPECT_EQ(input.n_packed, static_cast<int32_t>(expected.size()))
                 << table.name << " rows " << n_rows;

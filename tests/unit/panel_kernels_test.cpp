@@ -28,10 +28,13 @@ struct Kernel {
     const BlockFormatInfo* info;
 
     // The most that a weight is rounded by, of its size.
-    double weight_rounding() const { return std::strcmp(set, "amx") == 0 ? 0x1p-8 : 0.0; }
+    double weight_rounding() const {
+        return std::strcmp(set, "amx") == 0 && !packing.is_for_small_batches() ? 0x1p-8 : 0.0;
+    }
     // What activations become.
-    enum class Keeps { kFloats, kBf16, kBytes };
+    enum class Keeps { kFloats, kBf16, kWords, kBytes };
     Keeps keeps() const {
+        if (packing.is_for_small_batches()) return Keeps::kWords;
         if (info->block_length > 1) return Keeps::kBytes;
         const bool in_bf16 = std::strcmp(set, "avx512_bf16") == 0 || std::strcmp(set, "amx") == 0;
         return in_bf16 ? Keeps::kBf16 : Keeps::kFloats;
@@ -41,7 +44,8 @@ struct Kernel {
 };
 
 std::ostream& operator<<(std::ostream& out, const Kernel& kernel) {
-    return out << kernel.info->name << " by " << kernel.set;
+    return out << kernel.info->name << " by " << kernel.set
+               << (kernel.packing.is_for_small_batches() ? " for small batches" : "");
 }
 
 // What a set inherits is tested with the set that brings it.
@@ -49,9 +53,11 @@ std::vector<Kernel> all_kernels() {
     std::vector<Kernel> kernels;
     for (const KernelTable& table : test::testable_kernel_tables()) {
         for (const BlockFormatInfo& info : block_formats()) {
-            const auto* entry = table.panel_of(static_cast<int32_t>(info.format));
-            if (entry && std::strcmp(entry->set, table.name) == 0) {
-                kernels.push_back({entry->run, *entry->packing, entry->set, &info});
+            const auto format = static_cast<int32_t>(info.format);
+            for (const PanelEntry* entry : {table.panel_of(format), table.small_panel_of(format)}) {
+                if (entry && std::strcmp(entry->set, table.name) == 0) {
+                    kernels.push_back({entry->run, *entry->packing, entry->set, &info});
+                }
             }
         }
     }
@@ -59,16 +65,26 @@ std::vector<Kernel> all_kernels() {
 }
 
 // Activations that the kernel does not round: any, or those that 8 bits hold, integers up to 127,
-// which is there in each group of 32, times a power of two per group.
-std::vector<float> exact_floats(const Kernel& kernel, int64_t n, uint64_t seed) {
+// which is there in each group of 32, times a power of two per group. Or those that 16 bits hold, up to 32639 in
+// 256 columns of a row, times a power of two for them.
+std::vector<float> exact_floats(const Kernel& kernel, int64_t n_rows, int64_t n_in, uint64_t seed) {
+    const int64_t n = n_rows * n_in;
     if (kernel.keeps() == Kernel::Keeps::kFloats) return random_floats(n, seed);
     RandomBits bits(seed);
-    std::vector<uint8_t> bytes(static_cast<size_t>(n));
-    bits.fill(bytes.data(), bytes.size());
-    std::vector<float> values(static_cast<size_t>(n));
+    std::vector<uint16_t> random(static_cast<size_t>(n));
+    bits.fill(reinterpret_cast<uint8_t*>(random.data()), 2 * random.size());
+    std::vector<float> values(random.size());
     for (size_t i = 0; i < values.size(); ++i) {
-        const int32_t integer = i % 32 == i / 32 % 32 ? 127 : bytes[i] % 255 - 127;
-        values[i] = std::ldexp(static_cast<float>(integer), bytes[i / 32 * 32] % 9 - 10);
+        const size_t column = i % static_cast<size_t>(n_in);
+        if (kernel.keeps() == Kernel::Keeps::kWords) {
+            const size_t first = i - column % 256;
+            const int32_t integer =
+                i == first + random[first] % 32 ? 32639 : random[i] % 65279 - 32639;
+            values[i] = std::ldexp(static_cast<float>(integer), random[first] % 9 - 18);
+        } else {
+            const int32_t integer = i % 32 == i / 32 % 32 ? 127 : random[i] % 255 - 127;
+            values[i] = std::ldexp(static_cast<float>(integer), random[i / 32 * 32] % 9 - 10);
+        }
     }
     return values;
 }
@@ -86,6 +102,7 @@ struct PackedRows {
     PackedRows(const Kernel& kernel, const float* x, int64_t x_stride, int64_t n_in, int32_t n_rows)
         : n_bytes(static_cast<size_t>((n_in + 31) / 32 * kernel.packing.bytes(n_rows))),
           memory(make_aligned(n_bytes)) {
+        std::memset(memory.get(), 0xff, n_bytes);
         const RowPacking& packing = kernel.packing;
         const int64_t slice = packing.slice > 0 ? packing.slice : n_in;
         for (int64_t j = 0; j < n_in; j += slice) {
@@ -196,12 +213,12 @@ TEST(PanelKernels, AgreeWithDoubleAtEveryWidth) {
     for (const Kernel& kernel : all_kernels()) {
         const int64_t length = kernel.info->block_length;
         for (const int64_t n_blocks : {1, 2, 3, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 64, 65}) {
-            const Weights weights(*kernel.info, 3, n_blocks * length);
-            expect_close(kernel, weights, exact_floats(kernel, 10 * weights.n_in, 11));
+            const Weights weights(*kernel.info, 19, n_blocks * length);
+            expect_close(kernel, weights, exact_floats(kernel, 10, weights.n_in, 11));
         }
         for (const int64_t n_in : {2048 + length, 2 * 2048 + 256 - length % 256}) {
-            const Weights weights(*kernel.info, 3, n_in / length * length);
-            expect_close(kernel, weights, exact_floats(kernel, 10 * weights.n_in, 12));
+            const Weights weights(*kernel.info, 19, n_in / length * length);
+            expect_close(kernel, weights, exact_floats(kernel, 10, weights.n_in, 12));
         }
     }
 }
@@ -212,22 +229,24 @@ TEST(PanelKernels, AgreeWithDoubleForAnyNumberOfOutputsAndRows) {
         for (const int64_t n_out : {1, 5, 6, 7, 12, 13, 25, 48, 49, 97}) {
             const Weights weights(*kernel.info, n_out, n_in);
             for (const int64_t n_rows : {1, 4, 7, 8, 9, 16, 17, 24, 25, 33, 65}) {
-                expect_close(kernel, weights, exact_floats(kernel, n_rows * n_in, 13));
+                expect_close(kernel, weights, exact_floats(kernel, n_rows, n_in, 13));
             }
         }
         const Weights weights(*kernel.info, 7, kernel.unit());
-        expect_close(kernel, weights, exact_floats(kernel, 2000 * weights.n_in, 14));
+        expect_close(kernel, weights, exact_floats(kernel, 2000, weights.n_in, 14));
     }
 }
 
 // The size of a change of the result: a few roundings of float, half of a unit of 8 bits of mantissa,
-// or 8 bits for the largest of 32.
+// 16 bits for the largest of 256, or 8 bits for the largest of 32.
 double bound_of_rounding(const Kernel& kernel) {
     switch (kernel.keeps()) {
         case Kernel::Keeps::kFloats:
             return 2e-6;
         case Kernel::Keeps::kBf16:
             return 3e-3;
+        case Kernel::Keeps::kWords:
+            return 5e-5;
         case Kernel::Keeps::kBytes:
             return 0.01;
     }
@@ -380,7 +399,8 @@ TEST(PanelKernels, ZerosAndTheSmallestNumbersGiveNothing) {
 TEST(PanelKernels, EndsOfMemoryAreExact) {
     for (const Kernel& kernel : all_kernels()) {
         for (const int64_t n_blocks : {1, 3, 8, 9, 16}) {
-            const Weights weights(*kernel.info, 7, n_blocks * kernel.unit());
+            const Weights weights(*kernel.info, n_blocks % 2 == 0 ? 16 : 35,
+                                  n_blocks * kernel.unit());
             for (const int32_t n_rows : {3, 5, 16, 30}) {
                 const auto x = random_floats(n_rows * weights.n_in, 23);
                 const auto expected = multiply(kernel, weights, x);

@@ -38,11 +38,16 @@ constexpr uintptr_t kFarBytes = 2048;
 constexpr uintptr_t kFarBlocks = 5;
 constexpr uintptr_t kNearBytes = 1536;
 
+// The other order: where to look instead of a line.
+inline uintptr_t scatter(uintptr_t line) {
+    return line / kFarBytes * kFarBytes + line * 5 % kFarBytes;
+}
+
 template <int64_t kBytes>
 [[gnu::always_inline]] inline void prefetch_stream(const uint8_t* at) {
     const auto ask = [](uintptr_t line) {
-        const uintptr_t far = line / kFarBytes * kFarBytes + line * 5 % kFarBytes;
-        __builtin_prefetch(reinterpret_cast<const void*>(far + kFarBlocks * kFarBytes), 0, 2);
+        const uintptr_t far = scatter(line) + kFarBlocks * kFarBytes;
+        __builtin_prefetch(reinterpret_cast<const void*>(far), 0, 2);
         __builtin_prefetch(reinterpret_cast<const void*>(line + kNearBytes), 0, 3);
     };
     // The lines that begin here: each once, however kBytes divides them.
@@ -52,6 +57,15 @@ template <int64_t kBytes>
     for (int64_t i = 0; i < kBytes / static_cast<int64_t>(kCacheLine); ++i, line += kCacheLine)
         ask(line);
     if (line < end) ask(line);
+}
+
+// Asks L2 for the lines that end in the n bytes at `at`, in the order of scatter(): pieces that follow each other ask
+// for all.
+inline void prefetch_scattered(uintptr_t at, int64_t n) {
+    const uintptr_t end = (at + static_cast<uintptr_t>(n)) / kCacheLine;
+    for (uintptr_t line = at / kCacheLine; line < end; ++line) {
+        __builtin_prefetch(reinterpret_cast<const void*>(scatter(line * kCacheLine)), 0, 2);
+    }
 }
 
 }  // namespace
