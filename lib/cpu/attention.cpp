@@ -54,6 +54,13 @@ class BatchAttention {
     int32_t first_chunk(const Unit& unit) const {
         return in_.batch.rows[unit.row].first / kAttentionChunk;
     }
+    // The positions in chunk `index` of those that the unit's row sees.
+    Range visible(const Unit& unit, int32_t index) const {
+        const puna_batch_row& row = in_.batch.rows[unit.row];
+        const int64_t start = int64_t{first_chunk(unit) + index} * kAttentionChunk;
+        return {std::max<int64_t>(row.first, start),
+                std::min<int64_t>(int64_t{row.position} + 1, start + kAttentionChunk)};
+    }
     int32_t n_chunks(const Unit& unit) const {
         return in_.batch.rows[unit.row].position / kAttentionChunk - first_chunk(unit) + 1;
     }
@@ -61,9 +68,13 @@ class BatchAttention {
         return {in_.partials + index * in_.plan.partial_size(), spec_.head_dim_v};
     }
 
+    // The pages of `half` that chunk `index` of a unit sees.
+    BlocksAhead blocks(const KvHalf& half, const Unit& unit, int32_t index) const;
     // All chunks of a unit, with the partials 2 part and 2 part + 1.
     void compute(const Unit& unit, int32_t part) const;
-    void compute_chunk(const Unit& unit, int32_t index, const Partial& partial) const;
+    // `ahead` is what the thread reads next.
+    void compute_chunk(const Unit& unit, int32_t index, const Partial& partial,
+                       const BlocksAhead& ahead) const;
     void merge(const Unit& unit, const Partial& into, const Partial& next) const;
     void finish(const Unit& unit, const Partial& partial) const;
 
@@ -74,10 +85,25 @@ class BatchAttention {
     AttentionFn values_;
 };
 
+BlocksAhead BatchAttention::blocks(const KvHalf& half, const Unit& unit, int32_t index) const {
+    const puna_batch_row& row = in_.batch.rows[unit.row];
+    const Range cells = visible(unit, index);
+    const int64_t first = cells.begin / PUNA_KV_PAGE;
+    BlocksAhead blocks;
+    blocks.blocks = half.head(in_.layer, unit.kv_head);
+    blocks.page_bytes = half.page_bytes;
+    blocks.block_bytes = half.head_bytes;
+    blocks.pages = in_.batch.views[row.view].pages + first;
+    blocks.n_pages = static_cast<int32_t>((cells.end - 1) / PUNA_KV_PAGE - first + 1);
+    return blocks;
+}
+
 // Chunk `index` of those that the unit's row sees.
-void BatchAttention::compute_chunk(const Unit& unit, int32_t index, const Partial& partial) const {
+void BatchAttention::compute_chunk(const Unit& unit, int32_t index, const Partial& partial,
+                                   const BlocksAhead& ahead) const {
     const puna_batch_row& row = in_.batch.rows[unit.row];
     const int32_t start = (first_chunk(unit) + index) * kAttentionChunk;
+    const Range cells = visible(unit, index);
     alignas(64) float scores[kAttentionQueries * kAttentionChunk];
     AttentionChunk chunk;
     chunk.q = in_.q.row(unit.row) + int64_t{unit.first_query} * spec_.head_dim_k;
@@ -86,15 +112,15 @@ void BatchAttention::compute_chunk(const Unit& unit, int32_t index, const Partia
     chunk.key_page_bytes = in_.cache.keys().page_bytes;
     chunk.value_page_bytes = in_.cache.values().page_bytes;
     chunk.pages = in_.batch.views[row.view].pages;
-    chunk.begin = std::max(row.first, start);
-    chunk.end =
-        static_cast<int32_t>(std::min(int64_t{row.position} + 1, int64_t{start} + kAttentionChunk));
+    chunk.begin = static_cast<int32_t>(cells.begin);
+    chunk.end = static_cast<int32_t>(cells.end);
     chunk.n_queries = unit.n_queries;
     chunk.head_dim_k = spec_.head_dim_k;
     chunk.head_dim_v = spec_.head_dim_v;
     chunk.scores = scores;
     chunk.out = partial.values;
 
+    chunk.ahead = blocks(in_.cache.values(), unit, index);
     scores_(chunk);
     const int32_t n = chunk.end - chunk.begin;
     for (int32_t h = 0; h < unit.n_queries; ++h) {
@@ -104,15 +130,20 @@ void BatchAttention::compute_chunk(const Unit& unit, int32_t index, const Partia
         }
         partial.sum[h] = in_.layers.kernels->softmax.run(visible, n, &partial.largest[h]);
     }
+    chunk.ahead = ahead;
     values_(chunk);
 }
 
 void BatchAttention::compute(const Unit& unit, int32_t part) const {
     const Partial whole = partial(2 * int64_t{part});
     const Partial next = partial(2 * int64_t{part} + 1);
-    compute_chunk(unit, 0, whole);
-    for (int32_t chunk = 1; chunk < n_chunks(unit); ++chunk) {
-        compute_chunk(unit, chunk, next);
+    const int32_t n = n_chunks(unit);
+    const auto keys_of = [&](int32_t chunk) {
+        return chunk < n ? blocks(in_.cache.keys(), unit, chunk) : BlocksAhead();
+    };
+    compute_chunk(unit, 0, whole, keys_of(1));
+    for (int32_t chunk = 1; chunk < n; ++chunk) {
+        compute_chunk(unit, chunk, next, keys_of(chunk + 1));
         merge(unit, whole, next);
     }
     finish(unit, whole);
@@ -269,13 +300,24 @@ void attend_by_chunks(const AttentionInput& input, const BatchAttention& attenti
         most_chunks = std::max(most_chunks, n_chunks);
     }
     const int64_t max_chunks = input.plan.max_chunks();
-    input.workers.run(static_cast<int32_t>(n_units * most_chunks), [&](int32_t part) {
+    const auto n_parts = static_cast<int32_t>(n_units * most_chunks);
+    // Of the part that the thread probably takes next: parts take equally long.
+    const auto keys_after = [&](int32_t part) {
+        const int64_t next = int64_t{part} + input.workers.n_threads();
+        if (next >= n_parts) return BlocksAhead();
+        const Unit unit = attention.unit(next % n_units);
+        const auto chunk = static_cast<int32_t>(next / n_units);
+        if (chunk >= attention.n_chunks(unit)) return BlocksAhead();
+        return attention.blocks(input.cache.keys(), unit, chunk);
+    };
+    input.workers.run(n_parts, [&](int32_t part) {
         const int64_t index = part % n_units;
         const auto chunk = static_cast<int32_t>(part / n_units);
         const Unit unit = attention.unit(index);
         const int32_t n_chunks = attention.n_chunks(unit);
         if (chunk >= n_chunks) return;
-        attention.compute_chunk(unit, chunk, attention.partial(index * max_chunks + chunk));
+        attention.compute_chunk(unit, chunk, attention.partial(index * max_chunks + chunk),
+                                keys_after(part));
         if (input.counters[index].fetch_sub(1, std::memory_order_acq_rel) != 1) return;
         const Partial whole = attention.partial(index * max_chunks);
         for (int32_t next = 1; next < n_chunks; ++next) {

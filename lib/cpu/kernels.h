@@ -190,7 +190,7 @@ void panel_iq4_nl_avx512(const PanelBlock& block);
 void panel_iq4_xs_avx512(const PanelBlock& block);
 void panel_mxfp4_avx512(const PanelBlock& block);
 
-// Rows are packed for `amx` in slices of so many columns, one after the other.
+// Rows are packed as bf16 for `amx` in slices of so many columns, one after the other.
 constexpr int64_t kSliceColumnsAmx = 256;
 // Its sums wait in so much memory; those of so few rows need none.
 constexpr int64_t kSumsBytesAmx = 1 << 20;
@@ -315,6 +315,15 @@ enum : int32_t {
 // Lanes of cells that were never written may hold anything, NaN included: they are computed in
 // `scores` beside the visible ones, but never read by softmax and attention_values. cpu/kv_half.h
 // has the layout of Q8_0, which differs. A kernel may round queries: docs/kernels.md.
+// What is read after the chunk: of some pages of the cache what one head needs.
+struct BlocksAhead {
+    const uint8_t* blocks = nullptr;  // that of page 0
+    int64_t page_bytes = 0;           // from a page to the next
+    int64_t block_bytes = 0;
+    const int32_t* pages = nullptr;
+    int32_t n_pages = 0;
+};
+
 struct AttentionChunk {
     const float* q;          // [n_queries][head_dim_k], already scaled
     const uint8_t* keys;     // page 0 of the head: [head_dim_k][kKvPage]
@@ -329,6 +338,7 @@ struct AttentionChunk {
     int32_t head_dim_v;
     float* scores;  // [n_queries][kAttentionChunk], position p at p % kAttentionChunk
     float* out;     // [n_queries][head_dim_v]
+    BlocksAhead ahead;
 };
 // attention_scores: scores[h][p] = q[h] . k[p]. attention_values: out[h] = sum_p scores[h][p] v[p].
 using AttentionFn = void (*)(const AttentionChunk& chunk);

@@ -70,6 +70,36 @@ void scale_weights(const float* scores, const uint8_t* scales,
     }
 }
 
+// ---- Prefetching --------------------------------------------------------------------------------
+
+// Asks L2 for what is read after a chunk, a line at a time: what waits for memory comes while what computes has
+// all it needs.
+class LinesAhead {
+  public:
+    explicit LinesAhead(const BlocksAhead& of) : of_(of) {}
+
+    [[gnu::always_inline]] void ask() {
+        if (at_ >= end_ && !open_page()) return;
+        __builtin_prefetch(at_, 0, 2);
+        at_ += kLineBytes;
+    }
+
+  private:
+    static constexpr int64_t kLineBytes = 64;
+
+    bool open_page() {
+        if (page_ >= of_.n_pages) return false;
+        at_ = of_.blocks + of_.pages[page_++] * of_.page_bytes;
+        end_ = at_ + of_.block_bytes;
+        return true;
+    }
+
+    const BlocksAhead of_;
+    int32_t page_ = 0;
+    const uint8_t* at_ = nullptr;
+    const uint8_t* end_ = nullptr;
+};
+
 // ---- Sums ---------------------------------------------------------------------------------------
 
 // kWidth vectors for each of kQueries queries. Loops over them are templates: GCC 12 would keep
@@ -86,13 +116,15 @@ struct Sums {
 
     // Adds `count` rows, row_bytes apart, row r times factors[h * stride + r] for query h. With
     // kWidth 1 a row ends after `left` elements. `next` is where rows lie in the page that follows,
-    // or null: the addresses of pages are unknown to the processor's own prefetcher.
+    // or null: the addresses of pages are unknown to the processor's own prefetcher. With each row goes a
+    // line of what is read after the chunk.
     template <class Element>
     [[gnu::always_inline]] void add(const uint8_t* row, const uint8_t* next, int64_t row_bytes,
                                     int32_t count, int32_t left, const float* factors,
-                                    int64_t stride) {
+                                    int64_t stride, LinesAhead& ahead) {
         for (int32_t r = 0; r < count; ++r, row += row_bytes, ++factors) {
             if (next) __builtin_prefetch(next + r * row_bytes);
+            ahead.ask();
             typename Set::Vector v[kWidth];
             if constexpr (kWidth == 1) {
                 v[0] = Set::template load<Element>(row, left);
@@ -132,7 +164,7 @@ void for_each_group(int32_t count, Pass pass, int32_t i = 0) {
 }
 
 template <class Set, class Element, int32_t kQueries>
-void score_pages(const AttentionChunk& chunk, int32_t first_query) {
+void score_pages(const AttentionChunk& chunk, int32_t first_query, LinesAhead& ahead) {
     constexpr int32_t kWidth = Set::vectors(kQueries);
     constexpr int32_t kCells = kWidth * Set::kLanes;
     const int32_t dim = chunk.head_dim_k;
@@ -148,7 +180,7 @@ void score_pages(const AttentionChunk& chunk, int32_t first_query) {
             const int64_t at = cell * Element::kBytes;
             Sums<Set, kQueries, kWidth> sums;
             sums.template add<Element>(keys + at, next ? next + at : nullptr,
-                                       kKvPage * Element::kBytes, dim, kCells, q, dim);
+                                       kKvPage * Element::kBytes, dim, kCells, q, dim, ahead);
             sums.store(page_scores + cell, kAttentionChunk, kCells);
         }
     }
@@ -156,7 +188,7 @@ void score_pages(const AttentionChunk& chunk, int32_t first_query) {
 
 // out[h][d .. ), kWidth vectors for kQueries queries; with kWidth 1 no more than up to head_dim_v.
 template <class Set, class Element, int32_t kQueries, int32_t kWidth>
-void mix_values(const AttentionChunk& chunk, int32_t first_query, int32_t d) {
+void mix_values(const AttentionChunk& chunk, int32_t first_query, int32_t d, LinesAhead& ahead) {
     const int32_t dim = chunk.head_dim_v;
     const int64_t at = d * Element::kBytes;
     const int64_t cell_bytes = dim * Element::kBytes;
@@ -176,10 +208,10 @@ void mix_values(const AttentionChunk& chunk, int32_t first_query, int32_t d) {
             scale_weights<Set, Element>(scores + (p - in_page) % kAttentionChunk,
                                         values + scales_at(dim, d), weights);
             sums.template add<Element>(first, next, cell_bytes, count, dim - d,
-                                       &weights[0][in_page], kKvPage);
+                                       &weights[0][in_page], kKvPage, ahead);
         } else {
             sums.template add<Element>(first, next, cell_bytes, count, dim - d,
-                                       scores + p % kAttentionChunk, kAttentionChunk);
+                                       scores + p % kAttentionChunk, kAttentionChunk, ahead);
         }
         p += count;
     }
@@ -187,29 +219,31 @@ void mix_values(const AttentionChunk& chunk, int32_t first_query, int32_t d) {
 }
 
 template <class Set, class Element, int32_t kQueries>
-void mix_all_values(const AttentionChunk& chunk, int32_t first_query) {
+void mix_all_values(const AttentionChunk& chunk, int32_t first_query, LinesAhead& ahead) {
     const int32_t whole = chunk.head_dim_v / Set::kLanes;
     for_each_group<Set::vectors(kQueries)>(whole, [&]<int kWidth>(Index<kWidth>, int32_t first) {
-        mix_values<Set, Element, kQueries, kWidth>(chunk, first_query, first * Set::kLanes);
+        mix_values<Set, Element, kQueries, kWidth>(chunk, first_query, first * Set::kLanes, ahead);
     });
     if (whole * Set::kLanes < chunk.head_dim_v) {
-        mix_values<Set, Element, kQueries, 1>(chunk, first_query, whole * Set::kLanes);
+        mix_values<Set, Element, kQueries, 1>(chunk, first_query, whole * Set::kLanes, ahead);
     }
 }
 
 template <class Set, class Element>
 void attention_scores(const AttentionChunk& chunk) {
-    for_each_group<Set::kMostQueries>(chunk.n_queries,
-                                      [&]<int kQueries>(Index<kQueries>, int32_t first_query) {
-                                          score_pages<Set, Element, kQueries>(chunk, first_query);
-                                      });
+    LinesAhead ahead(chunk.ahead);
+    for_each_group<Set::kMostQueries>(
+        chunk.n_queries, [&]<int kQueries>(Index<kQueries>, int32_t first_query) {
+            score_pages<Set, Element, kQueries>(chunk, first_query, ahead);
+        });
 }
 
 template <class Set, class Element>
 void attention_values(const AttentionChunk& chunk) {
+    LinesAhead ahead(chunk.ahead);
     for_each_group<Set::kMostQueries>(
         chunk.n_queries, [&]<int kQueries>(Index<kQueries>, int32_t first_query) {
-            mix_all_values<Set, Element, kQueries>(chunk, first_query);
+            mix_all_values<Set, Element, kQueries>(chunk, first_query, ahead);
         });
 }
 
