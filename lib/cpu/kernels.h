@@ -310,12 +310,7 @@ enum : int32_t {
     kAttentionQueries = 8,  // query heads of a KV head that share one pass over its cache
 };
 
-// The part of one KV head's cache that one row sees within one chunk of positions. Keys lie
-// transposed within a page, so that scores need no sum across lanes and no width is special.
-// Lanes of cells that were never written may hold anything, NaN included: they are computed in
-// `scores` beside the visible ones, but never read by softmax and attention_values. cpu/kv_half.h
-// has the layout of Q8_0, which differs. A kernel may round queries: docs/kernels.md.
-// What is read after the chunk: of some pages of the cache what one head needs.
+// What is read after a chunk: of some pages of the cache what one head needs. None is fine.
 struct BlocksAhead {
     const uint8_t* blocks = nullptr;  // that of page 0
     int64_t page_bytes = 0;           // from a page to the next
@@ -324,6 +319,11 @@ struct BlocksAhead {
     int32_t n_pages = 0;
 };
 
+// The part of one KV head's cache that one row sees within one chunk of positions. Keys lie
+// transposed within a page, so that scores need no sum across lanes and no width is special.
+// Lanes of cells that were never written may hold anything, NaN included: they are computed in
+// `scores` beside the visible ones, but never read by softmax and attention_values. cpu/kv_half.h
+// has the layout of Q8_0, which differs. A kernel may round queries: docs/kernels.md.
 struct AttentionChunk {
     const float* q;          // [n_queries][head_dim_k], already scaled
     const uint8_t* keys;     // page 0 of the head: [head_dim_k][kKvPage]

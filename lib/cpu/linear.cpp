@@ -11,13 +11,20 @@ constexpr int32_t kRowsOfAPass = 4;
 // Weight rows that more activation rows pass one after the other: they stay in L2 meanwhile.
 constexpr int64_t kSliceBytes = 128 * 1024;
 
-// Where the rows lie as the matrix's panel kernel takes them, or null.
-uint8_t* packed_for(const Matrix& matrix, const Input& x) {
+// A panel kernel, and where the rows lie as it takes them.
+struct PackedFor {
+    const PanelEntry* panel = nullptr;  // null: the input is not packed for the matrix
+    const uint8_t* rows = nullptr;
+
+    explicit operator bool() const { return panel; }
+};
+
+PackedFor packed_for(const Matrix& matrix, const Input& x) {
     const PanelEntry* panel = panel_for(matrix, x.rows.n);
     for (int32_t i = 0; panel && i < x.n_packed; ++i) {
-        if (x.packed[i].packing == panel->packing) return x.packed[i].data;
+        if (x.packed[i].packing == panel->packing) return {panel, x.packed[i].data};
     }
-    return nullptr;
+    return {};
 }
 
 // The packings that so many rows take for the matrices, each once; returns how many.
@@ -32,6 +39,18 @@ int32_t list_packings(Matrices matrices, int64_t n_rows,
         }
     }
     return n;
+}
+
+// The most of bytes_of(n) for all batches of n rows up to n_rows: it grows with the rows that a kernel takes.
+template <class BytesOf>
+int64_t most_bytes(Matrices matrices, int64_t n_rows, const BytesOf& bytes_of) {
+    int64_t bytes = bytes_of(n_rows);
+    for (const Matrix* matrix : matrices) {
+        if (!matrix->small_panel) continue;
+        const int64_t most = matrix->small_panel->packing->most_rows;
+        bytes = std::max(bytes, bytes_of(std::min(n_rows, most)));
+    }
+    return bytes;
 }
 
 int64_t align_to_line(int64_t bytes) {
@@ -79,29 +98,31 @@ class TakenMemory {
     int32_t index_ = -1;
 };
 
-PanelBlock panel_block(const Matrix& matrix, Range outputs, const Input& x) {
+PanelBlock panel_block(const Matrix& matrix, const PackedFor& packed, Range outputs,
+                       const Input& x) {
     PanelBlock block = {};
     block.weights = matrix.data + outputs.begin * matrix.row_bytes;
     block.row_bytes = matrix.row_bytes;
     block.n_in = matrix.columns;
     block.n_out = outputs.end - outputs.begin;
     block.n_rows = x.rows.n;
-    block.x = packed_for(matrix, x);
+    block.x = packed.rows;
     return block;
 }
 
-void run_panels(const Matrix& matrix, const Input& x, PanelBlock& block) {
+void run(const PanelEntry& panel, const Input& x, PanelBlock& block) {
     const TakenMemory memory(*x.scratch);
     block.memory = memory.data();
-    panel_for(matrix, x.rows.n)->run(block);
+    panel.run(block);
 }
 
-void run_panels(const Matrix& matrix, Range outputs, const Input& x, bool adds, const Rows& y) {
-    PanelBlock block = panel_block(matrix, outputs, x);
+void run_panels(const Matrix& matrix, const PackedFor& packed, Range outputs, const Input& x,
+                bool adds, const Rows& y) {
+    PanelBlock block = panel_block(matrix, packed, outputs, x);
     block.y = y.data + outputs.begin;
     block.y_stride = y.stride;
     block.adds = adds;
-    run_panels(matrix, x, block);
+    run(*packed.panel, x, block);
 }
 
 void multiply_blocks(const Matrix& matrix, Range outputs, const Rows& x, const Rows& y) {
@@ -132,22 +153,6 @@ const PanelEntry* panel_for(const Matrix& matrix, int64_t n_rows) {
     }
     return nullptr;
 }
-
-namespace {
-
-// The most of bytes_of(n) for all batches of n rows up to n_rows: it grows with the rows that a kernel takes.
-template <class BytesOf>
-int64_t most_bytes(Matrices matrices, int64_t n_rows, const BytesOf& bytes_of) {
-    int64_t bytes = bytes_of(n_rows);
-    for (const Matrix* matrix : matrices) {
-        if (!matrix->small_panel) continue;
-        const int64_t most = matrix->small_panel->packing->most_rows;
-        bytes = std::max(bytes, bytes_of(std::min(n_rows, most)));
-    }
-    return bytes;
-}
-
-}  // namespace
 
 int64_t packed_column_bytes(Matrices matrices, int64_t n_rows) {
     return most_bytes(matrices, n_rows, [&](int64_t n) {
@@ -188,29 +193,30 @@ Input make_input(const Workers& workers, const Rows& rows, Matrices matrices,
 }
 
 void multiply(const Matrix& matrix, Range outputs, const Input& x, const Rows& y) {
-    if (packed_for(matrix, x)) {
-        run_panels(matrix, outputs, x, false, y);
+    if (const PackedFor packed = packed_for(matrix, x)) {
+        run_panels(matrix, packed, outputs, x, false, y);
     } else {
         multiply_blocks(matrix, outputs, x.rows, y);
     }
 }
 
 bool can_add(const Matrix& matrix, const Input& x) {
-    return packed_for(matrix, x) && panel_for(matrix, x.rows.n)->packing->fuses;
+    const PackedFor packed = packed_for(matrix, x);
+    return packed && packed.panel->packing->fuses;
 }
 
 void multiply_add(const Matrix& matrix, Range outputs, const Input& x, const Rows& y) {
-    run_panels(matrix, outputs, x, true, y);
+    run_panels(matrix, packed_for(matrix, x), outputs, x, true, y);
 }
 
 Input make_gated_input(const Matrix& gate, const Matrix& up, const Matrix& next, const Input& x,
                        uint8_t* memory, int64_t n_bytes) {
     Input input = {{nullptr, 0, x.rows.n}, x.scratch};
+    const PackedFor from = packed_for(gate, x);
     const PanelEntry* to = panel_for(next, x.rows.n);
-    if (!packed_for(gate, x) || gate.format != up.format || !to) return input;
+    if (!from || gate.format != up.format || !to) return input;
     const RowPacking* packing = to->packing;
-    if (!packing->fuses || gate.rows % 32 != 0) return input;
-    if (packing != panel_for(gate, x.rows.n)->packing) return input;
+    if (packing != from.panel->packing || !packing->fuses || gate.rows % 32 != 0) return input;
     if (packing->bytes(x.rows.n) > n_bytes / (gate.rows / 32)) return input;
     input.packed[input.n_packed++] = {packing, memory};
     return input;
@@ -218,12 +224,13 @@ Input make_gated_input(const Matrix& gate, const Matrix& up, const Matrix& next,
 
 void multiply_gated(const Matrix& gate, const Matrix& up, Range outputs, const Input& x,
                     const Input& to) {
-    PanelBlock block = panel_block(gate, outputs, x);
+    const PackedFor packed = packed_for(gate, x);
+    PanelBlock block = panel_block(gate, packed, outputs, x);
     block.up = up.data + outputs.begin * up.row_bytes;
     block.gated = to.packed[0].data;
     block.first_gated = outputs.begin;
     block.n_gated = gate.rows;
-    run_panels(gate, x, block);
+    run(*packed.panel, x, block);
 }
 
 void add_bias(const float* bias, Range outputs, const Rows& y) {

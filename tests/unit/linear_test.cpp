@@ -170,8 +170,13 @@ TEST(Linear, FewRowsAreNotPacked) {
                 make_input(alone, {x.data(), kColumns, n_rows}, matrices, memory.scratch());
             std::set<const RowPacking*> expected;
             for (const Matrix* matrix : matrices) {
-                const PanelEntry* panel = panel_for(*matrix, n_rows);
-                if (panel) expected.insert(panel->packing);
+                const PanelEntry* few = matrix->small_panel;
+                if (few && n_rows >= few->packing->fewest_rows &&
+                    n_rows <= few->packing->most_rows) {
+                    expected.insert(few->packing);
+                } else if (matrix->panel && n_rows >= matrix->panel->packing->fewest_rows) {
+                    expected.insert(matrix->panel->packing);
+                }
             }
             EXPECT_EQ(input.n_packed, static_cast<int32_t>(expected.size()))
                 << table.name << " rows " << n_rows;

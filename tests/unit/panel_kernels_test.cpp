@@ -213,12 +213,16 @@ TEST(PanelKernels, AgreeWithDoubleAtEveryWidth) {
     for (const Kernel& kernel : all_kernels()) {
         const int64_t length = kernel.info->block_length;
         for (const int64_t n_blocks : {1, 2, 3, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 64, 65}) {
-            const Weights weights(*kernel.info, 19, n_blocks * length);
-            expect_close(kernel, weights, exact_floats(kernel, 10, weights.n_in, 11));
+            for (const int64_t n_out : {3, 19}) {
+                const Weights weights(*kernel.info, n_out, n_blocks * length);
+                expect_close(kernel, weights, exact_floats(kernel, 10, weights.n_in, 11));
+            }
         }
         for (const int64_t n_in : {2048 + length, 2 * 2048 + 256 - length % 256}) {
-            const Weights weights(*kernel.info, 19, n_in / length * length);
-            expect_close(kernel, weights, exact_floats(kernel, 10, weights.n_in, 12));
+            for (const int64_t n_out : {3, 19}) {
+                const Weights weights(*kernel.info, n_out, n_in / length * length);
+                expect_close(kernel, weights, exact_floats(kernel, 10, weights.n_in, 12));
+            }
         }
     }
 }
@@ -396,27 +400,33 @@ TEST(PanelKernels, ZerosAndTheSmallestNumbersGiveNothing) {
 }
 
 // Nothing is read but the rows, the matrix and the packed rows.
+// With both places: what lies around the weights, the inputs and the packed rows.
+void expect_exact_ends(const Kernel& kernel, const Weights& weights, int32_t n_rows) {
+    const auto x = random_floats(n_rows * weights.n_in, 23);
+    const auto expected = multiply(kernel, weights, x);
+    for (const auto place :
+         {test::GuardedMemory::Place::kEnd, test::GuardedMemory::Place::kStart}) {
+        const test::GuardedMemory from(x.data(), x.size() * sizeof(float), place);
+        const PackedRows packed(kernel, reinterpret_cast<const float*>(from.data()), weights.n_in,
+                                weights.n_in, n_rows);
+        const test::GuardedMemory w(weights.packed.data(), weights.packed.size(), place);
+        const test::GuardedMemory rows(packed.memory.get(), packed.n_bytes, place);
+        std::vector<float> y(expected.size());
+        PanelBlock block = block_of(weights, rows.data(), n_rows, y.data());
+        block.weights = w.data();
+        run(kernel, block);
+        ASSERT_EQ(y, expected) << kernel << " in " << weights.n_in << " out " << weights.n_out
+                               << " rows " << n_rows;
+    }
+}
+
 TEST(PanelKernels, EndsOfMemoryAreExact) {
     for (const Kernel& kernel : all_kernels()) {
         for (const int64_t n_blocks : {1, 3, 8, 9, 16}) {
-            const Weights weights(*kernel.info, n_blocks % 2 == 0 ? 16 : 35,
-                                  n_blocks * kernel.unit());
-            for (const int32_t n_rows : {3, 5, 16, 30}) {
-                const auto x = random_floats(n_rows * weights.n_in, 23);
-                const auto expected = multiply(kernel, weights, x);
-                for (const auto place :
-                     {test::GuardedMemory::Place::kEnd, test::GuardedMemory::Place::kStart}) {
-                    const test::GuardedMemory from(x.data(), x.size() * sizeof(float), place);
-                    const PackedRows packed(kernel, reinterpret_cast<const float*>(from.data()),
-                                            weights.n_in, weights.n_in, n_rows);
-                    const test::GuardedMemory w(weights.packed.data(), weights.packed.size(),
-                                                place);
-                    const test::GuardedMemory rows(packed.memory.get(), packed.n_bytes, place);
-                    std::vector<float> y(expected.size());
-                    PanelBlock block = block_of(weights, rows.data(), n_rows, y.data());
-                    block.weights = w.data();
-                    run(kernel, block);
-                    ASSERT_EQ(y, expected) << kernel << " blocks " << n_blocks;
+            for (const int64_t n_out : {7, 16, 35}) {
+                const Weights weights(*kernel.info, n_out, n_blocks * kernel.unit());
+                for (const int32_t n_rows : {3, 5, 16, 30}) {
+                    ASSERT_NO_FATAL_FAILURE(expect_exact_ends(kernel, weights, n_rows));
                 }
             }
         }

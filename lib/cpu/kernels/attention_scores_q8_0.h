@@ -151,6 +151,7 @@ void score_blocks(const AttentionChunk& chunk, int32_t first_query) {
     }
 }
 
+// Asks for nothing of chunk.ahead: of a cache with half the bytes it changed nothing.
 template <class Set, class Element>
 void attention_scores_of_bytes(const AttentionChunk& chunk) {
     for_each_group<Set::kMostQueries>(chunk.n_queries,
