@@ -246,12 +246,10 @@ constexpr RowPacking kBf16Amx = {.group = 16,
                                  .slice = kSliceColumnsAmx,
                                  .memory = panel_memory_amx,
                                  .fuses = true};
-// Formats with scales for 16 elements are faster as bf16.
 constexpr Row<PanelFn> kPanelBytesAmx[] = {
     {PUNA_FORMAT_Q4_0, panel_bytes_q4_0_amx},     {PUNA_FORMAT_Q4_1, panel_bytes_q4_1_amx},
     {PUNA_FORMAT_Q5_0, panel_bytes_q5_0_amx},     {PUNA_FORMAT_Q5_1, panel_bytes_q5_1_amx},
-    {PUNA_FORMAT_Q8_0, panel_bytes_q8_0_amx},     {PUNA_FORMAT_Q4_K, panel_bytes_q4_k_amx},
-    {PUNA_FORMAT_Q5_K, panel_bytes_q5_k_amx},     {PUNA_FORMAT_IQ4_NL, panel_bytes_iq4_nl_amx},
+    {PUNA_FORMAT_Q8_0, panel_bytes_q8_0_amx},     {PUNA_FORMAT_IQ4_NL, panel_bytes_iq4_nl_amx},
     {PUNA_FORMAT_IQ4_XS, panel_bytes_iq4_xs_amx}, {PUNA_FORMAT_MXFP4, panel_bytes_mxfp4_amx},
 };
 constexpr RowPacking kBytesAmx = {.group = 8,
@@ -259,7 +257,18 @@ constexpr RowPacking kBytesAmx = {.group = 8,
                                   .pack = pack_bytes_amx,
                                   .bytes = packed_row_bytes_amx,
                                   .most_rows = 8};
-constexpr PanelRows kPanelAmx[] = {{&kBf16Amx, kPanelBf16Amx}, {&kBytesAmx, kPanelBytesAmx}};
+constexpr Row<PanelFn> kPanelIntegersAmx[] = {
+    {PUNA_FORMAT_Q2_K, panel_integers_q2_k_amx}, {PUNA_FORMAT_Q3_K, panel_integers_q3_k_amx},
+    {PUNA_FORMAT_Q4_K, panel_integers_q4_k_amx}, {PUNA_FORMAT_Q5_K, panel_integers_q5_k_amx},
+    {PUNA_FORMAT_Q6_K, panel_integers_q6_k_amx},
+};
+constexpr RowPacking kChunksAmx = {.group = 8,
+                                   .fewest_rows = 5,
+                                   .pack = pack_chunks_amx,
+                                   .bytes = packed_chunk_bytes_amx,
+                                   .most_rows = 8};
+constexpr PanelRows kPanelAmx[] = {
+    {&kBf16Amx, kPanelBf16Amx}, {&kBytesAmx, kPanelBytesAmx}, {&kChunksAmx, kPanelIntegersAmx}};
 #endif
 
 #if PUNA_HAVE_KERNELS_NEON

@@ -225,11 +225,18 @@ void panel_bytes_q4_1_amx(const PanelBlock& block);
 void panel_bytes_q5_0_amx(const PanelBlock& block);
 void panel_bytes_q5_1_amx(const PanelBlock& block);
 void panel_bytes_q8_0_amx(const PanelBlock& block);
-void panel_bytes_q4_k_amx(const PanelBlock& block);
-void panel_bytes_q5_k_amx(const PanelBlock& block);
 void panel_bytes_iq4_nl_amx(const PanelBlock& block);
 void panel_bytes_iq4_xs_amx(const PanelBlock& block);
 void panel_bytes_mxfp4_amx(const PanelBlock& block);
+
+void pack_chunks_amx(const float* x, int64_t x_stride, int64_t n_in, int32_t n_rows, void* group);
+int64_t packed_chunk_bytes_amx(int64_t n_rows);
+
+void panel_integers_q2_k_amx(const PanelBlock& block);
+void panel_integers_q3_k_amx(const PanelBlock& block);
+void panel_integers_q4_k_amx(const PanelBlock& block);
+void panel_integers_q5_k_amx(const PanelBlock& block);
+void panel_integers_q6_k_amx(const PanelBlock& block);
 
 void pack_rows_neon(const float* x, int64_t x_stride, int64_t n_in, int32_t n_rows, void* group);
 int64_t packed_bytes_neon(int64_t n_rows);

@@ -192,7 +192,8 @@ bool multiply_bf16(int c, int a, int b) {
     return true;
 }
 
-// c[m][n] += a[m][k] b[k][n], signed bytes in fours.
+// c[m][n] += a[m][k] b[k][n], bytes in fours, of type A and signed.
+template <class A>
 bool multiply_bytes(int c, int a, int b) {
     if (!is_product(c, a, b)) return false;
     for (int m = 0; m < tiles.rows[c]; ++m) {
@@ -200,7 +201,7 @@ bool multiply_bytes(int c, int a, int b) {
             int32_t sum;
             std::memcpy(&sum, tiles.data[c][m] + 4 * n, sizeof sum);
             for (int k = 0; k < tiles.row_bytes[a]; ++k) {
-                sum += static_cast<int8_t>(tiles.data[a][m][k]) *
+                sum += static_cast<A>(tiles.data[a][m][k]) *
                        static_cast<int8_t>(tiles.data[b][k / 4][4 * n + k % 4]);
             }
             std::memcpy(tiles.data[c][m] + 4 * n, &sum, sizeof sum);
@@ -235,7 +236,9 @@ bool carry_out(const Instruction& in) {
         case 0x5c:
             return in.prefix == kF3 && !in.in_memory && multiply_bf16(in.reg, in.rm, in.vvvv);
         case 0x5e:
-            return in.prefix == kF2 && !in.in_memory && multiply_bytes(in.reg, in.rm, in.vvvv);
+            if (in.in_memory) return false;
+            if (in.prefix == kF2) return multiply_bytes<int8_t>(in.reg, in.rm, in.vvvv);
+            return in.prefix == k66 && multiply_bytes<uint8_t>(in.reg, in.rm, in.vvvv);
         default:
             return false;
     }

@@ -181,22 +181,28 @@ TEST(KernelTable, FormatsOfASetArePackedByTheirKind) {
     EXPECT_STREQ(table->linear_of(PUNA_FORMAT_BF16)->set, "avx512");
 }
 
-// With AMX five to eight rows stay bytes where scales are for 32 elements.
+// With AMX five to eight rows stay bytes where weights are quants.
 TEST(KernelTable, SmallBatchesOfAmxHavePanelsOfTheirOwn) {
     const auto table = choose_kernels(~uint64_t{0}, "amx");
     if (!table.ok()) GTEST_SKIP() << "this build has no kernels for AMX";
     for (const int32_t format :
          {PUNA_FORMAT_Q4_0, PUNA_FORMAT_Q4_1, PUNA_FORMAT_Q5_0, PUNA_FORMAT_Q5_1, PUNA_FORMAT_Q8_0,
-          PUNA_FORMAT_Q4_K, PUNA_FORMAT_Q5_K, PUNA_FORMAT_IQ4_NL, PUNA_FORMAT_IQ4_XS,
-          PUNA_FORMAT_MXFP4}) {
+          PUNA_FORMAT_Q2_K, PUNA_FORMAT_Q3_K, PUNA_FORMAT_Q4_K, PUNA_FORMAT_Q5_K, PUNA_FORMAT_Q6_K,
+          PUNA_FORMAT_IQ4_NL, PUNA_FORMAT_IQ4_XS, PUNA_FORMAT_MXFP4}) {
         ASSERT_NE(table->small_panel_of(format), nullptr) << format;
         EXPECT_EQ(table->small_panel_of(format)->packing->fewest_rows, 5) << format;
         EXPECT_EQ(table->small_panel_of(format)->packing->most_rows, 8) << format;
         EXPECT_FALSE(table->panel_of(format)->packing->is_for_small_batches()) << format;
     }
-    for (const int32_t format : {PUNA_FORMAT_F32, PUNA_FORMAT_F16, PUNA_FORMAT_BF16,
-                                 PUNA_FORMAT_Q2_K, PUNA_FORMAT_Q3_K, PUNA_FORMAT_Q6_K}) {
+    for (const int32_t format : {PUNA_FORMAT_F32, PUNA_FORMAT_F16, PUNA_FORMAT_BF16}) {
         EXPECT_EQ(table->small_panel_of(format), nullptr) << format;
+    }
+    // Files mix K-quants: rows are packed for all of them at once.
+    for (const int32_t format :
+         {PUNA_FORMAT_Q2_K, PUNA_FORMAT_Q3_K, PUNA_FORMAT_Q4_K, PUNA_FORMAT_Q5_K}) {
+        EXPECT_EQ(table->small_panel_of(format)->packing,
+                  table->small_panel_of(PUNA_FORMAT_Q6_K)->packing)
+            << format;
     }
     EXPECT_EQ(choose_kernels(~uint64_t{0}, "avx512")->small_panel_of(PUNA_FORMAT_Q8_0), nullptr);
 }

@@ -96,14 +96,14 @@ class PanelMemory {
 // Matrices of one phase may want their input in different packings: each gets its own, and the bits
 // that it gets alone.
 TEST(Linear, MatricesOfOnePhaseMayMixFormats) {
-    for (const KernelTable& table : test::runnable_kernel_tables()) {
+    for (const KernelTable& table : test::testable_kernel_tables()) {
         const Weights f16(table, BlockFormat::kF16, 1);
         const Weights bf16(table, BlockFormat::kBF16, 2);
         const Weights q8_0(table, BlockFormat::kQ8_0, 3);
         const Weights q4_k(table, BlockFormat::kQ4_K, 4);
-        const Matrices two_kinds = {&f16.matrix, &q8_0.matrix, &q4_k.matrix};
-        const Matrices three_kinds = {&q4_k.matrix, &bf16.matrix, &f16.matrix};
-        for (const Matrices& matrices : {two_kinds, three_kinds}) {
+        const Matrices with_bytes = {&f16.matrix, &q8_0.matrix, &q4_k.matrix};
+        const Matrices with_bf16 = {&q4_k.matrix, &bf16.matrix, &f16.matrix};
+        for (const Matrices& matrices : {with_bytes, with_bf16}) {
             for (const int32_t n_rows : {1, 4, 5, 8, 9, 17, 40}) {
                 auto x = test::random_floats(n_rows * kColumns, 5);
                 const Rows rows = {x.data(), kColumns, n_rows};

@@ -304,6 +304,7 @@ TEST(PanelKernels, SplitsOfOutputsAndStridesDoNotChangeBits) {
     constexpr int64_t kOut = 61;
     constexpr int32_t kRows = 33;
     constexpr int64_t kPad = 3;
+    constexpr int32_t kRowsBehind = 32;  // that nobody may touch
     for (const Kernel& kernel : all_kernels()) {
         const int64_t n_in = 2 * kernel.unit();
         const Weights weights(*kernel.info, kOut, n_in);
@@ -312,7 +313,7 @@ TEST(PanelKernels, SplitsOfOutputsAndStridesDoNotChangeBits) {
         PanelBlock block = block_of(weights, packed.memory.get(), kRows, nullptr);
         block.y_stride = kOut + kPad;
         const auto in_steps = [&](int64_t step) {
-            std::vector<float> y(kRows * (kOut + kPad), -1.0f);
+            std::vector<float> y((kRows + kRowsBehind) * (kOut + kPad), -1.0f);
             for (int64_t i = 0; i < kOut; i += step) {
                 block.weights = weights.packed.data() + i * weights.row_bytes;
                 block.n_out = std::min(step, kOut - i);
@@ -323,7 +324,8 @@ TEST(PanelKernels, SplitsOfOutputsAndStridesDoNotChangeBits) {
         };
         const auto whole = in_steps(kOut);
         for (size_t i = 0; i < whole.size(); ++i) {
-            ASSERT_EQ(whole[i] == -1.0f, i % (kOut + kPad) >= kOut) << kernel << " at " << i;
+            const bool is_result = i % (kOut + kPad) < kOut && i / (kOut + kPad) < kRows;
+            ASSERT_EQ(whole[i] == -1.0f, !is_result) << kernel << " at " << i;
         }
         for (const int64_t step : {1, 4, 6, 16, 50}) ASSERT_EQ(in_steps(step), whole) << kernel;
     }
@@ -378,6 +380,50 @@ TEST(PanelKernels, NoNanOfAWeightGetsLost) {
                 } else if (is_nan) {
                     ASSERT_TRUE(std::isnan(y[i])) << kernel << " of " << bits << ": " << y[i];
                 }
+            }
+        }
+    }
+}
+
+// Quants, scales and minimums at their ends, as far as the same byte everywhere makes finite factors, and sums of
+// activations with one sign.
+TEST(PanelKernels, EqualBytesAndEqualActivationsAgreeWithDouble) {
+    for (const Kernel& kernel : all_kernels()) {
+        int32_t n_used = 0;
+        for (const int byte : {0x0f, 0x3c, 0x3f, 0x70, 0x77, 0x80, 0x88, 0xbf, 0xc0, 0xf0}) {
+            Weights weights(*kernel.info, 2, kernel.info->block_length > 1 ? 512 : 37);
+            std::fill(weights.packed.begin(), weights.packed.end(), static_cast<uint8_t>(byte));
+            kernel.info->dequantize(weights.packed.data(), weights.stored.data(),
+                                    weights.n_out * weights.n_in);
+            if (!std::all_of(weights.stored.begin(), weights.stored.end(),
+                             [](float value) { return std::fabs(value) < 1e30f; })) {
+                continue;
+            }
+            ++n_used;
+            for (const float value : {1.0f, -1.0f}) {
+                expect_close(kernel, weights,
+                             std::vector<float>(static_cast<size_t>(5 * weights.n_in), value));
+            }
+        }
+        EXPECT_GT(n_used, 5) << kernel;
+    }
+}
+
+// Nor that of one factor among the others of its block.
+TEST(PanelKernels, NoNanOfOneFactorGetsLost) {
+    for (const Kernel& kernel : all_kernels()) {
+        const int64_t n_in = 2 * kernel.unit();
+        const Weights clean(*kernel.info, 1, n_in);
+        const auto x = random_floats(5 * n_in, 25);
+        for (int64_t at = 0; at + 1 < clean.row_bytes; at += 2) {
+            Weights weights = clean;
+            weights.packed[static_cast<size_t>(at)] = 0x01;
+            weights.packed[static_cast<size_t>(at + 1)] = 0x7e;
+            kernel.info->dequantize(weights.packed.data(), weights.stored.data(), n_in);
+            const bool has_nan = std::any_of(weights.stored.begin(), weights.stored.end(),
+                                             [](float value) { return std::isnan(value); });
+            for (const float y : multiply(kernel, weights, x)) {
+                ASSERT_EQ(std::isnan(y), has_nan) << kernel << " at byte " << at;
             }
         }
     }

@@ -1,5 +1,5 @@
-// Quantised weights and few activation rows, as bytes on AMX: where to make bf16 of the weights takes longer
-// than to read them.
+// Quantised weights with a scale for 32 elements and few activation rows, as bytes on AMX: to make bf16 of the weights
+// takes longer than to read them. K-quants: panel_integers_amx.cpp.
 //
 // 16 weight rows, a strip, meet both bytes of eight activation rows as one tile each: a multiplication gives the
 // sums of all of them over the 32 columns of a part, where each weight row has one scale. These are exact integers,
@@ -8,46 +8,22 @@
 //
 // All weight rows of a strip advance together through the columns, in chunks that are taken apart one ahead; the next
 // strip, which follows it in memory, comes into L2 meanwhile. What was measured: docs/kernels.md.
-#include "cpu/kernels/panel_bytes_amx.h"
-
 #include "cpu/kernels.h"
-#include "cpu/kernels/bf16_amx.h"
-#include "cpu/kernels/prefetch.h"
+#include "cpu/kernels/byte_rows_amx.h"
 #include "cpu/kernels/quants_iq4_nl_avx512.h"
 #include "cpu/kernels/quants_iq4_xs_avx512.h"
 #include "cpu/kernels/quants_mxfp4_avx512.h"
 #include "cpu/kernels/quants_q4_0_avx512.h"
 #include "cpu/kernels/quants_q4_1_avx512.h"
-#include "cpu/kernels/quants_q4_k_avx512.h"
 #include "cpu/kernels/quants_q5_0_avx512.h"
 #include "cpu/kernels/quants_q5_1_avx512.h"
-#include "cpu/kernels/quants_q5_k_avx512.h"
 #include "cpu/kernels/quants_q8_0_avx512.h"
-#include "cpu/kernels/tiles_amx.h"
-#include "cpu/kernels/transpose_avx512.h"
+#include "cpu/kernels/strips_amx.h"
 
 namespace puna::core {
 namespace {
 
-// Some weight rows, at most 16, of which a strip is made.
-struct Strip {
-    const uint8_t* first;
-    int64_t row_bytes;
-    int64_t n_rows;
-    int64_t n_columns;
-
-    int64_t columns_of(int64_t chunk) const {
-        const int64_t left = n_columns - chunk * kChunk;
-        return left < kChunk ? left : kChunk;
-    }
-    // Where a chunk of a row is; rows that are missing are like the last.
-    const uint8_t* at(int32_t row, int64_t chunk_bytes, int64_t chunk) const {
-        return first + (row < n_rows ? row : n_rows - 1) * row_bytes + chunk * chunk_bytes;
-    }
-};
-
 constexpr int32_t kParts = kChunk / kByteColumns;  // of a chunk, with a scale for each row
-static_assert(kScaledColumns == kChunk);
 // The chunks of a strip that are at work: of the last one, sums are still taken, while the next is taken apart.
 constexpr int64_t kChunks = 4;
 
@@ -64,7 +40,7 @@ class TakenApart {
         Chunk& chunk = chunks_[index % kChunks];
         const int64_t n = strip.columns_of(index);
         for (int32_t row = begin; row < end; ++row) {
-            const uint8_t* at = strip.at(row, kChunkBytes, index);
+            const uint8_t* at = strip.row(row) + index * kChunkBytes;
             if (n == kChunk) {
                 chunk.load(row, at);
             } else {
@@ -133,7 +109,7 @@ class InPlace {
                                      int32_t end) {
         const int64_t n_parts = strip.columns_of(index) / kByteColumns;
         for (int32_t row = begin; row < end; ++row) {
-            const uint8_t* at = strip.at(row, kParts * Q8_0::kBlockBytes, index);
+            const uint8_t* at = strip.row(row) + index * kParts * Q8_0::kBlockBytes;
             for (int64_t part = 0; part < n_parts; ++part, at += Q8_0::kBlockBytes) {
                 halves_[part][row] = load_u16(at);
             }
@@ -167,25 +143,22 @@ class InPlace {
 template <class Weights>
 class StripProduct {
   public:
-    StripProduct(const PanelBlock& block, int32_t row)
+    // The outputs begin .. end - 1.
+    StripProduct(const PanelBlock& block, int32_t row, int64_t begin, int64_t end)
         : block_(block),
           x_(static_cast<const ByteBlock*>(block.x) + row / kByteRows * n_parts()),
           row_(row),
-          tiles_(shapes()) {}
+          begin_(begin),
+          end_(end),
+          tiles_(shapes()),
+          next_(block, begin, end, n_parts()) {}
 
-    // The outputs begin .. end - 1.
-    void run(int64_t begin, int64_t end) {
-        const int64_t strip_bytes = kTileRows * block_.row_bytes;
-        next_ = weights_at(begin) + static_cast<uintptr_t>(strip_bytes);
-        end_ = weights_at(end);
-        next_bytes_ = strip_bytes * 5 / 4 / n_parts();
-        for (int64_t out = begin; out < end; out += kTileRows) {
-            const int64_t left = end - out;
-            strip_ = {static_cast<const uint8_t*>(block_.weights) + out * block_.row_bytes,
-                      block_.row_bytes, left < kTileRows ? left : kTileRows, block_.n_in};
+    void run() {
+        for (int64_t out = begin_; out < end_; out += kTileRows) {
+            strip_ = Strip::of(block_, out, end_);
             multiply_strip();
-            store(out);
-            next_bytes_ = strip_bytes / n_parts();
+            store_strip(block_, strip_, row_, out, sums_);
+            next_.go_on();
         }
     }
 
@@ -201,10 +174,6 @@ class StripProduct {
         for (int tile = 4; tile < 6; ++tile) shapes.row_bytes[tile] = kByteColumns;
         for (int tile = 6; tile < 8; ++tile) shapes.rows[tile] = kByteColumns / 4;
         return shapes;
-    }
-    uintptr_t weights_at(int64_t out) const {
-        return reinterpret_cast<uintptr_t>(block_.weights) +
-               static_cast<uintptr_t>(out * block_.row_bytes);
     }
     int64_t n_parts() const { return block_.n_in / kByteColumns; }
 
@@ -232,7 +201,7 @@ class StripProduct {
         if constexpr (kPart < kParts) {
             if (kPart >= n_parts) return;
             multiply_part<kPart>(chunk);
-            prefetch();
+            next_.ask();
             load_share<kPart>(chunk + 1);
             if constexpr (kPart >= kLag) {
                 add_part(chunk, kPart - kLag, of_chunk);
@@ -241,15 +210,6 @@ class StripProduct {
             }
             pass_parts<kPart + 1>(chunk, n_parts, of_chunk);
         }
-    }
-
-    // Rows advance together, so that the last of a strip is wanted as early as the first: more than a strip ahead.
-    [[gnu::always_inline]] void prefetch() {
-        const int64_t left = static_cast<int64_t>(end_ - next_);
-        const int64_t n = left < next_bytes_ ? left : next_bytes_;
-        if (n <= 0) return;
-        prefetch_scattered(next_, n);
-        next_ += static_cast<uintptr_t>(n);
     }
 
     template <int32_t kPart>
@@ -307,26 +267,15 @@ class StripProduct {
         }
     }
 
-    void store(int64_t out) const {
-        const __mmask16 outs = lanes_before(strip_.n_rows, 0);
-        __m512 of_rows[kTileRows];
-        for_each_column(sums_[0], [&](int32_t r, __m512 values) { of_rows[r] = values; });
-        const int32_t left = block_.n_rows - row_;
-        for (int32_t r = 0; r < (left < kByteRows ? left : kByteRows); ++r) {
-            _mm512_mask_storeu_ps(block_.y + (row_ + r) * block_.y_stride + out, outs,
-                                  _mm512_add_ps(of_rows[2 * r], of_rows[2 * r + 1]));
-        }
-    }
-
     const PanelBlock& block_;
     const ByteBlock* x_;
     int32_t row_;  // the first of those that x_ has
+    int64_t begin_;
+    int64_t end_;
     Tiles tiles_;
+    NextStrip next_;
     Weights weights_;
     Strip strip_ = {};
-    uintptr_t next_ = 0;  // what to ask for with the next part
-    uintptr_t end_ = 0;
-    int64_t next_bytes_ = 0;  // for each part
     alignas(64) int32_t products_[kProducts][kTileRows][kTileRows];
     // [i][2 r] of the high bytes and [i][2 r + 1] of the low ones.
     alignas(64) float sums_[kTileRows][kTileRows];
@@ -336,7 +285,7 @@ template <class Weights>
 void multiply_strips(const PanelBlock& block, int64_t begin, int64_t end) {
     if (begin == end) return;
     for (int32_t row = 0; row < block.n_rows; row += kByteRows) {
-        StripProduct<Weights>(block, row).run(begin, end);
+        StripProduct<Weights>(block, row, begin, end).run();
     }
 }
 
@@ -363,12 +312,6 @@ void panel_bytes_q8_0_amx(const PanelBlock& block) {
     const int64_t whole = block.n_out / kTileRows * kTileRows;
     multiply_strips<InPlace>(block, 0, whole);
     multiply_strips<TakenApart<Q8_0>>(block, whole, block.n_out);
-}
-void panel_bytes_q4_k_amx(const PanelBlock& block) {
-    multiply_strips<Q4_K>(block);
-}
-void panel_bytes_q5_k_amx(const PanelBlock& block) {
-    multiply_strips<Q5_K>(block);
 }
 void panel_bytes_iq4_nl_amx(const PanelBlock& block) {
     multiply_strips<IQ4_NL>(block);

@@ -137,24 +137,16 @@ struct Computed {
     }
 
   private:
-    struct Places {
-        alignas(64) uint8_t of[64];
-    };
     // Byte i / 4 of half kHalf.
     template <int kHalf>
-    static constexpr Places kPlaces = [] {
-        Places places = {};
-        for (int i = 0; i < 64; ++i) places.of[i] = static_cast<uint8_t>(16 * kHalf + i / 4);
-        return places;
-    }();
+    static constexpr Bytes kPlaces = make_bytes([](int i) { return 16 * kHalf + i / 4; });
 
     template <int kHalf>
     [[gnu::always_inline]] static inline __m512 group(__m512i codes, const float* scales,
                                                       const float* minimums, int64_t g) {
         constexpr __mmask64 kBytes = kIsSmall ? 0x4444444444444444 : 0x2222222222222222;
         const __m512i power = _mm512_set1_epi32(kIsSmall ? 0x42000000 : 0x47000000);
-        const __m512i values = _mm512_mask_permutexvar_epi8(
-            power, kBytes, _mm512_load_si512(kPlaces<kHalf>.of), codes);
+        const __m512i values = _mm512_mask_permutexvar_epi8(power, kBytes, kPlaces<kHalf>, codes);
         const int64_t i = g * kFactors / kGroups;
         return _mm512_fmadd_ps(_mm512_castsi512_ps(values), _mm512_set1_ps(scales[i]),
                                _mm512_set1_ps(minimums[i]));

@@ -59,12 +59,13 @@ template <int64_t kBytes>
     if (line < end) ask(line);
 }
 
-// Asks L2 for the lines that end in the n bytes at `at`, in the order of scatter(): pieces that follow each other ask
-// for all.
-inline void prefetch_scattered(uintptr_t at, int64_t n) {
+// Asks for the lines that end in the n bytes at `at`: pieces that follow each other ask for all. In order and with
+// the hint for outer caches (PREFETCHT2), as 16 rows at once are best asked for: 1.04 of the speed of 8 rows of Q4_0
+// and Q6_K by the other order and L2's hint, 1.0 of Q8_0.
+inline void prefetch_ahead(uintptr_t at, int64_t n) {
     const uintptr_t end = (at + static_cast<uintptr_t>(n)) / kCacheLine;
     for (uintptr_t line = at / kCacheLine; line < end; ++line) {
-        __builtin_prefetch(reinterpret_cast<const void*>(scatter(line * kCacheLine)), 0, 2);
+        __builtin_prefetch(reinterpret_cast<const void*>(line * kCacheLine), 0, 1);
     }
 }
 

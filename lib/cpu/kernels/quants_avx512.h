@@ -73,6 +73,19 @@ constexpr Lanes make_lanes(ValueOf value_of) {
     return lanes;
 }
 
+// Bytes that depend on where they are, for shuffles of bytes.
+struct Bytes {
+    alignas(64) uint8_t of[64];
+
+    operator __m512i() const { return _mm512_load_si512(of); }
+};
+template <class ByteAt>
+constexpr Bytes make_bytes(ByteAt byte_at) {
+    Bytes bytes = {};
+    for (int i = 0; i < 64; ++i) bytes.of[i] = static_cast<uint8_t>(byte_at(i));
+    return bytes;
+}
+
 inline uint16_t load_u16(const uint8_t* at) {
     uint16_t value;
     std::memcpy(&value, at, sizeof value);

@@ -3,8 +3,9 @@
 //
 // A tile is up to 16 rows of up to 64 bytes. Of two tiles of bf16 elements, a [16][32] and b [16][16][2],
 // `multiply` adds to a tile of floats c [16][16]: c[m][n] += sum_k a[m][2 k] b[k][n][0] + a[m][2 k + 1] b[k][n][1].
-// `multiply_bytes` does the same with four signed bytes for each two of bf16, and c of 32-bit integers.
-// Source: Intel 64 and IA-32 Architectures Software Developer's Manual, TDPBF16PS and TDPBSSD.
+// `multiply_bytes` does the same with four signed bytes for each two of bf16, and c of 32-bit integers;
+// `multiply_unsigned_bytes` takes those of a as unsigned.
+// Source: Intel 64 and IA-32 Architectures Software Developer's Manual, TDPBF16PS, TDPBSSD and TDPBUSD.
 #pragma once
 
 #include <cstdint>
@@ -91,6 +92,10 @@ class Tiles {
     template <int kC, int kA, int kB>
     static void multiply_bytes() {
         __asm__ volatile("tdpbssd %%tmm%c2, %%tmm%c1, %%tmm%c0" : : "i"(kC), "i"(kA), "i"(kB));
+    }
+    template <int kC, int kA, int kB>
+    static void multiply_unsigned_bytes() {
+        __asm__ volatile("tdpbusd %%tmm%c2, %%tmm%c1, %%tmm%c0" : : "i"(kC), "i"(kA), "i"(kB));
     }
 };
 
