@@ -174,9 +174,9 @@ class IntegerChunks {
     static constexpr int64_t kFactors = 4;  // three are at work
 
     struct alignas(64) Factors {
-        int16_t minimums[kTileRows][Scales::kMinimums > 0 ? Scales::kMinimums : 1];
         float scales[kTileRows];
         float minimum_scales[kTileRows];
+        int16_t minimums[kTileRows][Scales::kMinimums > 0 ? Scales::kMinimums : 1];
     };
 
     static __m512 to_floats(const uint16_t* halves) {
