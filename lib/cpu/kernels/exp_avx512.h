@@ -17,14 +17,16 @@ inline __m512 exp2_of(__m512 x) {
     return _mm512_scalef_ps(power, x);
 }
 
+// Between -most and most. A NaN in the second operand of min and max passes through.
+inline __m512 clamp(__m512 x, float most) {
+    return _mm512_min_ps(_mm512_set1_ps(most), _mm512_max_ps(_mm512_set1_ps(-most), x));
+}
+
 // exp(x) with a relative error below 2e-7: x = n ln 2 + r with |r| <= ln 2 / 2, exp(r) by the
 // polynomial of Taylor's series to r^7 (the next term is below 6e-9), times 2^n. Underflows to
-// subnormals and zero, overflows to infinity, keeps NaN.
-inline __m512 exp_ps(__m512 x) {
-    // Beyond these the result is 0 or infinity anyway; n must stay small enough for the steps of
-    // the reduction to be exact. A NaN in the second operand of min and max passes through.
-    x = _mm512_max_ps(_mm512_set1_ps(-150.0f), x);
-    x = _mm512_min_ps(_mm512_set1_ps(150.0f), x);
+// subnormals and zero, overflows to infinity, keeps NaN. |x| is at most 150: n must stay small enough
+// for the steps of the reduction to be exact.
+inline __m512 exp_of(__m512 x) {
     const __m512 n = _mm512_roundscale_ps(_mm512_mul_ps(x, _mm512_set1_ps(1.44269504f)),
                                           _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
     // ln 2 in two parts, the first short enough for n times it to be exact.
@@ -41,8 +43,15 @@ inline __m512 exp_ps(__m512 x) {
     return _mm512_scalef_ps(e, n);
 }
 
+// The same of any x: beyond 150 the result is 0 or infinity anyway.
+inline __m512 exp_ps(__m512 x) {
+    return exp_of(clamp(x, 150.0f));
+}
+
+// x / (1 + exp(-x)). Beyond 87, where that is x or next to nothing, exp(-x) could be subnormal, which takes a
+// Xeon 6 twenty times as long.
 inline __m512 silu_ps(__m512 x) {
-    const __m512 e = exp_ps(_mm512_sub_ps(_mm512_setzero_ps(), x));
+    const __m512 e = exp_of(clamp(_mm512_sub_ps(_mm512_setzero_ps(), x), 87.0f));
     return _mm512_div_ps(x, _mm512_add_ps(_mm512_set1_ps(1.0f), e));
 }
 
