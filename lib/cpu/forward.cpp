@@ -19,7 +19,7 @@ constexpr int32_t kFewRows = 4;
 constexpr int32_t kPanelPartsPerThread = 2;
 
 Rows rows_of(const Forward& f, float* data, int64_t columns) {
-    return {data, columns, f.batch.n_rows};
+    return {data, row_stride(columns), f.batch.n_rows};
 }
 
 Input input_of(const Forward& f, const Rows& rows, Matrices matrices) {
@@ -39,10 +39,11 @@ void split_outputs(const Forward& f, int64_t n_outputs, const Input& input, cons
 // normed = norm(x) * gain
 void norm_rows(const Forward& f, const float* gain) {
     const puna_model_spec& spec = f.layers.spec;
+    const Rows x = rows_of(f, f.scratch.x, spec.n_embd);
+    const Rows normed = rows_of(f, f.scratch.normed, spec.n_embd);
     const auto norm = [&](Range rows) {
         for (int64_t r = rows.begin; r < rows.end; ++r) {
-            f.layers.norm(f.scratch.x + r * spec.n_embd, gain, spec.n_embd, spec.norm_epsilon,
-                          f.scratch.normed + r * spec.n_embd);
+            f.layers.norm(x.row(r), gain, spec.n_embd, spec.norm_epsilon, normed.row(r));
         }
     };
     if (f.batch.n_rows < kFewRows) {
@@ -223,17 +224,18 @@ void attend_and_feed(const Forward& f, const LayerWeights& w, int32_t layer) {
 
 // Rows whose output is wanted move to the front, in what is yet to be read of them.
 void keep_wanted(const Forward& f) {
+    const int64_t n_embd = f.layers.spec.n_embd;
     const int64_t n_rope = rope_table_size(f.layers.spec);
     int64_t to = 0;
-    const auto move = [&to](float* rows, int64_t columns, int64_t from) {
-        std::copy_n(rows + from * columns, columns, rows + to * columns);
+    const auto move = [&to](const Rows& rows, int64_t columns, int64_t from) {
+        std::copy_n(rows.row(from), columns, rows.row(to));
     };
     for (int32_t r = 0; r < f.batch.n_rows; ++r) {
         if (f.batch.rows[r].output < 0) continue;
         if (to != r) {
-            move(f.scratch.x, f.layers.spec.n_embd, r);
-            move(f.scratch.normed, f.layers.spec.n_embd, r);
-            move(f.scratch.rope, n_rope, r);
+            move(rows_of(f, f.scratch.x, n_embd), n_embd, r);
+            move(rows_of(f, f.scratch.normed, n_embd), n_embd, r);
+            move({f.scratch.rope, n_rope, f.batch.n_rows}, n_rope, r);
         }
         ++to;
     }
@@ -242,8 +244,9 @@ void keep_wanted(const Forward& f) {
 // Logits of the first n rows of `normed`, into the outputs of the batch named in `outputs`.
 void run_logits(const Forward& f, int32_t n, const int32_t* outputs) {
     const puna_model_spec& spec = f.layers.spec;
-    const Input normed = input_of(f, {f.scratch.normed, spec.n_embd, n}, {&f.layers.output});
-    const Rows logits = {f.scratch.logits, spec.n_vocab, n};
+    const Input normed =
+        input_of(f, {f.scratch.normed, row_stride(spec.n_embd), n}, {&f.layers.output});
+    const Rows logits = {f.scratch.logits, row_stride(spec.n_vocab), n};
     split_outputs(f, spec.n_vocab, normed,
                   [&](Range range) { multiply(f.layers.output, range, normed, logits); });
     f.workers.split(n, 1, [&](Range rows) {
@@ -258,9 +261,10 @@ void run_logits(const Forward& f, int32_t n, const int32_t* outputs) {
 
 void run_embedding(const Forward& f) {
     const puna_model_spec& spec = f.layers.spec;
+    const Rows residual = rows_of(f, f.scratch.x, spec.n_embd);
     f.workers.split(f.batch.n_rows, kFewRows, [&](Range rows) {
         for (int64_t r = rows.begin; r < rows.end; ++r) {
-            float* x = f.scratch.x + r * spec.n_embd;
+            float* x = residual.row(r);
             if (f.layers.has_embedding) {
                 const Matrix& table = f.layers.token_embd;
                 table.dequantize(table.data + f.batch.rows[r].token * table.row_bytes, x,
@@ -303,6 +307,8 @@ void run_last_layer(const Forward& f, int32_t layer, const puna_batch& wanted) {
 
 void run_head(const Forward& f) {
     const puna_model_spec& spec = f.layers.spec;
+    const Rows x = rows_of(f, f.scratch.x, spec.n_embd);
+    const Rows normed = rows_of(f, f.scratch.normed, spec.n_embd);
     int32_t outputs[kHeadRows];
     int32_t n = 0;  // rows that wait for their logits
     for (int32_t r = 0; r < f.batch.n_rows; ++r) {
@@ -310,9 +316,8 @@ void run_head(const Forward& f) {
         if (index < 0) continue;
         puna_batch_output& output = f.batch.outputs[index];
         const bool hidden = output.kind == PUNA_ROW_OUTPUT_HIDDEN;
-        f.layers.norm(f.scratch.x + int64_t{r} * spec.n_embd, f.layers.output_norm, spec.n_embd,
-                      spec.norm_epsilon,
-                      hidden ? output.values : f.scratch.normed + int64_t{n} * spec.n_embd);
+        f.layers.norm(x.row(r), f.layers.output_norm, spec.n_embd, spec.norm_epsilon,
+                      hidden ? output.values : normed.row(n));
         if (hidden) {
             output.n_filled = spec.n_embd;
             continue;
@@ -327,9 +332,9 @@ void run_head(const Forward& f) {
 }
 
 void run_hidden_out(const Forward& f) {
-    std::memcpy(f.batch.hidden_out, f.scratch.x,
-                static_cast<size_t>(f.batch.n_rows) * static_cast<size_t>(f.layers.spec.n_embd) *
-                    sizeof(float));
+    const int64_t n = f.layers.spec.n_embd;
+    const Rows x = rows_of(f, f.scratch.x, n);
+    for (int32_t r = 0; r < x.n; ++r) std::copy_n(x.row(r), n, f.batch.hidden_out + r * n);
 }
 
 }  // namespace puna::core

@@ -28,6 +28,10 @@ class Cutter {
         ok_ = ok_ && checked_add(total_, bytes, &total_) && total_ <= INT64_MAX;
     }
 
+    void take_rows(float** place, int64_t n, int64_t n_columns) {
+        take(place, n, row_stride(n_columns));
+    }
+
     bool ok() const { return ok_; }
     uint64_t total() const { return total_; }
 
@@ -79,24 +83,25 @@ Scratch cut(const LayerSet& layers, const puna_executor_options& options,
     const puna_model_spec& spec = layers.spec;
     const int64_t rows = options.max_rows;
     Scratch scratch;
-    cutter.take(&scratch.x, rows, spec.n_embd);
+    cutter.take_rows(&scratch.x, rows, spec.n_embd);
     if (layers.n_layers() > 0) {
-        cutter.take(&scratch.qkv, rows,
-                    layers.q_columns() + layers.k_columns() + layers.v_columns());
-        cutter.take(&scratch.attn, rows, layers.attn_columns());
-        cutter.take(&scratch.gate, rows, spec.n_ff);
-        cutter.take(&scratch.up, rows, spec.n_ff);
-        cutter.take(&scratch.change, rows, spec.n_embd);
+        cutter.take_rows(&scratch.qkv, rows,
+                         layers.q_columns() + layers.k_columns() + layers.v_columns());
+        cutter.take_rows(&scratch.attn, rows, layers.attn_columns());
+        cutter.take_rows(&scratch.gate, rows, spec.n_ff);
+        cutter.take_rows(&scratch.up, rows, spec.n_ff);
+        cutter.take_rows(&scratch.change, rows, spec.n_embd);
         cutter.take(&scratch.rope, rows, rope_table_size(spec));
         cutter.take(&scratch.partials, attention.n_partials(), attention.partial_size());
         cutter.take(&scratch.counters, attention.n_counters(), 1);
         cutter.take(&scratch.attention_rows, attention.n_rows_memories(), attention.rows_memory());
     }
-    if (layers.n_layers() > 0 || layers.has_head) cutter.take(&scratch.normed, rows, spec.n_embd);
+    if (layers.n_layers() > 0 || layers.has_head)
+        cutter.take_rows(&scratch.normed, rows, spec.n_embd);
     cut_panels(panel_size(layers, options), workers.n_threads(), cutter, scratch.panels);
     if (layers.has_head) {
         cutter.take(&scratch.wanted, rows, 1);
-        cutter.take(&scratch.logits, std::min<int64_t>(rows, kHeadRows), spec.n_vocab);
+        cutter.take_rows(&scratch.logits, std::min<int64_t>(rows, kHeadRows), spec.n_vocab);
     }
     return scratch;
 }
