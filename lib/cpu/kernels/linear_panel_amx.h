@@ -8,7 +8,8 @@
 //
 // Panels go down the weight rows before they go on to the next columns. Until then the sums of up to 1 MB of
 // outputs wait in L2, as tiles. With up to 32 activation rows panels go along the columns, and the sums stay
-// in the registers.
+// in the registers. Sums leave their tiles when the next block wants those, one after the other between its first
+// multiplications: stored behind the last ones of their own block they would hold up the matrix unit.
 //
 // Rounding to bf16 changes a factor by 1/512 of its size at most; products and sums are floats, and are
 // added in the order of the columns.
@@ -110,48 +111,16 @@ class Unpacking {
 
 // The tiles: 0 to 3 are sums [tile of weights][group of rows], 4 and 5 weights, 6 and 7 activations.
 //
-// Where the sums of a block are when it begins.
-enum class From { kNothing, kMemory, kTiles };
-
-template <int32_t kGroups>
-[[gnu::always_inline]] inline void begin_sums(From from, const float* sums) {
-    if (from == From::kNothing) {
-        Tiles::clear<0>();
-        Tiles::clear<2>();
-        if constexpr (kGroups == 2) {
-            Tiles::clear<1>();
-            Tiles::clear<3>();
-        }
-    } else if (from == From::kMemory) {
-        Tiles::load_once<0>(sums);
-        Tiles::load_once<2>(sums + 2 * kTileFloats);
-        if constexpr (kGroups == 2) {
-            Tiles::load_once<1>(sums + kTileFloats);
-            Tiles::load_once<3>(sums + 3 * kTileFloats);
-        }
-    }
-}
-
-template <int32_t kGroups>
-[[gnu::always_inline]] inline void keep_sums(float* sums) {
-    Tiles::store<0>(sums);
-    Tiles::store<2>(sums + 2 * kTileFloats);
-    if constexpr (kGroups == 2) {
-        Tiles::store<1>(sums + kTileFloats);
-        Tiles::store<3>(sums + 3 * kTileFloats);
-    }
-}
-
-// Adds the products with kGroups groups of rows, `group_bytes` apart. The sums of the next block, if they
-// are `ahead` in memory, come into L1 meanwhile.
+// Adds the products of kGroups groups of rows, `group_bytes` apart, from step `step` on. The sums of the next
+// block, if they are `ahead` in memory, come into L1 meanwhile.
 template <int32_t kGroups, class Format>
-[[gnu::always_inline]] inline void add_products(const Panel& panel, int64_t n_steps,
+[[gnu::always_inline]] inline void add_products(const Panel& panel, int64_t step, int64_t n_steps,
                                                 const uint8_t* x, int64_t group_bytes,
                                                 const float* ahead, Unpacking<Format>& next) {
-    constexpr int64_t kLines = kBlockSums / 16 / kPanelSteps;
-    for (int64_t step = 0; step < n_steps; ++step, x += kTileBytes) {
-        Tiles::load_once<6>(x);
-        if constexpr (kGroups == 2) Tiles::load_once<7>(x + group_bytes);
+    constexpr int64_t kLines = kBlockSums / 16 / (kPanelSteps - 1) + 1;
+    for (; step < n_steps; ++step) {
+        Tiles::load_once<6>(x + step * kTileBytes);
+        if constexpr (kGroups == 2) Tiles::load_once<7>(x + step * kTileBytes + group_bytes);
         Tiles::load<4>(panel.tiles[0][step]);
         Tiles::load<5>(panel.tiles[1][step]);
         Tiles::multiply<0, 4, 6>();
@@ -159,9 +128,7 @@ template <int32_t kGroups, class Format>
         Tiles::multiply<2, 5, 6>();
         if constexpr (kGroups == 2) Tiles::multiply<3, 5, 7>();
         if (ahead) {
-            for (int64_t i = 0; i < kLines; ++i) {
-                __builtin_prefetch(ahead + (step * kLines + i) * 16, 1, 3);
-            }
+            for (int64_t i = 0; i < kLines; ++i, ahead += 16) __builtin_prefetch(ahead, 1, 3);
         }
         next.advance();
     }
@@ -179,11 +146,11 @@ struct Outputs {
         return block.n_out - out - t * kTileRows;
     }
 
-    template <int32_t kGroups>
-    static void finish(const PanelBlock& block, int64_t out, int32_t row, const float* sums) {
+    static void finish(const PanelBlock& block, int64_t out, int32_t row, int32_t n_groups,
+                       const float* sums) {
         for (int32_t t = 0; t < kPanelTiles; ++t) {
             const __mmask16 outs = lanes_before(block.n_out - out, t * kTileRows);
-            for (int32_t g = 0; g < kGroups; ++g) {
+            for (int32_t g = 0; g < n_groups; ++g) {
                 const int32_t first = row + g * kTileRows;
                 float* to = block.y + first * block.y_stride + out + t * kTileRows;
                 for_each_column(sums + (2 * t + g) * kTileFloats, [&](int32_t r, __m512 values) {
@@ -212,13 +179,13 @@ struct GatedOutputs {
         return block.n_out - out;
     }
 
-    template <int32_t kGroups>
-    static void finish(const PanelBlock& block, int64_t out, int32_t row, const float* sums) {
+    static void finish(const PanelBlock& block, int64_t out, int32_t row, int32_t n_groups,
+                       const float* sums) {
         const int64_t column = block.first_gated + out;
         const int64_t slice = column / kPanelColumns * kPanelColumns;
         const int64_t left = block.n_gated - slice;
         const int64_t steps = (left < kPanelColumns ? left : kPanelColumns) / kStep;
-        for (int32_t g = 0; g < kGroups; ++g) {
+        for (int32_t g = 0; g < n_groups; ++g) {
             uint8_t* to = static_cast<uint8_t*>(block.gated) +
                           slice / kStep * packed_bytes_amx(block.n_rows) +
                           ((row / kTileRows + g) * steps + (column - slice) / kStep) * kTileBytes +
@@ -311,6 +278,12 @@ class PanelProduct {
             place = next;
             panel = 1 - panel;
         }
+        hand_over<0>(nullptr);
+        hand_over<1>(nullptr);
+        hand_over<2>(nullptr);
+        hand_over<3>(nullptr);
+        finish_sums();
+        kept_ = nullptr;
     }
 
     void multiply_panel(const Panel& panel, const Place& place, Unpacking<Format>& next) {
@@ -334,25 +307,59 @@ class PanelProduct {
                            place.column / kStep * packed_bytes_amx(block_.n_rows) +
                            row / kTileRows * group_bytes;
         const bool waits = n_blocks_ > 1;  // the sums in memory, while other blocks have the tiles
-        float* sums = sums_;
+        float* sums = nullptr;
         const float* ahead = nullptr;
         if (waits) {
             const int64_t index = place.out % outs_at_once_ / Results::kOuts * n_blocks_ + block;
-            sums += index * kBlockSums;
+            sums = sums_ + index * kBlockSums;
             if (index + 1 < kMostBlocks) ahead = sums + kBlockSums;
         }
-        begin_sums<kGroups>(place.column == 0 ? From::kNothing
-                            : waits           ? From::kMemory
-                                              : From::kTiles,
-                            sums);
-        add_products<kGroups>(panel, n_steps, x, group_bytes, ahead, next);
-        if (place.column + kPanelColumns >= block_.n_in) {
-            alignas(64) float last[kBlockSums];
-            keep_sums<kGroups>(last);
-            Results::template finish<kGroups>(block_, place.out, row, last);
-        } else if (waits) {
-            keep_sums<kGroups>(sums);
+        int64_t step = 0;
+        if (waits || place.column == 0) {
+            begin_block<kGroups>(panel, x, group_bytes, place.column == 0 ? nullptr : sums);
+            finish_sums();
+            next.advance();
+            step = 1;
+            kept_ = sums;
         }
+        add_products<kGroups>(panel, step, n_steps, x, group_bytes, ahead, next);
+        if (place.column + kPanelColumns >= block_.n_in) {
+            kept_ = last_;
+            last_out_ = place.out;
+            last_row_ = row;
+            last_groups_ = kGroups;
+        }
+    }
+
+    // The products of the first step, each once its sums have the tile that others had: from memory, or zeros.
+    template <int32_t kGroups>
+    void begin_block(const Panel& panel, const uint8_t* x, int64_t group_bytes, const float* sums) {
+        Tiles::load_once<6>(x);
+        Tiles::load<4>(panel.tiles[0][0]);
+        hand_over<0>(sums);
+        Tiles::multiply<0, 4, 6>();
+        if constexpr (kGroups == 2) Tiles::load_once<7>(x + group_bytes);
+        hand_over<1>(sums);
+        if constexpr (kGroups == 2) Tiles::multiply<1, 4, 7>();
+        Tiles::load<5>(panel.tiles[1][0]);
+        hand_over<2>(sums);
+        Tiles::multiply<2, 5, 6>();
+        hand_over<3>(sums);
+        if constexpr (kGroups == 2) Tiles::multiply<3, 5, 7>();
+    }
+
+    template <int kTile>
+    [[gnu::always_inline]] void hand_over(const float* sums) {
+        if (kept_) Tiles::store<kTile>(kept_ + kTile * kTileFloats);
+        if (sums) {
+            Tiles::load_once<kTile>(sums + kTile * kTileFloats);
+        } else {
+            Tiles::clear<kTile>();
+        }
+    }
+
+    void finish_sums() {
+        if (kept_ == last_) Results::finish(block_, last_out_, last_row_, last_groups_, last_);
     }
 
     const PanelBlock& block_;
@@ -361,6 +368,12 @@ class PanelProduct {
     int32_t n_rows_ = 0;
     int32_t n_blocks_ = 0;
     int64_t outs_at_once_ = 0;
+    float* kept_ = nullptr;  // where the sums in the tiles go; null: nowhere, or they stay there
+    // Of whole rows of weights: results of last_groups_ groups.
+    alignas(64) float last_[kBlockSums];
+    int64_t last_out_ = 0;
+    int32_t last_row_ = 0;
+    int32_t last_groups_ = 0;
     Tiles tiles_;
     Panel panels_[2];
 };
