@@ -36,21 +36,35 @@ void split_outputs(const Forward& f, int64_t n_outputs, const Input& input, cons
     f.workers.split(n_outputs, kOutputUnit, work, parts_per_thread(input));
 }
 
-// normed = norm(x) * gain
-void norm_rows(const Forward& f, const float* gain) {
+// normed = norm(x) * gain, as input of the matrices. A group of rows is packed while L2 has it.
+Input normed_input(const Forward& f, const float* gain, Matrices matrices) {
     const puna_model_spec& spec = f.layers.spec;
     const Rows x = rows_of(f, f.scratch.x, spec.n_embd);
     const Rows normed = rows_of(f, f.scratch.normed, spec.n_embd);
+    const InputPacker packer(normed, matrices, f.scratch.panels);
     const auto norm = [&](Range rows) {
         for (int64_t r = rows.begin; r < rows.end; ++r) {
             f.layers.norm(x.row(r), gain, spec.n_embd, spec.norm_epsilon, normed.row(r));
         }
     };
-    if (f.batch.n_rows < kFewRows) {
-        norm({0, f.batch.n_rows});
-    } else {
-        f.workers.split(f.batch.n_rows, 1, norm);
+    const int64_t unit = packer.unit();
+    if (unit > 0 && x.n > unit) {
+        f.workers.split(x.n, unit, [&](Range rows) {
+            for (Range group = rows; group.begin < rows.end; group.begin = group.end) {
+                group.end = std::min(group.begin + unit, rows.end);
+                norm(group);
+                packer.pack(group);
+            }
+        });
+        return packer.input();
     }
+    if (x.n < kFewRows) {
+        norm({0, x.n});
+    } else {
+        f.workers.split(x.n, 1, norm);
+    }
+    packer.pack({0, x.n});
+    return packer.input();
 }
 
 // The heads of Q, K and V in one count: work is cut between heads, and goes from the product to the cache.
@@ -201,7 +215,7 @@ Input gated_input(const Forward& f, const LayerWeights& w, const Input& normed) 
 // x = x + residual_scale * (Wdown (activation(Wgate n + bgate) * (Wup n + bup)) + bdown)
 void feed_forward(const Forward& f, const LayerWeights& w) {
     const puna_model_spec& spec = f.layers.spec;
-    const Input normed = input_of(f, rows_of(f, f.scratch.normed, spec.n_embd), {&w.gate, &w.up});
+    const Input normed = normed_input(f, w.ffn_norm, {&w.gate, &w.up});
     if (const Input gated = gated_input(f, w, normed); gated.n_packed > 0) {
         split_outputs(f, spec.n_ff, normed,
                       [&](Range outputs) { multiply_gated(w.gate, w.up, outputs, normed, gated); });
@@ -218,7 +232,6 @@ void attend_and_feed(const Forward& f, const LayerWeights& w, int32_t layer) {
     attend_layer(f, layer);
     const Rows attn = rows_of(f, f.scratch.attn, f.layers.attn_columns());
     add_projection(f, w.attn_output, w.attn_output_bias, input_of(f, attn, {&w.attn_output}));
-    norm_rows(f, w.ffn_norm);
     feed_forward(f, w);
 }
 
@@ -285,8 +298,7 @@ void run_embedding(const Forward& f) {
 void run_layer(const Forward& f, int32_t layer) {
     const LayerWeights& w = f.layers.layers[static_cast<size_t>(layer)];
     const puna_model_spec& spec = f.layers.spec;
-    norm_rows(f, w.attn_norm);
-    const Input normed = input_of(f, rows_of(f, f.scratch.normed, spec.n_embd), {&w.q, &w.k, &w.v});
+    const Input normed = normed_input(f, w.attn_norm, {&w.q, &w.k, &w.v});
     project_heads(f, w, layer, {query_heads(spec).begin, kv_heads(spec).end}, normed);
     attend_and_feed(f, w, layer);
 }
@@ -294,9 +306,7 @@ void run_layer(const Forward& f, int32_t layer) {
 void run_last_layer(const Forward& f, int32_t layer, const puna_batch& wanted) {
     const LayerWeights& w = f.layers.layers[static_cast<size_t>(layer)];
     const puna_model_spec& spec = f.layers.spec;
-    norm_rows(f, w.attn_norm);
-    const Rows all = rows_of(f, f.scratch.normed, spec.n_embd);
-    project_heads(f, w, layer, kv_heads(spec), input_of(f, all, {&w.k, &w.v}));
+    project_heads(f, w, layer, kv_heads(spec), normed_input(f, w.attn_norm, {&w.k, &w.v}));
     if (wanted.n_rows == 0) return;
     keep_wanted(f);
     const Forward kept = {f.layers, f.cache, f.workers, f.attention, f.scratch, wanted};

@@ -1,6 +1,7 @@
 #include "cpu/linear.h"
 
 #include <algorithm>
+#include <numeric>
 
 namespace puna::core {
 
@@ -58,20 +59,16 @@ int64_t align_to_line(int64_t bytes) {
 }
 
 // Slices of columns one after the other, each of them groups of rows.
-void pack(const Workers& workers, const Rows& rows, int64_t columns, const RowPacking& packing,
-          uint8_t* memory) {
-    const int64_t slice = packing.slice > 0 ? packing.slice : columns;
-    workers.split(rows.n, packing.group, [&](Range range) {
-        for (int64_t r = range.begin; r < range.end; r += packing.group) {
-            const auto n = static_cast<int32_t>(std::min<int64_t>(packing.group, range.end - r));
-            for (int64_t j = 0; j < columns; j += slice) {
-                const int64_t n_columns = std::min(slice, columns - j);
-                packing.pack(rows.row(r) + j, rows.stride, n_columns, n,
-                             memory + j / 32 * packing.bytes(rows.n) +
-                                 (n_columns + 31) / 32 * packing.bytes(r));
-            }
-        }
-    });
+void pack_group(const Rows& rows, int64_t first, int64_t n_columns, const RowPacking& packing,
+                uint8_t* memory) {
+    const int64_t slice = packing.slice > 0 ? packing.slice : n_columns;
+    const auto n = static_cast<int32_t>(std::min<int64_t>(packing.group, rows.n - first));
+    for (int64_t j = 0; j < n_columns; j += slice) {
+        const int64_t width = std::min(slice, n_columns - j);
+        packing.pack(
+            rows.row(first) + j, rows.stride, width, n,
+            memory + j / 32 * packing.bytes(rows.n) + (width + 31) / 32 * packing.bytes(first));
+    }
 }
 
 // One of the memories of panel kernels, while it lives.
@@ -176,20 +173,35 @@ int64_t panel_memory_bytes(Matrices matrices, int64_t n_rows) {
     });
 }
 
-Input make_input(const Workers& workers, const Rows& rows, Matrices matrices,
-                 const PanelScratch& scratch) {
-    Input input = {rows, &scratch};
-    if (!scratch.packed) return input;
+InputPacker::InputPacker(const Rows& rows, Matrices matrices, const PanelScratch& scratch)
+    : input_{rows, &scratch}, n_columns_((*matrices.begin())->columns) {
+    if (!scratch.packed) return;
     uint8_t* memory = scratch.packed;
-    const int64_t columns = (*matrices.begin())->columns;
     const RowPacking* packings[kMostMatrices];
     const int32_t n = list_packings(matrices, rows.n, packings);
     for (int32_t i = 0; i < n; ++i) {
-        pack(workers, rows, columns, *packings[i], memory);
-        input.packed[input.n_packed++] = {packings[i], memory};
-        memory += align_to_line(packings[i]->bytes(rows.n)) * ((columns + 31) / 32);
+        unit_ = unit_ == 0 ? packings[i]->group : std::lcm(unit_, int64_t{packings[i]->group});
+        input_.packed[input_.n_packed++] = {packings[i], memory};
+        memory += align_to_line(packings[i]->bytes(rows.n)) * ((n_columns_ + 31) / 32);
     }
-    return input;
+}
+
+void InputPacker::pack(Range rows) const {
+    for (int32_t i = 0; i < input_.n_packed; ++i) {
+        const Input::Packed& packed = input_.packed[i];
+        for (int64_t r = rows.begin; r < rows.end; r += packed.packing->group) {
+            pack_group(input_.rows, r, n_columns_, *packed.packing, packed.data);
+        }
+    }
+}
+
+Input make_input(const Workers& workers, const Rows& rows, Matrices matrices,
+                 const PanelScratch& scratch) {
+    const InputPacker packer(rows, matrices, scratch);
+    if (packer.unit() > 0) {
+        workers.split(rows.n, packer.unit(), [&](Range range) { packer.pack(range); });
+    }
+    return packer.input();
 }
 
 void multiply(const Matrix& matrix, Range outputs, const Input& x, const Rows& y) {

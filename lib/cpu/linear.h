@@ -61,8 +61,25 @@ int64_t packed_column_bytes(Matrices matrices, int64_t n_rows);
 // Bytes of each memory in which kernels multiply at most n_rows rows.
 int64_t panel_memory_bytes(Matrices matrices, int64_t n_rows);
 
-// The rows as input of the matrices, which have the same columns. They are packed into `scratch.packed`,
+// Rows that become the input of the matrices, which have the same columns. They are packed into `scratch.packed`,
 // which has packed_column_bytes for each 32 columns and is aligned to 64. The scratch outlives the input.
+class InputPacker {
+  public:
+    InputPacker(const Rows& rows, Matrices matrices, const PanelScratch& scratch);
+
+    // Rows are packed in ranges cut at multiples of it; 0: they are not packed.
+    int64_t unit() const { return unit_; }
+    void pack(Range rows) const;
+    // Input once all rows are packed.
+    const Input& input() const { return input_; }
+
+  private:
+    Input input_;
+    int64_t n_columns_;
+    int64_t unit_ = 0;
+};
+
+// The rows as input of the matrices.
 Input make_input(const Workers& workers, const Rows& rows, Matrices matrices,
                  const PanelScratch& scratch);
 
