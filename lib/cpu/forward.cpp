@@ -36,19 +36,20 @@ void split_outputs(const Forward& f, int64_t n_outputs, const Input& input, cons
     f.workers.split(n_outputs, kOutputUnit, work, parts_per_thread(input));
 }
 
-// normed = norm(x) * gain, as input of the matrices. A group of rows is packed while L2 has it.
+// normed = norm(x) * gain, as input of the matrices. If there are enough groups of rows for all threads, each is
+// packed while L2 has it; else threads share the rows of a group.
 Input normed_input(const Forward& f, const float* gain, Matrices matrices) {
     const puna_model_spec& spec = f.layers.spec;
     const Rows x = rows_of(f, f.scratch.x, spec.n_embd);
     const Rows normed = rows_of(f, f.scratch.normed, spec.n_embd);
-    const InputPacker packer(normed, matrices, f.scratch.panels);
     const auto norm = [&](Range rows) {
         for (int64_t r = rows.begin; r < rows.end; ++r) {
             f.layers.norm(x.row(r), gain, spec.n_embd, spec.norm_epsilon, normed.row(r));
         }
     };
+    const InputPacker packer(normed, matrices, f.scratch.panels);
     const int64_t unit = packer.unit();
-    if (unit > 0 && x.n > unit) {
+    if (unit > 0 && x.n >= unit * f.workers.n_threads()) {
         f.workers.split(x.n, unit, [&](Range rows) {
             for (Range group = rows; group.begin < rows.end; group.begin = group.end) {
                 group.end = std::min(group.begin + unit, rows.end);
@@ -63,8 +64,7 @@ Input normed_input(const Forward& f, const float* gain, Matrices matrices) {
     } else {
         f.workers.split(x.n, 1, norm);
     }
-    packer.pack({0, x.n});
-    return packer.input();
+    return input_of(f, normed, matrices);
 }
 
 // The heads of Q, K and V in one count: work is cut between heads, and goes from the product to the cache.

@@ -58,7 +58,7 @@ int64_t align_to_line(int64_t bytes) {
     return (bytes + 63) / 64 * 64;
 }
 
-// Slices of columns one after the other, each of them groups of rows.
+// The group of rows from `first` on, in all slices of columns: those lie one after the other, each of them groups.
 void pack_group(const Rows& rows, int64_t first, int64_t n_columns, const RowPacking& packing,
                 uint8_t* memory) {
     const int64_t slice = packing.slice > 0 ? packing.slice : n_columns;

@@ -96,8 +96,9 @@ Scratch cut(const LayerSet& layers, const puna_executor_options& options,
         cutter.take(&scratch.counters, attention.n_counters(), 1);
         cutter.take(&scratch.attention_rows, attention.n_rows_memories(), attention.rows_memory());
     }
-    if (layers.n_layers() > 0 || layers.has_head)
+    if (layers.n_layers() > 0 || layers.has_head) {
         cutter.take_rows(&scratch.normed, rows, spec.n_embd);
+    }
     cut_panels(panel_size(layers, options), workers.n_threads(), cutter, scratch.panels);
     if (layers.has_head) {
         cutter.take(&scratch.wanted, rows, 1);

@@ -15,7 +15,7 @@ namespace puna::core {
 // Rows of logits that are computed together.
 constexpr int32_t kHeadRows = 32;
 
-// Rows of floats are row_stride(columns) apart.
+// Rows are row_stride(columns) apart, but those of `rope`, `partials` and `wanted`.
 struct Scratch {
     float* x = nullptr;       // [max_rows][n_embd]: the residual stream
     float* normed = nullptr;  // [max_rows][n_embd]

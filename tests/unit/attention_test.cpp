@@ -197,6 +197,19 @@ TEST(VectorKernels, NormsAndActivationsAgreeWithDouble) {
     }
 }
 
+TEST(VectorKernels, SiluOfFarGatesIsTheGateOrNothing) {
+    constexpr float kMost = std::numeric_limits<float>::max();
+    for (const KernelTable& table : test::runnable_kernel_tables()) {
+        float gate[] = {87.0f, 88.0f, 150.0f, 1e4f, kMost, -110.0f, -151.0f, -1e4f, -kMost, NAN};
+        const std::vector<float> x(std::begin(gate), std::end(gate));
+        const std::vector<float> up(x.size(), 1.0f);
+        table.activation[PUNA_ACTIVATION_SILU].run(gate, up.data(), std::ssize(x));
+        for (size_t i = 0; i < 5; ++i) EXPECT_EQ(gate[i], x[i]) << table.name;
+        for (size_t i = 5; i < 9; ++i) EXPECT_NEAR(gate[i], 0.0f, 1e-44f) << table.name;
+        EXPECT_TRUE(std::isnan(gate[9])) << table.name;
+    }
+}
+
 // Attention of one row in double.
 std::vector<double> expected_row(const FilledCache& filled, const float* q, int32_t first,
                                  int32_t position) {

@@ -191,38 +191,43 @@ TEST(CpuForward, RowsSeeFromFirstOn) {
 }
 
 // Embedding alone, the layers in two cuts, and the head alone: hidden rows go from one to the next.
+// Rows that follow each other in memory, and rows that do not.
 TEST(CpuForward, CutsOfTheStackGiveTheBitsOfTheWhole) {
-    const SpecModel model({test::small_spec()});
-    const auto tokens = random_tokens(model.spec(), 30);
-    const BackendHost host;
-    BackendSession whole(api(), host, nullptr, LayersRequest(model), test::executor_options());
-    const auto expected = run_logits(model.spec(), whole, tokens, 64);
-
     struct {
         int32_t first, n;
         bool embedding, head;
     } const cuts[] = {
         {0, 0, true, false}, {0, 1, false, false}, {1, 2, false, false}, {3, 0, false, true}};
-    const size_t hidden_size = tokens.size() * static_cast<size_t>(model.spec().n_embd);
-    std::vector<float> hidden;
-    std::vector<float> logits;
-    for (const auto& cut : cuts) {
-        BackendSession session(api(), host, nullptr,
-                               LayersRequest(model, cut.first, cut.n, cut.embedding, cut.head),
-                               test::executor_options());
-        BatchBuilder batch(model.spec());
-        batch.hidden_in = hidden;
-        if (!cut.head) batch.hidden_out.resize(hidden_size);
-        const int32_t view = batch.add_view({0});
-        for (size_t i = 0; i < tokens.size(); ++i) {
-            batch.add_row(view, static_cast<int32_t>(i), tokens[i],
-                          cut.head ? PUNA_ROW_OUTPUT_LOGITS : 0);
+    for (const int32_t n_embd : {48, 40}) {
+        puna_model_spec spec = test::small_spec();
+        spec.n_embd = n_embd;
+        const SpecModel model({spec});
+        const auto tokens = random_tokens(model.spec(), 30);
+        const BackendHost host;
+        BackendSession whole(api(), host, nullptr, LayersRequest(model), test::executor_options());
+        const auto expected = run_logits(model.spec(), whole, tokens, 64);
+
+        const size_t hidden_size = tokens.size() * static_cast<size_t>(n_embd);
+        std::vector<float> hidden;
+        std::vector<float> logits;
+        for (const auto& cut : cuts) {
+            BackendSession session(api(), host, nullptr,
+                                   LayersRequest(model, cut.first, cut.n, cut.embedding, cut.head),
+                                   test::executor_options());
+            BatchBuilder batch(model.spec());
+            batch.hidden_in = hidden;
+            if (!cut.head) batch.hidden_out.resize(hidden_size);
+            const int32_t view = batch.add_view({0});
+            for (size_t i = 0; i < tokens.size(); ++i) {
+                batch.add_row(view, static_cast<int32_t>(i), tokens[i],
+                              cut.head ? PUNA_ROW_OUTPUT_LOGITS : 0);
+            }
+            session.run(batch.batch());
+            hidden = batch.hidden_out;
+            logits = batch.all_values();  // the last cut has them
         }
-        session.run(batch.batch());
-        hidden = batch.hidden_out;
-        logits = batch.all_values();  // the last cut has them
+        EXPECT_EQ(logits, expected) << n_embd;
     }
-    EXPECT_EQ(logits, expected);
 }
 
 TEST(CpuForward, MovedCellsContinueLikeTheOriginal) {

@@ -479,22 +479,25 @@ TEST(PanelKernels, EndsOfMemoryAreExact) {
     }
 }
 
-// More sums than the memory of a kernel holds.
+// More sums than the memory of a kernel holds, and more rows than it takes at once.
 TEST(PanelKernels, ManyOutputsOfManyRowsAreThoseOfFew) {
+    struct {
+        int64_t n_out, n_in;
+        int32_t n_rows;
+    } const sizes[] = {{1100, 512, 259}, {40, 608, 530}};
     for (const Kernel& kernel : all_kernels()) {
         const BlockFormat format = kernel.info->format;
         if (format != BlockFormat::kQ4_0 && format != BlockFormat::kF16) continue;
-        constexpr int64_t kOut = 1100;
-        constexpr int32_t kRows = 259;
-        constexpr int64_t n_in = 512;
-        const Weights weights(*kernel.info, kOut, n_in);
-        const auto x = random_floats(kRows * n_in, 25);
-        const auto whole = multiply(kernel, weights, x);
-        for (const int32_t r : {0, 31, 258}) {
-            const auto row =
-                multiply(kernel, weights, {x.data() + r * n_in, x.data() + (r + 1) * n_in});
-            ASSERT_EQ(std::memcmp(row.data(), whole.data() + r * kOut, kOut * sizeof(float)), 0)
-                << kernel << " row " << r;
+        for (const auto& [n_out, n_in, n_rows] : sizes) {
+            const Weights weights(*kernel.info, n_out, n_in);
+            const auto x = random_floats(n_rows * n_in, 25);
+            const auto whole = multiply(kernel, weights, x);
+            for (const int32_t r : {0, 31, 258, n_rows - 1}) {
+                const auto row =
+                    multiply(kernel, weights, {x.data() + r * n_in, x.data() + (r + 1) * n_in});
+                ASSERT_TRUE(std::equal(row.begin(), row.end(), whole.data() + r * n_out))
+                    << kernel << " row " << r << " of " << n_rows;
+            }
         }
     }
 }
@@ -502,7 +505,7 @@ TEST(PanelKernels, ManyOutputsOfManyRowsAreThoseOfFew) {
 TEST(PanelKernels, ResultsAreAddedToWhatIsThere) {
     for (const Kernel& kernel : all_kernels()) {
         if (!kernel.packing.fuses) continue;
-        for (const int32_t n_rows : {1, 20, 70}) {
+        for (const int32_t n_rows : {1, 20, 70, 530}) {
             const Weights weights(*kernel.info, 37, 9 * kernel.unit());
             const auto x = random_floats(n_rows * weights.n_in, 27);
             auto expected = multiply(kernel, weights, x);
@@ -528,7 +531,7 @@ TEST(PanelKernels, GatedResultsArePackedActivations) {
         for (const int64_t n_out : {32, 288, 416}) {
             const Weights gate(*kernel.info, n_out, 5 * kernel.unit(), 31);
             const Weights up(*kernel.info, n_out, 5 * kernel.unit(), 33);
-            for (const int32_t n_rows : {1, 16, 45}) {
+            for (const int32_t n_rows : {1, 16, 45, 530}) {
                 const auto x = random_floats(n_rows * gate.n_in, 35);
                 auto activations = multiply(kernel, gate, x);
                 const auto factors = multiply(kernel, up, x);

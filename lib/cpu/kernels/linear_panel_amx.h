@@ -117,7 +117,8 @@ template <int32_t kGroups, class Format>
 [[gnu::always_inline]] inline void add_products(const Panel& panel, int64_t step, int64_t n_steps,
                                                 const uint8_t* x, int64_t group_bytes,
                                                 const float* ahead, Unpacking<Format>& next) {
-    constexpr int64_t kLines = kBlockSums / 16 / (kPanelSteps - 1) + 1;
+    // The first step of a block asks for none.
+    constexpr int64_t kLines = (kBlockSums / 16 + kPanelSteps - 2) / (kPanelSteps - 1);
     for (; step < n_steps; ++step) {
         Tiles::load_once<6>(x + step * kTileBytes);
         if constexpr (kGroups == 2) Tiles::load_once<7>(x + step * kTileBytes + group_bytes);
@@ -282,7 +283,7 @@ class PanelProduct {
         hand_over<1>(nullptr);
         hand_over<2>(nullptr);
         hand_over<3>(nullptr);
-        finish_sums();
+        finish_last();
         kept_ = nullptr;
     }
 
@@ -317,21 +318,22 @@ class PanelProduct {
         int64_t step = 0;
         if (waits || place.column == 0) {
             begin_block<kGroups>(panel, x, group_bytes, place.column == 0 ? nullptr : sums);
-            finish_sums();
+            finish_last();
             next.advance();
             step = 1;
             kept_ = sums;
         }
         add_products<kGroups>(panel, step, n_steps, x, group_bytes, ahead, next);
         if (place.column + kPanelColumns >= block_.n_in) {
-            kept_ = last_;
-            last_out_ = place.out;
-            last_row_ = row;
-            last_groups_ = kGroups;
+            kept_ = last_.sums;
+            last_.out = place.out;
+            last_.row = row;
+            last_.n_groups = kGroups;
         }
     }
 
-    // The products of the first step, each once its sums have the tile that others had: from memory, or zeros.
+    // The products of the first step, each once its sums, or zeros, have taken the tile from those of the block
+    // before: one tile after the other, while the matrix unit is busy with the last.
     template <int32_t kGroups>
     void begin_block(const Panel& panel, const uint8_t* x, int64_t group_bytes, const float* sums) {
         Tiles::load_once<6>(x);
@@ -358,8 +360,10 @@ class PanelProduct {
         }
     }
 
-    void finish_sums() {
-        if (kept_ == last_) Results::finish(block_, last_out_, last_row_, last_groups_, last_);
+    // The tiles have the sums of the next block already: nothing here touches them.
+    void finish_last() {
+        if (kept_ != last_.sums) return;
+        Results::finish(block_, last_.out, last_.row, last_.n_groups, last_.sums);
     }
 
     const PanelBlock& block_;
@@ -369,11 +373,13 @@ class PanelProduct {
     int32_t n_blocks_ = 0;
     int64_t outs_at_once_ = 0;
     float* kept_ = nullptr;  // where the sums in the tiles go; null: nowhere, or they stay there
-    // Of whole rows of weights: results of last_groups_ groups.
-    alignas(64) float last_[kBlockSums];
-    int64_t last_out_ = 0;
-    int32_t last_row_ = 0;
-    int32_t last_groups_ = 0;
+    // The sums of whole rows of weights, on their way to Results::finish().
+    struct {
+        alignas(64) float sums[kBlockSums];
+        int64_t out;
+        int32_t row;
+        int32_t n_groups;
+    } last_;
     Tiles tiles_;
     Panel panels_[2];
 };
