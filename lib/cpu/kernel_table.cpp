@@ -245,7 +245,7 @@ constexpr RowPacking kBf16Amx = {.group = 16,
                                  .bytes = packed_bytes_amx,
                                  .slice = kSliceColumnsAmx,
                                  .memory = panel_memory_amx,
-                                 .fuses = true};
+                                 .gates = true};
 constexpr Row<PanelFn> kPanelBytesAmx[] = {
     {PUNA_FORMAT_Q4_0, panel_bytes_q4_0_amx},     {PUNA_FORMAT_Q4_1, panel_bytes_q4_1_amx},
     {PUNA_FORMAT_Q5_0, panel_bytes_q5_0_amx},     {PUNA_FORMAT_Q5_1, panel_bytes_q5_1_amx},

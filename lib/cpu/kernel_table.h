@@ -26,7 +26,7 @@ struct RowPacking {
     PackedBytesFn bytes;
     int64_t slice = 0;               // columns that are packed together; 0: all
     PanelMemoryFn memory = nullptr;  // of the kernels; null: they need none
-    bool fuses = false;              // the kernels take PanelBlock::adds and ::up
+    bool gates = false;              // the kernels take PanelBlock::up
     int32_t most_rows = INT32_MAX;   // of a batch; more pass through other panel kernels
 
     bool is_for_small_batches() const { return most_rows < INT32_MAX; }

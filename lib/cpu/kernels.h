@@ -132,12 +132,12 @@ struct PanelBlock {
     const void* x;  // [n_rows][n_in], packed by the PackRowsFn that belongs to the kernel
     float* y;       // [n_rows][n_out], rows y_stride floats apart
     int64_t y_stride;
-    void* memory;  // as many bytes as the PanelMemoryFn says, aligned to 64; holds anything
-    // What follows is for kernels whose packing says that they fuse.
+    void* memory;       // as many bytes as the PanelMemoryFn says, aligned to 64; holds anything
     bool adds = false;  // to what y is
-    // With `up`, [n_out] rows like `weights`, results are silu(weights x) * (up x), and go not to y but
-    // into `gated` as columns of packed rows, from `first_gated` on, a multiple of 16. Of `n_gated`
-    // columns, a multiple of 32, all must have been multiplied before they are read.
+    // What follows is for kernels whose packing says that they gate. With `up`, [n_out] rows like
+    // `weights`, results are silu(weights x) * (up x), and go not to y but into `gated` as columns of
+    // packed rows, from `first_gated` on, a multiple of 16. Of `n_gated` columns, a multiple of 32, all
+    // must have been multiplied before they are read.
     const void* up = nullptr;
     void* gated = nullptr;
     int64_t first_gated = 0;

@@ -213,8 +213,7 @@ void multiply(const Matrix& matrix, Range outputs, const Input& x, const Rows& y
 }
 
 bool can_add(const Matrix& matrix, const Input& x) {
-    const PackedFor packed = packed_for(matrix, x);
-    return packed && packed.panel->packing->fuses;
+    return static_cast<bool>(packed_for(matrix, x));
 }
 
 void multiply_add(const Matrix& matrix, Range outputs, const Input& x, const Rows& y) {
@@ -228,7 +227,7 @@ Input make_gated_input(const Matrix& gate, const Matrix& up, const Matrix& next,
     const PanelEntry* to = panel_for(next, x.rows.n);
     if (!from || gate.format != up.format || !to) return input;
     const RowPacking* packing = to->packing;
-    if (packing != from.panel->packing || !packing->fuses || gate.rows % 32 != 0) return input;
+    if (packing != from.panel->packing || !packing->gates || gate.rows % 32 != 0) return input;
     if (packing->bytes(x.rows.n) > n_bytes / (gate.rows / 32)) return input;
     input.packed[input.n_packed++] = {packing, memory};
     return input;

@@ -504,20 +504,48 @@ TEST(PanelKernels, ManyOutputsOfManyRowsAreThoseOfFew) {
     }
 }
 
+// Results that are added to `y`, in place.
+void multiply_add(const Kernel& kernel, const Weights& weights, const std::vector<float>& x,
+                  std::vector<float>& y) {
+    const auto n_rows = static_cast<int32_t>(static_cast<int64_t>(x.size()) / weights.n_in);
+    const PackedRows packed(kernel, x.data(), weights.n_in, weights.n_in, n_rows);
+    PanelBlock block = block_of(weights, packed.memory.get(), n_rows, y.data());
+    block.adds = true;
+    run(kernel, block);
+}
+
 TEST(PanelKernels, ResultsAreAddedToWhatIsThere) {
     for (const Kernel& kernel : all_kernels()) {
-        if (!kernel.packing.fuses) continue;
         for (const int32_t n_rows : {1, 20, 70, 530}) {
-            const Weights weights(*kernel.info, 37, 9 * kernel.unit());
+            // Kernels that gate keep all of a sum together, the others columns up to some number.
+            const int64_t n_units =
+                kernel.packing.gates ? 9 : std::min<int64_t>(9, 1024 / kernel.unit());
+            const Weights weights(*kernel.info, 37, n_units * kernel.unit());
             const auto x = random_floats(n_rows * weights.n_in, 27);
             auto expected = multiply(kernel, weights, x);
             auto y = random_floats(static_cast<int64_t>(expected.size()), 29);
             for (size_t i = 0; i < y.size(); ++i) expected[i] = y[i] + expected[i];
-            const PackedRows packed(kernel, x.data(), weights.n_in, weights.n_in, n_rows);
-            PanelBlock block = block_of(weights, packed.memory.get(), n_rows, y.data());
-            block.adds = true;
-            run(kernel, block);
+            multiply_add(kernel, weights, x, y);
             ASSERT_EQ(y, expected) << kernel << " rows " << n_rows;
+        }
+    }
+}
+
+TEST(PanelKernels, ResultsOfManyColumnsAreAddedToWhatIsThere) {
+    for (const Kernel& kernel : all_kernels()) {
+        for (const int32_t n_rows : {6, 33}) {
+            const Weights weights(*kernel.info, 37, 5120 / kernel.unit() * kernel.unit());
+            const auto x = random_floats(n_rows * weights.n_in, 31);
+            const auto results = multiply(kernel, weights, x);
+            const auto before = random_floats(static_cast<int64_t>(results.size()), 33);
+            auto y = before;
+            multiply_add(kernel, weights, x, y);
+            for (size_t i = 0; i < y.size(); ++i) {
+                // What is added up in between may be larger than its sum.
+                const float size = std::fabs(before[i]) + 100 * std::fabs(results[i]) + 100;
+                ASSERT_NEAR(y[i], before[i] + results[i], size * 4e-7f)
+                    << kernel << " rows " << n_rows;
+            }
         }
     }
 }
@@ -526,7 +554,7 @@ TEST(PanelKernels, ResultsAreAddedToWhatIsThere) {
 TEST(PanelKernels, GatedResultsArePackedActivations) {
     const std::vector<KernelTable> tables = test::testable_kernel_tables();
     for (const Kernel& kernel : all_kernels()) {
-        if (!kernel.packing.fuses) continue;
+        if (!kernel.packing.gates) continue;
         const auto table = std::find_if(tables.begin(), tables.end(), [&](const KernelTable& t) {
             return std::strcmp(t.name, kernel.set) == 0;
         });

@@ -340,7 +340,7 @@ void multiply_groups(const PanelBlock& block, const UnpackedTile<Format>* tiles,
             __m256 column[kOuts];
             for (int32_t r = 0; r < kOuts; ++r) column[r] = sums[r][g];
             store_outs(column, n_outs - i < kOuts ? n_outs - i : kOuts,
-                       left < kGroupRows ? left : kGroupRows, first_block > 0,
+                       left < kGroupRows ? left : kGroupRows, block.adds || first_block > 0,
                        y + row * block.y_stride + i, block.y_stride);
         }
     }

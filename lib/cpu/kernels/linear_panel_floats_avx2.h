@@ -275,7 +275,8 @@ void multiply_groups(const Part<Set>& part, int32_t first) {
         multiply_tiles<Set, Vector, kTiles>(part.tiles + i / Set::kTileOuts, groups, part.n_blocks,
                                             ahead.after(i), values + i);
     }
-    store_results<kRows>(values, part.n_outs, left < kRows ? left : kRows, part.first_block > 0,
+    store_results<kRows>(values, part.n_outs, left < kRows ? left : kRows,
+                         block.adds || part.first_block > 0,
                          block.y + first * block.y_stride + part.first_out, block.y_stride);
 }
 

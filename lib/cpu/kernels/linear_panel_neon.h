@@ -227,7 +227,8 @@ void multiply_unpacked(const PanelBlock& block, const UnpackedTile<Format>* tile
             const UnpackedTile<Format>& tile = tiles[i / kTileOfW];
             const Results results = {y + row * block.y_stride + i, block.y_stride,
                                      n_outs - i < kTileOfW ? n_outs - i : kTileOfW,
-                                     left < kGroupRows ? left : kGroupRows, first_block > 0};
+                                     left < kGroupRows ? left : kGroupRows,
+                                     block.adds || first_block > 0};
             if (left > 2) {
                 multiply_tile<Product, 4>(tile, x, n_blocks, results);
             } else {

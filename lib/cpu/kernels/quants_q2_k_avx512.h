@@ -15,6 +15,7 @@ struct Q2_K {
     static constexpr int kLevels = 4;
     static constexpr bool kPairs = true;
     static constexpr bool kHasMinimums = true;
+    static constexpr int64_t kFactorAt = 80;
 
     const uint8_t* block;
     __m512 scales;
@@ -30,6 +31,10 @@ struct Q2_K {
         const __m128 halves = _mm_cvtph_ps(_mm_cvtsi32_si128(factors));
         scales = _mm512_mul_ps(_mm512_broadcastss_ps(halves), scale);
         minimums = _mm512_mul_ps(spread_second(halves), minimum);
+    }
+    // Times the factor they are `scales`.
+    static __m128i integer_scales(const uint8_t* at) {
+        return _mm_and_si128(load_16(at), _mm_set1_epi8(15));
     }
     template <int kQuad>
     __m512i quants() const {

@@ -15,12 +15,18 @@ struct Q3_K {
     static constexpr int kLevels = 8;
     static constexpr bool kPairs = true;
     static constexpr bool kHasMinimums = false;
+    static constexpr int64_t kFactorAt = 108;
 
     const uint8_t* block;
     __m512 scales;
 
     void open(const uint8_t* at) {
         block = at;
+        const __m512 sub = _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(integer_scales(at)));
+        scales = _mm512_mul_ps(spread_last_half(at + kBlockBytes), sub);
+    }
+    // Times the factor they are `scales`.
+    static __m128i integer_scales(const uint8_t* at) {
         // Eight bytes hold the low nibbles of the scales, the four behind them two more bits of each.
         const auto eight = static_cast<int64_t>(load_u64(at + 96));
         const __m128i low = _mm_srlv_epi64(_mm_set1_epi64x(eight), _mm_set_epi64x(4, 0));
@@ -28,9 +34,7 @@ struct Q3_K {
             _mm_set1_epi32(static_cast<int32_t>(load_u32(at + 104))), _mm_setr_epi32(28, 30, 0, 2));
         const __m128i six = _mm_and_si128(
             _mm_ternarylogic_epi32(_mm_set1_epi8(0x0f), low, high, 0xca), _mm_set1_epi8(0x3f));
-        const __m512 sub =
-            _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_sub_epi8(six, _mm_set1_epi8(32))));
-        scales = _mm512_mul_ps(spread_last_half(at + kBlockBytes), sub);
+        return _mm_sub_epi8(six, _mm_set1_epi8(32));
     }
     template <int kQuad>
     __m512i quants() const {

@@ -71,7 +71,7 @@ class NextStrip {
     int64_t bytes_;  // for each call
 };
 
-// y[row + r][out + i] = sums[i][2 r] + sums[i][2 r + 1], of the high bytes and of the low ones.
+// y[row + r][out + i] = sums[i][2 r] + sums[i][2 r + 1], of the high bytes and of the low ones, or that is added.
 inline void store_strip(const PanelBlock& block, const Strip& strip, int32_t row, int64_t out,
                         const float (&sums)[kTileRows][kTileRows]) {
     const __mmask16 outs = lanes_before(strip.n_rows, 0);
@@ -79,8 +79,10 @@ inline void store_strip(const PanelBlock& block, const Strip& strip, int32_t row
     for_each_column(sums[0], [&](int32_t r, __m512 values) { of_rows[r] = values; });
     const int32_t left = block.n_rows - row;
     for (int32_t r = 0; r < (left < kByteRows ? left : kByteRows); ++r) {
-        _mm512_mask_storeu_ps(block.y + (row + r) * block.y_stride + out, outs,
-                              _mm512_add_ps(of_rows[2 * r], of_rows[2 * r + 1]));
+        float* to = block.y + (row + r) * block.y_stride + out;
+        __m512 values = _mm512_add_ps(of_rows[2 * r], of_rows[2 * r + 1]);
+        if (block.adds) values = _mm512_add_ps(values, _mm512_maskz_loadu_ps(outs, to));
+        _mm512_mask_storeu_ps(to, outs, values);
     }
 }
 
