@@ -3,54 +3,84 @@
 #include <cfloat>
 #include <cmath>
 
+#include "cpu/kernels/transpose_avx512.h"
+
 namespace puna::core {
 namespace {
 
 // Blocks that hold nothing above it count as zeros: the inverse of their scale would overflow.
 constexpr float kLeast = 0x1p-100f;
 
-int32_t sum_of(__m128i bytes) {
-    const __m128i sums = _mm_dpbusd_epi32(_mm_setzero_si128(), _mm_set1_epi8(1), bytes);
-    const __m128i pairs = _mm_add_epi32(sums, _mm_shuffle_epi32(sums, _MM_SHUFFLE(1, 0, 3, 2)));
-    return _mm_cvtsi128_si32(pairs) + _mm_extract_epi32(pairs, 1);
+// 32 columns of 16 rows on their way. Rows that there are not stay zeros.
+struct alignas(64) Columns {
+    float magnitudes[16][16];  // the larger ones of both halves
+    float bytes[16][kRowBlock / 4];
+};
+
+// The lanes of the rows of a block.
+template <int32_t kRows>
+void store_lanes(void* to, __m512i v) {
+    if constexpr (kRows == 16) {
+        _mm512_storeu_si512(to, v);
+    } else {
+        static_assert(kRows == 8);
+        _mm256_storeu_si256(static_cast<__m256i*>(to), _mm512_castsi512_si256(v));
+    }
 }
 
-// Row `row` of a block, from 32 elements. Infinity and NaN become NaN.
-template <int32_t kRows>
-void pack_block(const float* x, int32_t row, PackedBlock<kRows>& block) {
-    const __m512 low = _mm512_loadu_ps(x);
-    const __m512 high = _mm512_loadu_ps(x + 16);
+// The largest magnitudes of the rows of x, as lanes.
+__m512 largest_of(const float* x, int64_t x_stride, int32_t n_rows, Columns& columns) {
     // As integers, magnitudes are ordered like floats, and NaN is the largest.
-    const __m512i sign = _mm512_set1_epi32(INT32_MIN);
-    const __m512i largest = _mm512_max_epu32(_mm512_andnot_si512(sign, _mm512_castps_si512(low)),
-                                             _mm512_andnot_si512(sign, _mm512_castps_si512(high)));
-    const auto bits = static_cast<int32_t>(_mm512_reduce_max_epu32(largest));
-    const float magnitude = _mm_cvtss_f32(_mm_castsi128_ps(_mm_cvtsi32_si128(bits)));
-    // Infinity has no sign that survives: it becomes NaN as well.
-    const float scale = magnitude <= FLT_MAX ? magnitude * (1.0f / 127.0f) : NAN;
-    const __m512 factor = _mm512_set1_ps(magnitude < kLeast ? 0.0f : 127.0f / magnitude);
-    const __m128i low_bytes = _mm512_cvtsepi32_epi8(_mm512_cvtps_epi32(_mm512_mul_ps(low, factor)));
-    const __m128i high_bytes =
-        _mm512_cvtsepi32_epi8(_mm512_cvtps_epi32(_mm512_mul_ps(high, factor)));
-    block.scales[row] = scale;
-    block.sums[0][row] = sum_of(low_bytes);
-    block.sums[1][row] = sum_of(high_bytes);
-    alignas(16) int8_t bytes[kRowBlock];
-    _mm_store_si128(reinterpret_cast<__m128i*>(bytes), low_bytes);
-    _mm_store_si128(reinterpret_cast<__m128i*>(bytes + 16), high_bytes);
-    for (int64_t k = 0; k < kRowBlock / 4; ++k) {
-        std::memcpy(block.bytes[k][row], bytes + 4 * k, sizeof block.bytes[k][row]);
+    const auto magnitude = [](const float* at) {
+        return _mm512_castps_si512(_mm512_abs_ps(_mm512_loadu_ps(at)));
+    };
+    for (int32_t r = 0; r < n_rows; ++r, x += x_stride) {
+        _mm512_store_si512(columns.magnitudes[r],
+                           _mm512_max_epu32(magnitude(x), magnitude(x + 16)));
     }
+    __m512i largest = _mm512_setzero_si512();
+    for_each_column(columns.magnitudes[0], [&](int32_t, __m512 column) {
+        largest = _mm512_max_epu32(largest, _mm512_castps_si512(column));
+    });
+    return _mm512_castsi512_ps(largest);
+}
+
+// A block, from 32 columns of up to kRows rows. Infinity and NaN become NaN.
+template <int32_t kRows>
+void pack_block(const float* x, int64_t x_stride, int32_t n_rows, Columns& columns,
+                PackedBlock<kRows>& block) {
+    const __m512 largest = largest_of(x, x_stride, n_rows, columns);
+    // Infinity has no sign that survives: it becomes NaN as well.
+    const __mmask16 is_finite = _mm512_cmp_ps_mask(largest, _mm512_set1_ps(FLT_MAX), _CMP_LE_OQ);
+    const __m512 scales =
+        _mm512_mask_mul_ps(_mm512_set1_ps(NAN), is_finite, largest, _mm512_set1_ps(1.0f / 127.0f));
+    store_lanes<kRows>(block.scales, _mm512_castps_si512(scales));
+    const __mmask16 counts = _mm512_cmp_ps_mask(largest, _mm512_set1_ps(kLeast), _CMP_NLT_UQ);
+    alignas(64) float factors[16];
+    _mm512_store_ps(factors, _mm512_maskz_div_ps(counts, _mm512_set1_ps(127.0f), largest));
+    for (int32_t r = 0; r < n_rows; ++r, x += x_stride) {
+        const __m512 factor = _mm512_set1_ps(factors[r]);
+        for (int32_t half = 0; half < 2; ++half) {
+            const __m512 values = _mm512_mul_ps(_mm512_loadu_ps(x + 16 * half), factor);
+            _mm_store_si128(reinterpret_cast<__m128i*>(columns.bytes[r] + 4 * half),
+                            _mm512_cvtsepi32_epi8(_mm512_cvtps_epi32(values)));
+        }
+    }
+    __m512i sums[2] = {_mm512_setzero_si512(), _mm512_setzero_si512()};
+    for_each_column<kRowBlock / 4>(columns.bytes[0], [&](int32_t k, __m512 column) {
+        const __m512i bytes = _mm512_castps_si512(column);
+        store_lanes<kRows>(block.bytes[k], bytes);
+        sums[k / 4] = _mm512_dpbusd_epi32(sums[k / 4], _mm512_set1_epi8(1), bytes);
+    });
+    for (int32_t half = 0; half < 2; ++half) store_lanes<kRows>(block.sums[half], sums[half]);
 }
 
 template <int32_t kRows>
 void pack_group(const float* x, int64_t x_stride, int64_t n_in, int32_t n_rows, void* group) {
     auto* blocks = static_cast<PackedBlock<kRows>*>(group);
-    const float zeros[kRowBlock] = {};
-    for (int32_t r = 0; r < kRows; ++r) {
-        for (int64_t b = 0; b < n_in / kRowBlock; ++b) {
-            pack_block(r < n_rows ? x + r * x_stride + b * kRowBlock : zeros, r, blocks[b]);
-        }
+    Columns columns = {};
+    for (int64_t b = 0; b < n_in / kRowBlock; ++b) {
+        pack_block(x + b * kRowBlock, x_stride, n_rows, columns, blocks[b]);
     }
 }
 
