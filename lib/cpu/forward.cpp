@@ -15,7 +15,7 @@ namespace {
 constexpr int64_t kOutputUnit = 16;
 // Fewer rows are normed by the caller before it starts the others: that takes less than a barrier.
 constexpr int32_t kFewRows = 4;
-// Panel kernels pass over their packed rows once for some hundred outputs: they want large parts.
+// Panel kernels pass over their packed rows once for some dozens or hundreds of outputs: they want large parts.
 constexpr int32_t kPanelPartsPerThread = 2;
 
 Rows rows_of(const Forward& f, float* data, int64_t columns) {

@@ -179,7 +179,11 @@ constexpr Row<PanelFn> kPanelBytesAvx512[] = {
     {PUNA_FORMAT_MXFP4, panel_mxfp4_avx512},
 };
 // Measured on Zen 4 with Q8_0 and Q4_K: panels win from 5 rows on.
-constexpr RowPacking kBytesAvx512 = {16, 5, pack_rows_avx512, packed_bytes_avx512};
+constexpr RowPacking kBytesAvx512 = {.group = 16,
+                                     .fewest_rows = 5,
+                                     .pack = pack_rows_avx512,
+                                     .bytes = packed_bytes_avx512,
+                                     .memory = panel_memory_avx512};
 constexpr Row<PanelFn> kPanelFloatsAvx512[] = {
     {PUNA_FORMAT_F32, panel_f32_avx512},
     {PUNA_FORMAT_F16, panel_f16_avx512},

@@ -161,6 +161,7 @@ void pack_words_avx2(const float* x, int64_t x_stride, int64_t n_in, int32_t n_r
 int64_t packed_words_avx2(int64_t n_rows);
 void pack_rows_avx512(const float* x, int64_t x_stride, int64_t n_in, int32_t n_rows, void* group);
 int64_t packed_bytes_avx512(int64_t n_rows);
+int64_t panel_memory_avx512(int64_t n_rows);
 
 void panel_q4_0_avx2(const PanelBlock& block);
 void panel_q4_1_avx2(const PanelBlock& block);

@@ -219,7 +219,7 @@ TEST(PanelKernels, AgreeWithDoubleAtEveryWidth) {
             }
         }
         for (const int64_t n_in : {2048 + length, 2 * 2048 + 256 - length % 256}) {
-            for (const int64_t n_out : {3, 19}) {
+            for (const int64_t n_out : {3, 19, 97}) {
                 const Weights weights(*kernel.info, n_out, n_in / length * length);
                 expect_close(kernel, weights, exact_floats(kernel, 10, weights.n_in, 12));
             }
@@ -306,7 +306,7 @@ TEST(PanelKernels, SplitsOfOutputsAndStridesDoNotChangeBits) {
     constexpr int64_t kPad = 3;
     constexpr int32_t kRowsBehind = 32;  // that nobody may touch
     for (const Kernel& kernel : all_kernels()) {
-        const int64_t n_in = 2 * kernel.unit();
+        const int64_t n_in = 1024 / kernel.unit() * kernel.unit() + kernel.unit();
         const Weights weights(*kernel.info, kOut, n_in);
         const auto x = random_floats(kRows * (n_in + kPad), 19);
         const PackedRows packed(kernel, x.data(), n_in + kPad, n_in, kRows);
@@ -484,7 +484,7 @@ TEST(PanelKernels, ManyOutputsOfManyRowsAreThoseOfFew) {
     struct {
         int64_t n_out, n_in;
         int32_t n_rows;
-    } const sizes[] = {{1100, 512, 259}, {40, 608, 530}};
+    } const sizes[] = {{1100, 512, 259}, {40, 608, 530}, {17, 64, 1100}};
     for (const Kernel& kernel : all_kernels()) {
         const BlockFormat format = kernel.info->format;
         if (format != BlockFormat::kQ4_0 && format != BlockFormat::kF16) continue;

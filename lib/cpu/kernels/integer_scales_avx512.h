@@ -113,7 +113,7 @@ struct IntegerScales<Q3_K> {
         const __m512i six =
             lowest_bits<6>(_mm512_ternarylogic_epi32(_mm512_set1_epi8(0x0f), low, high, 0xca));
         _mm512_store_si512(to.scales, _mm512_sub_epi8(six, _mm512_set1_epi8(32)));
-        for (int i = 0; i < 4; ++i) to.factors[i] = load_u16(rows.at[i] + 108) ^ 0x8000;
+        for (int i = 0; i < 4; ++i) to.factors[i] = load_u16(rows.at[i] + Q3_K::kFactorAt) ^ 0x8000;
     }
 };
 
@@ -131,7 +131,7 @@ struct IntegerScales<Q2_K> {
         _mm512_storeu_si512(to.minimums + 32,
                             _mm512_cvtepu8_epi16(_mm512_extracti64x4_epi64(minimums, 1)));
         for (int i = 0; i < 4; ++i) {
-            to.factors[i] = load_u16(rows.at[i] + 80);
+            to.factors[i] = load_u16(rows.at[i] + Q2_K::kFactorAt);
             to.minimum_factors[i] = load_u16(rows.at[i] + 82);
         }
     }

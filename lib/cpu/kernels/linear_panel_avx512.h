@@ -1,16 +1,16 @@
 // The AVX-512 linear kernel for quantised weights and many activation rows, written once for all
 // formats.
 //
-// A few weight rows at a time are unpacked into unsigned bytes, in order, and stay in L1 and L2 while
-// all activation rows pass. Activations were rounded to 8 bits in groups of 32 with a scale of their
-// own (panel_rows_avx512.h): a vector holds four elements of 16 or 8 rows, as signed bytes, and VNNI
-// multiplies it with four weights in all lanes. So a lane is a result, and no sum across lanes is
-// needed.
+// Some strips of 16 weight rows at a time are unpacked into unsigned bytes and stay in L1 and L2 while all
+// activation rows pass. A vector holds four elements of each row of a strip, and VNNI multiplies it with four of
+// an activation row in all lanes: these were rounded to 8 bits in groups of 32 with a scale of their own
+// (panel_rows_avx512.h). So a lane is a result, no sum across lanes is needed, and any number of
+// activation rows fills the vectors.
 //
 // What limits it is how many multiplications there are, VNNI and float ones: a core does two a cycle at most.
-// 32 columns of a weight row and 16 activation rows take eight of VNNI, one for the scale of the activations, and
-// - one for the scale of the weights, if it is of 32 of them;
-// - two if it is of 16 (Q6_K): they meet before the activations' scale does;
+// 32 columns of a strip and an activation row take eight of VNNI, one for the scale of the activations, and
+// - one for the scales of the weights, if they are of 32 columns;
+// - two if they are of 16 (Q6_K): they meet before the activations' scale does;
 // - none if quants times scales are still bytes (Q2_K and Q3_K): what remains is a factor for 256.
 // Each minimum is one more.
 //
@@ -20,22 +20,25 @@
 #include <cstdint>
 #include <cstring>
 
-#include "cpu/kernels/linear_blocks_avx512.h"
+#include "cpu/kernels.h"
 #include "cpu/kernels/panel_rows_avx512.h"
+#include "cpu/kernels/prefetch.h"
+#include "cpu/kernels/quants_avx512.h"
 #include "cpu/kernels/transpose_avx512.h"
-#include "cpu/kernels/unpack_tile.h"
 
 namespace puna::core {
 namespace {
 
-// Weight rows that are unpacked before activations pass, and of how many results there is room.
-constexpr int32_t kPanelRowsOfW = 24;
-constexpr int32_t kPanelOuts = 32;
-constexpr int64_t kPanelColumns = 2048;
+constexpr int32_t kStripRows = 16;
+constexpr int64_t kPanelColumns = 512;  // that are unpacked at a time
 constexpr int64_t kPanelBlocks = kPanelColumns / kRowBlock;
 constexpr int64_t kChunkBlocks = kChunk / kRowBlock;
 
-// ---- Weights ------------------------------------------------------------------------------------
+// Of a matrix; blocks of all formats begin and end with them.
+struct Columns {
+    int64_t begin;
+    int64_t end;
+};
 
 // How a format's weights are unpacked and multiplied.
 template <class Format>
@@ -44,15 +47,17 @@ struct PanelOf {
     static constexpr bool kMultiplied = !Format::kWideScales && Format::kLevels <= 8;
     // What bytes are too large by.
     static constexpr int kOffset = kMultiplied && Format::kOffset != 0 ? 128 : Format::kOffset;
-    // Factors of a block of 32; quants that are multiplied have one for 256.
+    // Factors of a block of 32 columns; quants that are multiplied have one for 256.
     static constexpr int kMinimums = Format::kWideScales ? 1 : 2;
     static constexpr int kScales = kMultiplied ? 1 : kMinimums;
     static constexpr int64_t kScalesOfPanel =
         kMultiplied ? kPanelColumns / kChunk : kPanelBlocks * kScales;
-    // Weight rows that are multiplied together. Two scales need registers for sums that meet both.
-    static constexpr int32_t kTileRows = kScales == 2 ? 4 : 6;
-    static constexpr int32_t kTiles = kPanelRowsOfW / kTileRows;
+    // Strips that are multiplied together. Two scales need registers for sums that meet both.
+    static constexpr int32_t kStrips = kScales == 2 ? 2 : 3;
+    static_assert(kStrips * kStripRows <= kMostOuts);
 };
+
+// ---- Weights ------------------------------------------------------------------------------------
 
 // 64 bytes of quants, each times the scale of its 16, whose sign is the other one if quants have an offset:
 // (4 - q) * scale is in -128 .. 124 for Q3_K, and goes up by 128.
@@ -60,11 +65,7 @@ template <class Format, int kQuad>
 inline __m512i multiplied(__m512i quants, __m128i integer_scales) {
     static constexpr Bytes kScale = make_bytes([](int i) { return (64 * kQuad + i) / 16; });
     const __m512i scales = _mm512_shuffle_epi8(_mm512_broadcast_i32x4(integer_scales), kScale);
-    const __m512i low = _mm512_and_si512(quants, _mm512_set1_epi16(0xff));
-    const __m512i even = _mm512_maddubs_epi16(low, scales);
-    const __m512i odd = _mm512_maddubs_epi16(_mm512_xor_si512(quants, low), scales);
-    const __m512i products =
-        _mm512_mask_blend_epi8(0xaaaaaaaaaaaaaaaa, even, _mm512_slli_epi16(odd, 8));
+    const __m512i products = ByteProducts(quants, scales).low();
     if constexpr (Format::kOffset == 0) {
         return products;
     } else {
@@ -76,149 +77,198 @@ inline __m512i multiplied(__m512i quants, __m128i integer_scales) {
     }
 }
 
-// Some weight rows in a panel of columns; those beyond the matrix are zeros.
+// 16 weight rows in a panel of columns.
 template <class Format>
-struct alignas(64) UnpackedTile {
+struct alignas(64) Strip {
     using Panel = PanelOf<Format>;
-    static constexpr int32_t kRows = Panel::kTileRows;
-    static constexpr int64_t kChunk = core::kChunk;
 
-    uint8_t bytes[kPanelBlocks][kRows][kRowBlock];
-    float scales[kRows][Panel::kScalesOfPanel];
-    float minimums[kRows][Format::kHasMinimums ? kPanelBlocks * Panel::kMinimums : 1];
+    uint8_t bytes[kPanelBlocks][kRowBlock / 4][kStripRows][4];
+    float scales[Panel::kScalesOfPanel][kStripRows];
+    float minimums[Format::kHasMinimums ? kPanelBlocks * Panel::kMinimums : 1][kStripRows];
+};
+
+// 256 columns of the rows of a strip, row by row.
+template <class Format>
+class alignas(64) RowChunks {
+  public:
+    // Those of row r.
+    void unpack(const uint8_t* at, int32_t r) {
+        Format w;
+        w.open(at);
+        unpack_quad<0>(w, at, r);
+        unpack_quad<1>(w, at, r);
+        unpack_quad<2>(w, at, r);
+        unpack_quad<3>(w, at, r);
+        if constexpr (Panel::kMultiplied) {
+            const float factor = _mm_cvtss_f32(load_half(at + Format::kFactorAt));
+            factors_[r] = Format::kOffset != 0 ? -factor : factor;
+        } else {
+            store_factors(scales_[r], w.scales);
+        }
+        if constexpr (Format::kHasMinimums) store_factors(minimums_[r], w.minimums);
+    }
+
+    // All of them, transposed, from block `block` of the panel on.
+    void put(Strip<Format>& strip, int64_t block) const {
+        for (int32_t quad = 0; quad < kQuads; ++quad) {
+            auto* to = reinterpret_cast<float*>(strip.bytes[block + 2 * quad]);
+            for_each_column<16, kChunk / 4>(
+                reinterpret_cast<const float*>(bytes_[0] + 64 * quad),
+                [&](int32_t i, __m512 v) { _mm512_store_ps(to + kStripRows * i, v); });
+        }
+        if constexpr (Panel::kMultiplied) {
+            std::memcpy(strip.scales[block / kChunkBlocks], factors_, sizeof factors_);
+        } else {
+            put_factors<Panel::kScales>(scales_, strip.scales + block * Panel::kScales);
+        }
+        if constexpr (Format::kHasMinimums) {
+            put_factors<Panel::kMinimums>(minimums_, strip.minimums + block * Panel::kMinimums);
+        }
+    }
+
+  private:
+    using Panel = PanelOf<Format>;
 
     template <int kQuad>
-    void store_quad(const Format& w, const uint8_t* at, int32_t row, int64_t block) {
+    void unpack_quad(const Format& w, const uint8_t* at, int32_t r) {
         __m512i quad = w.template quants<kQuad>();
         if constexpr (Panel::kMultiplied) {
             quad = multiplied<Format, kQuad>(quad, Format::integer_scales(at));
         }
-        uint8_t(*to)[kRows][kRowBlock] = bytes + block + 2 * kQuad;
-        _mm256_store_si256(reinterpret_cast<__m256i*>(to[0][row]), _mm512_castsi512_si256(quad));
-        _mm256_store_si256(reinterpret_cast<__m256i*>(to[1][row]),
-                           _mm512_extracti64x4_epi64(quad, 1));
+        _mm512_store_si512(bytes_[r] + 64 * kQuad, quad);
+    }
+    static void store_factors(float* at, __m512 factors) { _mm512_store_ps(at, factors); }
+    static void store_factors(float* at, __m256 factors) { _mm256_store_ps(at, factors); }
+
+    // kFactors for each block.
+    template <int kFactors>
+    static void put_factors(const float (&rows)[kStripRows][16], float (*to)[kStripRows]) {
+        for_each_column<kFactors * kChunkBlocks, 16>(
+            rows[0], [&](int32_t i, __m512 v) { _mm512_store_ps(to[i], v); });
     }
 
-    // The 256 elements at `at` of a row, whose first block is `block`.
-    void unpack(const uint8_t* at, int32_t row, int64_t block) {
-        Format w;
-        w.open(at);
-        store_quad<0>(w, at, row, block);
-        store_quad<1>(w, at, row, block);
-        store_quad<2>(w, at, row, block);
-        store_quad<3>(w, at, row, block);
-        if constexpr (Panel::kMultiplied) {
-            const float factor = _mm_cvtss_f32(load_half(at + Format::kFactorAt));
-            scales[row][block / kChunkBlocks] = Format::kOffset != 0 ? -factor : factor;
-        } else {
-            store_factors(scales[row] + block * Panel::kScales, w.scales);
-        }
-        if constexpr (Format::kHasMinimums) {
-            store_factors(minimums[row] + block * Panel::kMinimums, w.minimums);
-        }
-    }
-
-    void clear(int32_t row) {
-        for (auto& block : bytes) std::memset(block[row], 0, sizeof block[row]);
-        std::memset(scales[row], 0, sizeof scales[row]);
-        std::memset(minimums[row], 0, sizeof minimums[row]);
-    }
-
-    static void store_factors(float* at, __m512 factors) { _mm512_storeu_ps(at, factors); }
-    static void store_factors(float* at, __m256 factors) { _mm256_storeu_ps(at, factors); }
+    uint8_t bytes_[kStripRows][kChunk];
+    float scales_[kStripRows][16];
+    float factors_[kStripRows];  // instead of scales, of quants that are multiplied
+    float minimums_[kStripRows][16];
 };
+
+template <class Format>
+int64_t bytes_of(int64_t n_columns) {
+    return n_columns / Format::kBlock * Format::kBlockBytes;
+}
+
+// A panel of columns of the weight rows from `first` on. Beyond the last it is that one again. L2 is asked for
+// what lies `ahead` bytes behind, chunk by chunk: a panel at once was 0.93 of the speed of 8 rows of Q8_0.
+template <class Format>
+void unpack_strip(const PanelBlock& block, const Columns& columns, int64_t first, int64_t ahead,
+                  Strip<Format>& strip) {
+    constexpr int64_t kChunkBytes = kChunk / Format::kBlock * Format::kBlockBytes;
+    RowChunks<Format> chunks;
+    for (int64_t column = columns.begin; column < columns.end; column += kChunk) {
+        const int64_t offset = bytes_of<Format>(column);
+        const int64_t n_bytes = bytes_of<Format>(columns.end - column);
+        for (int32_t r = 0; r < kStripRows; ++r) {
+            const int64_t row = first + r < block.n_out ? first + r : block.n_out - 1;
+            const uint8_t* at =
+                static_cast<const uint8_t*>(block.weights) + row * block.row_bytes + offset;
+            prefetch_bytes<kChunkBytes>(at, ahead);
+            if (n_bytes >= kChunkBytes) {
+                chunks.unpack(at, r);
+            } else {
+                uint8_t tail[kChunkBytes] = {};
+                std::memcpy(tail, at, static_cast<size_t>(n_bytes));
+                chunks.unpack(tail, r);
+            }
+        }
+        chunks.put(strip, (column - columns.begin) / kRowBlock);
+    }
+}
 
 // ---- Products -----------------------------------------------------------------------------------
 
-// kOuts weight rows, in tiles that follow each other, and kGroups groups of activation rows.
-template <class V, class F, int32_t kOutCount, int32_t kGroupCount>
+// kStrips strips of weight rows with kRows activation rows of a quartet.
+template <class F, int32_t kStripCount, int32_t kRowCount>
 struct Tile {
-    using Vector = V;
     using Format = F;
     using Panel = PanelOf<Format>;
-    using Ints = typename Vector::Ints;
-    using Floats = typename Vector::Floats;
-    using BlockOfX = PackedBlock<Vector::kRows>;
-    static constexpr int32_t kOuts = kOutCount;
-    static constexpr int32_t kGroups = kGroupCount;
+    static constexpr int32_t kStrips = kStripCount;
+    static constexpr int32_t kRows = kRowCount;
+    using Ints = __m512i[kStrips][kRows];
+    using Floats = __m512[kStrips][kRows];
 
-    const UnpackedTile<Format>* w;
-    const BlockOfX* x[kGroups];  // the block that is at work
+    const Strip<Format>* strips;
+    const PackedBlock* x;  // the block that is at work
+    float* results;
+    __mmask16 adds;  // to the results; else to zero
 
-    [[gnu::always_inline]] static int32_t tile_of(int32_t r) { return r / Panel::kTileRows; }
-    [[gnu::always_inline]] Floats scale(int32_t r, int64_t i) const {
-        return Vector::splat(w[tile_of(r)].scales[r % Panel::kTileRows][i]);
-    }
-    [[gnu::always_inline]] Floats minimum(int32_t r, int64_t i) const {
-        return Vector::splat(w[tile_of(r)].minimums[r % Panel::kTileRows][i]);
-    }
-    [[gnu::always_inline]] Floats x_scales(int32_t g) const { return Vector::load(x[g]->scales); }
-    // Of part `part` of kParts of the activations of a block, as bytes.
+    // The sum of the bytes of part `part` of kParts of a block.
     template <int kParts>
-    [[gnu::always_inline]] Ints x_sums(int32_t g, int part) const {
-        if constexpr (kParts == 2) return Vector::load(x[g]->sums[part]);
-        return Vector::add(Vector::load(x[g]->sums[0]), Vector::load(x[g]->sums[1]));
+    [[gnu::always_inline]] int32_t x_sum(int32_t r, int part) const {
+        return kParts == 2 ? x->sums[part][r] : x->sums[0][r] + x->sums[1][r];
     }
-    [[gnu::always_inline]] void next_block() {
-        for (int32_t g = 0; g < kGroups; ++g) ++x[g];
+    [[gnu::always_inline]] __m512 load_result(int32_t s, int32_t r) const {
+        return _mm512_maskz_load_ps(adds, results + r * kMostOuts + s * kStripRows);
+    }
+    [[gnu::always_inline]] void store_results(const Floats& sums) const {
+        for (int32_t s = 0; s < kStrips; ++s) {
+            for (int32_t r = 0; r < kRows; ++r) {
+                _mm512_store_ps(results + r * kMostOuts + s * kStripRows, sums[s][r]);
+            }
+        }
     }
 };
 
-// Adds the products of the elements first + kElement .. of a block that share a scale. A loop would not be
-// unrolled, and cost a copy of all sums each time.
-template <int kElement = 0, class T>
-[[gnu::always_inline]] inline void add_products(
-    const T& tile, int64_t block, int first, typename T::Ints (&products)[T::kOuts][T::kGroups]) {
-    using Vector = typename T::Vector;
-    if constexpr (kElement < kRowBlock / T::Panel::kScales) {
-        typename T::Ints four_of_x[T::kGroups];
-        for (int32_t g = 0; g < T::kGroups; ++g) {
-            four_of_x[g] = Vector::load(tile.x[g]->bytes[(first + kElement) / 4]);
-        }
-        for (int32_t r = 0; r < T::kOuts; ++r) {
-            int32_t four;
-            const auto& bytes = tile.w[T::tile_of(r)].bytes[block][r % T::Panel::kTileRows];
-            std::memcpy(&four, bytes + first + kElement, sizeof four);
-            const typename T::Ints four_of_w = Vector::splat(four);
-            for (int32_t g = 0; g < T::kGroups; ++g) {
-                products[r][g] = Vector::add_products(products[r][g], four_of_w, four_of_x[g]);
-            }
-        }
-        add_products<kElement + 4>(tile, block, first, products);
+// Adds the products of the fours of columns from `four` on that share a scale. A loop would not be unrolled,
+// and cost a copy of all sums each time.
+template <int kCount, class T>
+[[gnu::always_inline]] inline void add_products(const T& tile, int64_t block, int four,
+                                                typename T::Ints& products) {
+    __m512i w[T::kStrips];
+    for (int32_t s = 0; s < T::kStrips; ++s) {
+        w[s] = _mm512_load_si512(tile.strips[s].bytes[block][four]);
     }
+    for (int32_t r = 0; r < T::kRows; ++r) {
+        int32_t bytes;
+        std::memcpy(&bytes, tile.x->bytes[four][r], sizeof bytes);
+        const __m512i x = _mm512_set1_epi32(bytes);
+        for (int32_t s = 0; s < T::kStrips; ++s) {
+            products[s][r] = _mm512_dpbusd_epi32(products[s][r], w[s], x);
+        }
+    }
+    if constexpr (kCount > 1) add_products<kCount - 1>(tile, block, four + 1, products);
 }
 
 // Those of part `part` of a block, of which there are as many as it has scales.
 template <class T>
-[[gnu::always_inline]] inline void multiply_part(
-    const T& tile, int64_t block, int part, typename T::Ints (&products)[T::kOuts][T::kGroups]) {
-    using Vector = typename T::Vector;
+[[gnu::always_inline]] inline void multiply_part(const T& tile, int64_t block, int part,
+                                                 typename T::Ints& products) {
     constexpr int kParts = T::Panel::kScales;
-    for (int32_t g = 0; g < T::kGroups; ++g) {
-        typename T::Ints start = Vector::splat(0);
+    constexpr int kFours = kRowBlock / 4 / kParts;
+    for (int32_t r = 0; r < T::kRows; ++r) {
+        __m512i start = _mm512_setzero_si512();
         if constexpr (T::Panel::kOffset != 0) {
-            start = Vector::template minus_times<T::Panel::kOffset>(
-                tile.template x_sums<kParts>(g, part));
+            start = _mm512_set1_epi32(-T::Panel::kOffset * tile.template x_sum<kParts>(r, part));
         }
-        for (int32_t r = 0; r < T::kOuts; ++r) products[r][g] = start;
+        for (int32_t s = 0; s < T::kStrips; ++s) products[s][r] = start;
     }
-    add_products(tile, block, kRowBlock / kParts * part, products);
+    add_products<kFours>(tile, block, kFours * part, products);
 }
 
 // ---- Sums ---------------------------------------------------------------------------------------
 
 template <class T>
 [[gnu::always_inline]] inline void add_minimums(const T& tile, int64_t block,
-                                                typename T::Floats (&sums)[T::kOuts][T::kGroups]) {
-    using Vector = typename T::Vector;
+                                                typename T::Floats& sums) {
     constexpr int kParts = T::Panel::kMinimums;
     for (int part = 0; part < kParts; ++part) {
-        for (int32_t g = 0; g < T::kGroups; ++g) {
-            const typename T::Floats x_sums = Vector::multiply(
-                Vector::to_floats(tile.template x_sums<kParts>(g, part)), tile.x_scales(g));
-            for (int32_t r = 0; r < T::kOuts; ++r) {
-                sums[r][g] = Vector::multiply_add(tile.minimum(r, kParts * block + part), x_sums,
-                                                  sums[r][g]);
+        for (int32_t r = 0; r < T::kRows; ++r) {
+            const auto x_sum = static_cast<float>(tile.template x_sum<kParts>(r, part));
+            const __m512 x = _mm512_set1_ps(x_sum * tile.x->scales[r]);
+            for (int32_t s = 0; s < T::kStrips; ++s) {
+                const __m512 minimums =
+                    _mm512_load_ps(tile.strips[s].minimums[kParts * block + part]);
+                sums[s][r] = _mm512_fmadd_ps(minimums, x, sums[s][r]);
             }
         }
     }
@@ -227,199 +277,158 @@ template <class T>
 // A block whose weights have a scale, or one for each half.
 template <class T>
 [[gnu::always_inline]] inline void add_block(const T& tile, int64_t block,
-                                             typename T::Floats (&sums)[T::kOuts][T::kGroups]) {
-    using Vector = typename T::Vector;
+                                             typename T::Floats& sums) {
     constexpr int kParts = T::Panel::kScales;
-    typename T::Floats scaled[T::kOuts][T::kGroups];
+    typename T::Floats scaled;
+#pragma GCC unroll 2
     for (int part = 0; part < kParts; ++part) {
-        typename T::Ints products[T::kOuts][T::kGroups];
+        typename T::Ints products;
         multiply_part(tile, block, part, products);
-        for (int32_t g = 0; g < T::kGroups; ++g) {
-            const typename T::Floats x_scales = tile.x_scales(g);
-            for (int32_t r = 0; r < T::kOuts; ++r) {
-                const typename T::Floats floats = Vector::to_floats(products[r][g]);
-                const typename T::Floats scale = tile.scale(r, kParts * block + part);
-                scaled[r][g] = part == 0 ? Vector::multiply(floats, scale)
-                                         : Vector::multiply_add(floats, scale, scaled[r][g]);
+        for (int32_t r = 0; r < T::kRows; ++r) {
+            const __m512 x_scale = _mm512_set1_ps(tile.x->scales[r]);
+            for (int32_t s = 0; s < T::kStrips; ++s) {
+                const __m512 product = _mm512_cvtepi32_ps(products[s][r]);
+                const __m512 scales = _mm512_load_ps(tile.strips[s].scales[kParts * block + part]);
+                scaled[s][r] = part == 0 ? _mm512_mul_ps(product, scales)
+                                         : _mm512_fmadd_ps(product, scales, scaled[s][r]);
                 if (part < kParts - 1) continue;
-                sums[r][g] = Vector::multiply_add(scaled[r][g], x_scales, sums[r][g]);
+                sums[s][r] = _mm512_fmadd_ps(scaled[s][r], x_scale, sums[s][r]);
             }
         }
     }
     if constexpr (T::Format::kHasMinimums) add_minimums(tile, block, sums);
 }
 
-// Results of 16 or 8 activation rows each, by weight rows.
-template <int32_t kRows>
-struct Results {
-    float (*groups)[kPanelOuts][kRows];
-    int64_t first_out;
-
-    [[gnu::always_inline]] float* at(int32_t r, int32_t g) const {
-        return groups[g][first_out + r];
-    }
-};
-
+// 256 columns of weights that are multiplied, from `block` on, to the results.
 template <class T>
-[[gnu::always_inline]] inline void store_sums(
-    const typename T::Floats (&sums)[T::kOuts][T::kGroups],
-    const Results<T::Vector::kRows>& results) {
-    for (int32_t r = 0; r < T::kOuts; ++r) {
-        for (int32_t g = 0; g < T::kGroups; ++g) T::Vector::store(results.at(r, g), sums[r][g]);
+[[gnu::always_inline]] inline void add_chunk(T& tile, int64_t block) {
+    const T begin = tile;
+    typename T::Floats of_chunk;
+    for (auto& of_strip : of_chunk) {
+        for (auto& sum : of_strip) sum = _mm512_setzero_ps();
     }
-}
-
-// A chunk of 256 elements of weights that are multiplied, from `block` on.
-template <class T>
-[[gnu::always_inline]] inline void add_chunk(T& tile, int64_t block,
-                                             const Results<T::Vector::kRows>& results) {
-    using Vector = typename T::Vector;
-    T again = tile;
-    typename T::Floats of_chunk[T::kOuts][T::kGroups];
-    for (auto& of_row : of_chunk) {
-        for (auto& sum : of_row) sum = Vector::zero();
-    }
-    for (int64_t b = block; b < block + kChunkBlocks; ++b) {
-        typename T::Ints products[T::kOuts][T::kGroups];
+    for (int64_t b = block; b < block + kChunkBlocks; ++b, ++tile.x) {
+        typename T::Ints products;
         multiply_part(tile, b, 0, products);
-        for (int32_t g = 0; g < T::kGroups; ++g) {
-            const typename T::Floats x_scales = tile.x_scales(g);
-            for (int32_t r = 0; r < T::kOuts; ++r) {
-                of_chunk[r][g] = Vector::multiply_add(Vector::to_floats(products[r][g]), x_scales,
-                                                      of_chunk[r][g]);
+        for (int32_t r = 0; r < T::kRows; ++r) {
+            const __m512 x_scale = _mm512_set1_ps(tile.x->scales[r]);
+            for (int32_t s = 0; s < T::kStrips; ++s) {
+                of_chunk[s][r] =
+                    _mm512_fmadd_ps(_mm512_cvtepi32_ps(products[s][r]), x_scale, of_chunk[s][r]);
             }
         }
-        tile.next_block();
     }
     // Or GCC would load results before that, and have no registers left for products.
     __asm__ volatile("" ::: "memory");
-    typename T::Floats sums[T::kOuts][T::kGroups];
-    for (int32_t r = 0; r < T::kOuts; ++r) {
-        const typename T::Floats scale = tile.scale(r, block / kChunkBlocks);
-        for (int32_t g = 0; g < T::kGroups; ++g) {
-            sums[r][g] =
-                Vector::multiply_add(of_chunk[r][g], scale, Vector::load(results.at(r, g)));
+    typename T::Floats sums;
+    for (int32_t s = 0; s < T::kStrips; ++s) {
+        const __m512 scales = _mm512_load_ps(tile.strips[s].scales[block / kChunkBlocks]);
+        for (int32_t r = 0; r < T::kRows; ++r) {
+            sums[s][r] = _mm512_fmadd_ps(of_chunk[s][r], scales, tile.load_result(s, r));
         }
     }
     if constexpr (T::Format::kHasMinimums) {
-        for (int64_t b = block; b < block + kChunkBlocks; ++b) {
-            add_minimums(again, b, sums);
-            again.next_block();
+        for (T again = begin; again.x < tile.x; ++again.x) {
+            add_minimums(again, block + (again.x - begin.x), sums);
         }
     }
-    store_sums<T>(sums, results);
+    tile.store_results(sums);
+    tile.adds = 0xffff;
 }
 
-// Adds what a tile gives in a panel of columns.
+// All blocks of a panel of columns, to the results.
 template <class T>
-[[gnu::always_inline]] inline void add_tile(T tile, int64_t n_blocks,
-                                            const Results<T::Vector::kRows>& results) {
+[[gnu::always_inline]] inline void add_panel(T tile, int64_t n_blocks) {
     if constexpr (T::Panel::kMultiplied) {
-        for (int64_t b = 0; b < n_blocks; b += kChunkBlocks) add_chunk(tile, b, results);
+        for (int64_t b = 0; b < n_blocks; b += kChunkBlocks) add_chunk(tile, b);
     } else {
-        typename T::Floats sums[T::kOuts][T::kGroups];
-        for (auto& of_row : sums) {
-            for (auto& sum : of_row) sum = T::Vector::zero();
+        typename T::Floats sums;
+        for (int32_t s = 0; s < T::kStrips; ++s) {
+            for (int32_t r = 0; r < T::kRows; ++r) sums[s][r] = tile.load_result(s, r);
         }
-        for (int64_t b = 0; b < n_blocks; ++b) {
-            add_block(tile, b, sums);
-            tile.next_block();
+        for (int64_t b = 0; b < n_blocks; ++b, ++tile.x) add_block(tile, b, sums);
+        tile.store_results(sums);
+    }
+}
+
+// ---- Panels -------------------------------------------------------------------------------------
+
+// kStrips strips of weight rows, from `first` on, with all activation rows. Results wait in the memory of the
+// block, [n_rows][kMostOuts], until all columns are added up.
+template <int32_t kStrips, class Format>
+void multiply_strips(const PanelBlock& block, int64_t first, Strip<Format>* strips) {
+    const int64_t n_blocks = block.n_in / kRowBlock;
+    auto* const results = static_cast<float*>(block.memory);
+    for (Columns columns = {0, 0}; columns.begin < block.n_in; columns.begin = columns.end) {
+        // What is unpacked next: the columns behind these, or the first ones of the next rows.
+        int64_t ahead = bytes_of<Format>(kPanelColumns);
+        columns.end = columns.begin + kPanelColumns;
+        if (columns.end >= block.n_in) {
+            columns.end = block.n_in;
+            ahead = kStrips * kStripRows * block.row_bytes - bytes_of<Format>(columns.begin);
         }
-        store_sums<T>(sums, results);
+        for (int32_t s = 0; s < kStrips; ++s) {
+            unpack_strip<Format>(block, columns, first + s * kStripRows, ahead, strips[s]);
+        }
+        const __mmask16 adds = columns.begin > 0 ? 0xffff : 0;
+        const int64_t n = (columns.end - columns.begin) / kRowBlock;
+        for (int32_t row = 0; row < block.n_rows; row += kQuartetRows) {
+            const PackedBlock* x = static_cast<const PackedBlock*>(block.x) +
+                                   row / kQuartetRows * n_blocks + columns.begin / kRowBlock;
+            float* of_quartet = results + row * kMostOuts;
+            if (block.n_rows - row > 2) {
+                add_panel(Tile<Format, kStrips, 4>{strips, x, of_quartet, adds}, n);
+            } else {
+                add_panel(Tile<Format, kStrips, 2>{strips, x, of_quartet, adds}, n);
+            }
+        }
     }
 }
 
-// ---- Results ------------------------------------------------------------------------------------
-
-// y[row * y_stride + i] = of[i][row], or that is added to it.
-inline void store_rows(const float (&of)[kPanelOuts][16], int64_t n_outs, int64_t n_rows, bool add,
-                       float* y, int64_t y_stride) {
-    for (int64_t i = 0; i < n_outs; i += 16) {
-        const int64_t left = n_outs - i;
-        const auto outs = static_cast<__mmask16>(left < 16 ? (1 << left) - 1 : 0xffff);
-        for_each_column(of[i], [&](int64_t row, __m512 values) {
-            if (row >= n_rows) return;
-            float* to = y + row * y_stride + i;
-            if (add) values = _mm512_add_ps(values, _mm512_maskz_loadu_ps(outs, to));
-            _mm512_mask_storeu_ps(to, outs, values);
-        });
-    }
-}
-inline void store_rows(const float (&of)[kPanelOuts][8], int64_t n_outs, int64_t n_rows, bool add,
-                       float* y, int64_t y_stride) {
-    for (int64_t row = 0; row < n_rows; ++row, y += y_stride) {
-        for (int64_t i = 0; i < n_outs; ++i) y[i] = add ? y[i] + of[i][row] : of[i][row];
-    }
-}
-
-// The weight rows that are unpacked.
-template <class Format>
-struct Part {
-    const PanelBlock& block;
-    const UnpackedTile<Format>* tiles;
-    int64_t first_out;
-    int64_t n_outs;
-    int64_t first_block;
-    int64_t n_blocks;
-};
-
-// All of them, kTiles tiles at a time, with kGroups groups of activation rows from row `first`.
-template <class Vector, int32_t kTiles, int32_t kGroups, class Format>
-void multiply_groups(const Part<Format>& part, int32_t first) {
-    using T = Tile<Vector, Format, kTiles * PanelOf<Format>::kTileRows, kGroups>;
-    constexpr auto kBytes = static_cast<int64_t>(sizeof(typename T::BlockOfX));
-    const PanelBlock& block = part.block;
-    const uint8_t* x = static_cast<const uint8_t*>(block.x) + part.first_block * kBytes;
-    T tile = {};
-    for (int32_t g = 0; g < kGroups; ++g) {
-        const int64_t before = packed_bytes(first + g * Vector::kRows);
-        tile.x[g] =
-            reinterpret_cast<const typename T::BlockOfX*>(x + block.n_in / kRowBlock * before);
-    }
-    alignas(64) float results[kGroups][kPanelOuts][Vector::kRows] = {};
-    for (int64_t i = 0; i < part.n_outs; i += T::kOuts) {
-        tile.w = part.tiles + i / T::Panel::kTileRows;
-        add_tile(tile, part.n_blocks, Results<Vector::kRows>{results, i});
-    }
-    for (int32_t g = 0; g < kGroups; ++g) {
-        const int32_t row = first + g * Vector::kRows;
-        const int32_t left = block.n_rows - row;
-        store_rows(results[g], part.n_outs, left < Vector::kRows ? left : Vector::kRows,
-                   block.adds || part.first_block > 0,
-                   block.y + row * block.y_stride + part.first_out, block.y_stride);
+// The results of n_outs weight rows, from `first` on, to y.
+inline void store_outs(const PanelBlock& block, int64_t first, int64_t n_outs) {
+    const auto* from = static_cast<const float*>(block.memory);
+    for (int32_t row = 0; row < block.n_rows; ++row, from += kMostOuts) {
+        float* to = block.y + row * block.y_stride + first;
+        for (int64_t i = 0; i < n_outs; i += kStripRows) {
+            const int64_t left = n_outs - i;
+            const auto outs = static_cast<__mmask16>(left < kStripRows ? (1 << left) - 1 : 0xffff);
+            __m512 values = _mm512_load_ps(from + i);
+            if (block.adds) values = _mm512_add_ps(_mm512_maskz_loadu_ps(outs, to + i), values);
+            _mm512_mask_storeu_ps(to + i, outs, values);
+        }
     }
 }
 
 template <class Format>
-void multiply_part_of_rows(const Part<Format>& part) {
-    const int32_t n_rows = part.block.n_rows;
-    int32_t row = 0;
-    for (; n_rows - row > 24; row += 32) multiply_groups<Rows16, 1, 2>(part, row);
-    if (n_rows - row > 8) {
-        multiply_groups<Rows16, 2, 1>(part, row);
-        row += 16;
+void multiply_rows_at_once(const PanelBlock& block) {
+    constexpr int32_t kStrips = PanelOf<Format>::kStrips;
+    Strip<Format> strips[kStrips];
+    for (int64_t first = 0; first < block.n_out;) {
+        const int64_t left = block.n_out - first;
+        int64_t n_outs = kStrips * kStripRows;
+        // One strip alone would wait for its own sums: the last four are two times two.
+        if (left <= 2 * kStripRows || (left > n_outs && left <= 4 * kStripRows)) {
+            n_outs = 2 * kStripRows;
+            multiply_strips<2>(block, first, strips);
+        } else {
+            multiply_strips<kStrips>(block, first, strips);
+        }
+        if (n_outs > left) n_outs = left;
+        store_outs(block, first, n_outs);
+        first += n_outs;
     }
-    if (n_rows - row > 0) multiply_groups<Rows8, 2, 1>(part, row);
 }
 
 template <class Format>
 void multiply_panels_of_rows(const PanelBlock& block) {
-    using Panel = PanelOf<Format>;
-    // Under few activation rows tiles had better stay in L1, or nearly so. An even number of them.
-    const int64_t n_tiles = block.n_rows > 32 ? Panel::kTiles : (Panel::kTiles + 2) / 4 * 2;
-    const int64_t rows_of_w = n_tiles * Panel::kTileRows;
-    UnpackedTile<Format> tiles[Panel::kTiles];
-    for (int64_t column = 0; column < block.n_in; column += kPanelColumns) {
-        const int64_t left = block.n_in - column;
-        const int64_t n_columns = left < kPanelColumns ? left : kPanelColumns;
-        for (int64_t i = 0; i < block.n_out; i += rows_of_w) {
-            const int64_t n_outs = block.n_out - i < rows_of_w ? block.n_out - i : rows_of_w;
-            for (int64_t t = 0; t < n_tiles; ++t) {
-                unpack_tile<Format>(block, column, n_columns, i + t * Panel::kTileRows, tiles[t]);
-            }
-            multiply_part_of_rows<Format>(
-                {block, tiles, i, n_outs, column / kRowBlock, n_columns / kRowBlock});
-        }
+    const int64_t n_blocks = block.n_in / kRowBlock;
+    for (int32_t row = 0; row < block.n_rows; row += kRowsAtOnce) {
+        PanelBlock rows = block;
+        rows.n_rows = block.n_rows - row < kRowsAtOnce ? block.n_rows - row : kRowsAtOnce;
+        rows.x = static_cast<const PackedBlock*>(block.x) + row / kQuartetRows * n_blocks;
+        rows.y = block.y + row * block.y_stride;
+        multiply_rows_at_once<Format>(rows);
     }
 }
 

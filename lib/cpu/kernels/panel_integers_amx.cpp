@@ -50,18 +50,13 @@ class IntegerRow {
 
     // Bytes times signed bytes.
     [[gnu::always_inline]] static Integers multiply(__m512i quants, __m512i scales) {
-        constexpr __mmask64 kOdd = 0xaaaaaaaaaaaaaaaa;
-        __m512i even =
-            _mm512_maddubs_epi16(_mm512_and_si512(quants, _mm512_set1_epi16(0xff)), scales);
-        __m512i odd = _mm512_maddubs_epi16(
-            _mm512_and_si512(quants, _mm512_set1_epi16(static_cast<int16_t>(0xff00))), scales);
+        ByteProducts products(quants, scales);
         if constexpr (Format::kOffset != 0 && !kLooksUp) {
             const __m512i offset = _mm512_maddubs_epi16(_mm512_set1_epi16(Format::kOffset), scales);
-            even = _mm512_sub_epi16(even, offset);
-            odd = _mm512_sub_epi16(odd, offset);
+            products.even = _mm512_sub_epi16(products.even, offset);
+            products.odd = _mm512_sub_epi16(products.odd, offset);
         }
-        return {_mm512_mask_blend_epi8(kOdd, even, _mm512_slli_epi16(odd, 8)),
-                _mm512_mask_blend_epi8(kOdd, _mm512_srli_epi16(even, 8), odd)};
+        return {products.low(), products.high()};
     }
     template <int kQuad>
     [[gnu::always_inline]] Integers multiplied() const {

@@ -14,6 +14,8 @@
 //   static constexpr bool kPairs;                  // it has `pair`, and `eight_at`
 //   Factors<kWideScales> scales, minimums;         // lane i: of block i, or of group i
 //   __m512 factors;                                // if scales are wide and there are minimums: both
+//   static constexpr int64_t kFactorAt;            // at most 8 levels and scales for 16 elements: see below
+//   static __m128i integer_scales(const uint8_t* at);
 //   void open(const uint8_t* at);
 //   template <int kQuad> __m512i quants() const;
 //   template <int kPair> void pair(__m512i& first, __m512i& second) const;
@@ -22,7 +24,8 @@
 // gives half of the chunk in whatever order costs least, as long as the same eight bytes of both vectors
 // meet the same scale: then their products take half of the scaling. Slot 16 kPair + i is those of `first`
 // from 8 i on, slot 16 kPair + 8 + i those of `second`; eight_at says which elements they are: slot of
-// eight_at(s) is s, it has the elements 8 eight_at(s) .. 8 eight_at(s) + 7.
+// eight_at(s) is s, it has the elements 8 eight_at(s) .. 8 eight_at(s) + 7. `integer_scales` are signed bytes, which
+// times the F16 number at kFactorAt are the scales.
 #pragma once
 
 #include <cstdint>
@@ -278,6 +281,27 @@ template <int kWidth, Shifts kFrom, int kHighWidth, Shifts kHighFrom>
     return lowest_bits<kWidth + kHighWidth>(chosen);
 #endif
 }
+
+// Bytes times signed bytes, as words.
+struct ByteProducts {
+    __m512i even;
+    __m512i odd;
+
+    [[gnu::always_inline]] ByteProducts(__m512i bytes, __m512i factors)
+        : even(_mm512_maddubs_epi16(_mm512_and_si512(bytes, _mm512_set1_epi16(0xff)), factors)),
+          odd(_mm512_maddubs_epi16(
+              _mm512_and_si512(bytes, _mm512_set1_epi16(static_cast<int16_t>(0xff00))), factors)) {}
+    // Their bytes in order.
+    [[gnu::always_inline]] __m512i low() const {
+        return _mm512_mask_blend_epi8(kOdd, even, _mm512_slli_epi16(odd, 8));
+    }
+    [[gnu::always_inline]] __m512i high() const {
+        return _mm512_mask_blend_epi8(kOdd, _mm512_srli_epi16(even, 8), odd);
+    }
+
+  private:
+    static constexpr __mmask64 kOdd = 0xaaaaaaaaaaaaaaaa;
+};
 
 // 32 bytes, twice.
 inline __m512i load_twice(const uint8_t* at) {

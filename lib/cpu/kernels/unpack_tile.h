@@ -1,4 +1,4 @@
-// From the rows of a matrix to what a panel kernel keeps of them, for kernel sets that go row by row.
+// From the rows of a matrix to what the panel kernel of AVX2 keeps of them.
 //
 // A tile has
 //   static constexpr int32_t kRows;                         // weight rows
