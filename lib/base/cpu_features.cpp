@@ -34,6 +34,7 @@ constexpr FeatureName kFeatureNames[] = {
     {kCpuIntel, "intel"},
     {kCpuGfni, "gfni"},
     {kCpuAvx512Vbmi, "avx512vbmi"},
+    {kCpuZen5, "zen5"},
     {kCpuNeon, "neon"},
     {kCpuNeonDotprod, "dotprod"},
     {kCpuNeonFp16, "fp16"},
@@ -98,6 +99,9 @@ uint64_t detect_cpu_features() {
     };
     const Cpuid l0 = cpuid(0);  // the name of its maker, in three pieces
     add(l0.ebx == 0x756e6547 && l0.edx == 0x49656e69 && l0.ecx == 0x6c65746e, kCpuIntel);
+    const bool is_amd = l0.ebx == 0x68747541 && l0.edx == 0x69746e65 && l0.ecx == 0x444d4163;
+    const uint32_t family = (l1.eax >> 8 & 0xf) + (l1.eax >> 20 & 0xff);
+    add(is_amd && family >= 0x1a, kCpuZen5);
     add(bit(l1.edx, 26), kCpuSse2);
     add(bit(l7.ebx, 8), kCpuBmi2);
     if ((xcr0 & kXcr0Avx) == kXcr0Avx) {

@@ -27,6 +27,7 @@ enum CpuFeature : uint64_t {
     kCpuIntel = uint64_t{1} << 16,  // who made it: kernels do not need it, but are chosen by it
     kCpuGfni = uint64_t{1} << 17,   // with vectors of 512 bits
     kCpuAvx512Vbmi = uint64_t{1} << 18,
+    kCpuZen5 = uint64_t{1} << 19,  // or a later family of AMD; kernels are chosen by it
 
     kCpuNeon = uint64_t{1} << 32,
     kCpuNeonDotprod = uint64_t{1} << 33,

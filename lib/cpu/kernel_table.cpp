@@ -500,7 +500,8 @@ Result<KernelTable> choose_kernels(uint64_t cpu_features, const char* forced) {
     KernelTable table;
     table.name = chosen->name;
     table.features = chosen->features;
-    table.one_stream = covers(cpu_features, kCpuIntel);
+    if (covers(cpu_features, kCpuIntel)) table.read_order = ReadOrder::kScattered;
+    if (covers(cpu_features, kCpuZen5)) table.read_order = ReadOrder::kRowByRow;
     for (const KernelSet* set = kSets; set <= chosen; ++set) {
         if (covers(chosen->features, set->features)) overlay(table, *set);
     }

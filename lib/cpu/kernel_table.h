@@ -48,8 +48,8 @@ struct KernelTable {
     static constexpr int32_t kRopes = 3;
 
     const char* name = "";
-    uint64_t features = 0;    // what the processor must have
-    bool one_stream = false;  // LinearBlock::one_stream, for the processor
+    uint64_t features = 0;                            // what the processor must have
+    ReadOrder read_order = ReadOrder::kRowsTogether;  // that suits the processor
     KernelEntry<LinearFn> linear[kFormats];
     PanelEntry panel[kFormats];
     PanelEntry small_panel[kFormats];  // for batches that are small, see RowPacking::most_rows

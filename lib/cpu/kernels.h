@@ -13,6 +13,14 @@ namespace puna::core {
 
 // ---- Linear layers ------------------------------------------------------------------------------
 
+// How weight rows are read under a single activation row. Processors differ in how many places of memory they follow
+// well, and in whether they fetch ahead better by themselves. It does not change results.
+enum class ReadOrder : uint8_t {
+    kRowsTogether,  // some rows advance together
+    kRowByRow,      // as they lie in memory
+    kScattered,  // the same, asked for far ahead in an order that the processor does not follow: prefetch_stream()
+};
+
 // y[r][i] = sum_j W[i][j] x[r][j] for a block of weight rows and a block of activation rows.
 //
 // Every y[r][i] is computed by the same additions in the same order whatever n_out and n_rows are,
@@ -28,9 +36,7 @@ struct LinearBlock {
     int64_t x_stride;
     float* y;  // [n_rows][n_out], rows y_stride floats apart
     int64_t y_stride;
-    // Processors differ in how many places of memory they follow well: with one_stream a kernel should
-    // read one weight row after the other under a single activation row. It does not change results.
-    bool one_stream = false;
+    ReadOrder read_order = ReadOrder::kRowsTogether;
 };
 using LinearFn = void (*)(const LinearBlock& block);
 

@@ -46,7 +46,7 @@ Status set_matrix(const KernelTable& kernels, const puna_tensor& tensor, int64_t
     matrix->row_bytes = row_bytes;
     matrix->format = tensor.format;
     matrix->multiply = kernel ? kernel->run : nullptr;
-    matrix->one_stream = kernels.one_stream;
+    matrix->read_order = kernels.read_order;
     matrix->panel = kernels.panel_of(tensor.format);
     matrix->small_panel = kernels.small_panel_of(tensor.format);
     matrix->dequantize = find_block_format(static_cast<uint32_t>(tensor.format))->dequantize;

@@ -17,8 +17,8 @@ struct Matrix {
     int64_t columns = 0;            // inputs
     int64_t row_bytes = 0;
     int32_t format = 0;
-    LinearFn multiply = nullptr;        // null for an embedding that is only looked up
-    bool one_stream = false;            // LinearBlock::one_stream
+    LinearFn multiply = nullptr;  // null for an embedding that is only looked up
+    ReadOrder read_order = ReadOrder::kRowsTogether;
     const PanelEntry* panel = nullptr;  // null: many rows are multiplied like few
     // Rather than `panel`, for the batches that it takes; or null.
     const PanelEntry* small_panel = nullptr;

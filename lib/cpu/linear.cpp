@@ -136,7 +136,7 @@ void multiply_blocks(const Matrix& matrix, Range outputs, const Rows& x, const R
         block.x_stride = x.stride;
         block.y = y.data + begin;
         block.y_stride = y.stride;
-        block.one_stream = matrix.one_stream;
+        block.read_order = matrix.read_order;
         matrix.multiply(block);
     }
 }

@@ -282,7 +282,7 @@ TEST(LinearKernels, BlocksDoNotChangeBits) {
     }
 }
 
-TEST(LinearKernels, OneStreamGivesTheSameBits) {
+TEST(LinearKernels, ReadOrdersGiveTheSameBits) {
     for (const Kernel& kernel : all_kernels()) {
         const int64_t length = kernel.info->block_length;
         // Up to three spans of 24 chunks are one stream.
@@ -293,14 +293,16 @@ TEST(LinearKernels, OneStreamGivesTheSameBits) {
                                   random_weights(*kernel.info, 7 * n_columns, 1.0f));
             for (const int32_t n_rows : {1, 2, 5}) {
                 const auto x = random_floats(n_rows * weights.n_in, 43);
-                std::vector<float> some(static_cast<size_t>(n_rows) * 7, NAN);
-                std::vector<float> one(some.size(), NAN);
-                LinearBlock block = block_of(weights, x.data(), n_rows, some.data());
+                std::vector<float> together(static_cast<size_t>(n_rows) * 7, NAN);
+                LinearBlock block = block_of(weights, x.data(), n_rows, together.data());
                 kernel.run(block);
-                block.y = one.data();
-                block.one_stream = true;
-                kernel.run(block);
-                ASSERT_EQ(one, some) << kernel << " n_in " << n_in << " rows " << n_rows;
+                for (const ReadOrder order : {ReadOrder::kRowByRow, ReadOrder::kScattered}) {
+                    std::vector<float> y(together.size(), NAN);
+                    block.y = y.data();
+                    block.read_order = order;
+                    kernel.run(block);
+                    ASSERT_EQ(y, together) << kernel << " n_in " << n_in << " rows " << n_rows;
+                }
             }
         }
     }

@@ -34,7 +34,7 @@ namespace {  // compiled once per kernel file, with the flags of its set
 // the weights of most models stream row by row.
 constexpr int64_t kSpan = 24;
 
-// With LinearBlock::one_stream a single row of so many chunks is prepared whole: 46 KB. Formats whose chunk
+// Unless rows are read together, a single one of so many chunks is prepared whole: 46 KB. Formats whose chunk
 // of 256 is smaller wait for arithmetic, and so want weight rows that share activations.
 constexpr int64_t kLongestStream = 3 * kSpan;
 constexpr int64_t kLeastBytesOfOneStream = 96;
@@ -104,7 +104,7 @@ void multiply_span(const LinearBlock& block, const Span<Set, Format>& span, cons
     for (int32_t r = 0; r < kRows; ++r) at_x[r] = x[r];
     for (int64_t at = 0; at < span.n_bytes; at += kChunkBytes) {
         if constexpr (kStream) {
-            prefetch_stream<kChunkBytes>(row + at);
+            prefetch_stream<kChunkBytes>(row + at, block.read_order);
         } else {
             span.template prefetch<kOuts>(row, block.row_bytes, at);
         }
@@ -183,7 +183,8 @@ template <class Set, class Format>
 void multiply_rows_in_spans(const LinearBlock& block) {
     for_each_tile(block, [&]<int32_t kRows>(RowCount<kRows>, const float* x, float* y) {
         if constexpr (kRows == 1 && Span<Set, Format>::kChunkBytes >= kLeastBytesOfOneStream) {
-            if (block.one_stream && block.n_in <= kLongestStream * Set::kChunk) {
+            if (block.read_order != ReadOrder::kRowsTogether &&
+                block.n_in <= kLongestStream * Set::kChunk) {
                 multiply_stream<Set, Format>(block, x, y);
                 return;
             }

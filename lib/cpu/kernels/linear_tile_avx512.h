@@ -86,8 +86,8 @@ void multiply_rows(const LinearBlock& block, const uint8_t* row, const float* x,
     if (tail > 0) add_tail<Format>(block, row + n * Format::kBytes, x + n, tail, sums);
     const int64_t n_bytes = n * Format::kBytes;
     for (int64_t at = 0; at < n_bytes; at += kStepBytes) {
-        if (kOuts == 1 && block.one_stream) {
-            prefetch_stream<kStepBytes>(row + at);
+        if (kOuts == 1 && block.read_order != ReadOrder::kRowsTogether) {
+            prefetch_stream<kStepBytes>(row + at, block.read_order);
         } else {
             // In the rows that pass together or, beyond their end, in the next ones.
             int64_t ahead = at + kPrefetchBytes;
@@ -113,7 +113,7 @@ void multiply_block(const LinearBlock& block) {
     if (block.n_rows == 1) {
         const auto* row = static_cast<const uint8_t*>(block.weights);
         int64_t i = 0;
-        const int64_t n_together = block.one_stream ? 0 : block.n_out;
+        const int64_t n_together = block.read_order == ReadOrder::kRowsTogether ? block.n_out : 0;
         for (; i + kTileOuts <= n_together; i += kTileOuts, row += kTileOuts * block.row_bytes) {
             multiply_rows<Format, kTileOuts, 1>(block, row, block.x, block.y + i);
         }
