@@ -1,3 +1,4 @@
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -54,6 +55,16 @@ uint64_t available_memory() {
     const long page_size = ::sysconf(_SC_PAGESIZE);
     if (n_pages <= 0 || page_size <= 0) return 0;
     return static_cast<uint64_t>(n_pages) / 2 * static_cast<uint64_t>(page_size);
+}
+
+void advise_large_pages([[maybe_unused]] void* memory, [[maybe_unused]] size_t n_bytes) {
+#if defined(MADV_HUGEPAGE)
+    // The call wants whole small pages: those that lie within.
+    const auto page = static_cast<uintptr_t>(::sysconf(_SC_PAGESIZE));
+    const auto begin = (reinterpret_cast<uintptr_t>(memory) + page - 1) / page * page;
+    const auto end = (reinterpret_cast<uintptr_t>(memory) + n_bytes) / page * page;
+    if (begin < end) ::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_HUGEPAGE);
+#endif
 }
 
 }  // namespace cli

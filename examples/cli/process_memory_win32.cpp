@@ -20,4 +20,7 @@ uint64_t available_memory() {
     return GlobalMemoryStatusEx(&status) != 0 ? status.ullAvailPhys : 0;
 }
 
+// Windows has them only for those with a privilege.
+void advise_large_pages(void*, size_t) {}
+
 }  // namespace cli
