@@ -5,12 +5,14 @@ constant, as a compiler sees them.
   layout.py [--check GOLDEN] -- COMPILER [OPTION...]
 
 Nothing is run: the compiler writes the numbers into assembly text, so any cross compiler will do.
+A compiler that is not installed makes a check end with status 77 (skipped).
 """
 
 import argparse
 import difflib
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -67,6 +69,9 @@ def main():
     parser.add_argument("--check", type=pathlib.Path)
     parser.add_argument("compiler", nargs="+")
     arguments = parser.parse_args()
+    if not shutil.which(arguments.compiler[0]):
+        print(f"{arguments.compiler[0]} is not installed")
+        return 77
     lines = layout(arguments.compiler)
     if not arguments.check:
         print("\n".join(lines))
