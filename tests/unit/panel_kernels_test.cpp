@@ -300,34 +300,40 @@ TEST(PanelKernels, NeighboursDoNotChangeBits) {
     }
 }
 
-TEST(PanelKernels, SplitsOfOutputsAndStridesDoNotChangeBits) {
+void expect_no_trace_of_splits(const Kernel& kernel, int64_t n_in) {
     constexpr int64_t kOut = 61;
     constexpr int32_t kRows = 33;
     constexpr int64_t kPad = 3;
     constexpr int32_t kRowsBehind = 32;  // that nobody may touch
-    for (const Kernel& kernel : all_kernels()) {
-        const int64_t n_in = 1024 / kernel.unit() * kernel.unit() + kernel.unit();
-        const Weights weights(*kernel.info, kOut, n_in);
-        const auto x = random_floats(kRows * (n_in + kPad), 19);
-        const PackedRows packed(kernel, x.data(), n_in + kPad, n_in, kRows);
-        PanelBlock block = block_of(weights, packed.memory.get(), kRows, nullptr);
-        block.y_stride = kOut + kPad;
-        const auto in_steps = [&](int64_t step) {
-            std::vector<float> y((kRows + kRowsBehind) * (kOut + kPad), -1.0f);
-            for (int64_t i = 0; i < kOut; i += step) {
-                block.weights = weights.packed.data() + i * weights.row_bytes;
-                block.n_out = std::min(step, kOut - i);
-                block.y = y.data() + i;
-                run(kernel, block);
-            }
-            return y;
-        };
-        const auto whole = in_steps(kOut);
-        for (size_t i = 0; i < whole.size(); ++i) {
-            const bool is_result = i % (kOut + kPad) < kOut && i / (kOut + kPad) < kRows;
-            ASSERT_EQ(whole[i] == -1.0f, !is_result) << kernel << " at " << i;
+    const Weights weights(*kernel.info, kOut, n_in);
+    const auto x = random_floats(kRows * (n_in + kPad), 19);
+    const PackedRows packed(kernel, x.data(), n_in + kPad, n_in, kRows);
+    PanelBlock block = block_of(weights, packed.memory.get(), kRows, nullptr);
+    block.y_stride = kOut + kPad;
+    const auto in_steps = [&](int64_t step) {
+        std::vector<float> y((kRows + kRowsBehind) * (kOut + kPad), -1.0f);
+        for (int64_t i = 0; i < kOut; i += step) {
+            block.weights = weights.packed.data() + i * weights.row_bytes;
+            block.n_out = std::min(step, kOut - i);
+            block.y = y.data() + i;
+            run(kernel, block);
         }
-        for (const int64_t step : {1, 4, 6, 16, 50}) ASSERT_EQ(in_steps(step), whole) << kernel;
+        return y;
+    };
+    const auto whole = in_steps(kOut);
+    for (size_t i = 0; i < whole.size(); ++i) {
+        const bool is_result = i % (kOut + kPad) < kOut && i / (kOut + kPad) < kRows;
+        ASSERT_EQ(whole[i] == -1.0f, !is_result) << kernel << " at " << i;
+    }
+    for (const int64_t step : {1, 4, 6, 16, 50}) ASSERT_EQ(in_steps(step), whole) << kernel;
+}
+
+TEST(PanelKernels, SplitsOfOutputsAndStridesDoNotChangeBits) {
+    for (const Kernel& kernel : all_kernels()) {
+        // Within and across what kernels unpack at a time.
+        for (const int64_t n_units : {int64_t{2}, 1024 / kernel.unit() + 1}) {
+            ASSERT_NO_FATAL_FAILURE(expect_no_trace_of_splits(kernel, n_units * kernel.unit()));
+        }
     }
 }
 
