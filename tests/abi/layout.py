@@ -69,7 +69,7 @@ def main():
     parser.add_argument("--check", type=pathlib.Path)
     parser.add_argument("compiler", nargs="+")
     arguments = parser.parse_args()
-    if not shutil.which(arguments.compiler[0]):
+    if arguments.check and not shutil.which(arguments.compiler[0]):
         print(f"{arguments.compiler[0]} is not installed")
         return 77
     lines = layout(arguments.compiler)

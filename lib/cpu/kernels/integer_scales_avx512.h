@@ -101,7 +101,7 @@ struct IntegerScales<Q3_K> {
     static constexpr int kMinimums = 0;
 
     static void open(const FourRows& rows, const FourScales& to) {
-        // The last 16 bytes of a block: two of quants, eight and four of scales, the factor. See Q3_K::open().
+        // The last 16 bytes of a block: two of quants, eight and four of scales, the factor. See Q3_K::integer_scales().
         const __m512i bytes = rows.load_16(94);
         const __m512i eight = _mm512_shuffle_epi8(
             bytes, in_each(_mm_setr_epi8(2, 3, 4, 5, 6, 7, 8, 9, 2, 3, 4, 5, 6, 7, 8, 9)));

@@ -27,7 +27,7 @@ struct Q2_K {
         const __m512 scale = _mm512_cvtepi32_ps(_mm512_and_si512(sub, _mm512_set1_epi32(15)));
         const __m512 minimum = _mm512_cvtepi32_ps(_mm512_srli_epi32(sub, 4));
         // The second factor is subtracted.
-        const auto factors = static_cast<int32_t>(load_u32(at + 80) ^ 0x80000000);
+        const auto factors = static_cast<int32_t>(load_u32(at + kFactorAt) ^ 0x80000000);
         const __m128 halves = _mm_cvtph_ps(_mm_cvtsi32_si128(factors));
         scales = _mm512_mul_ps(_mm512_broadcastss_ps(halves), scale);
         minimums = _mm512_mul_ps(spread_second(halves), minimum);
