@@ -6,11 +6,10 @@
 #include <ucontext.h>
 
 #include <atomic>
-#include <bit>
-#include <cstdlib>
 #include <cstring>
 
 #include "base/cpu_features.h"
+#include "cpu/kernels/intrinsics_avx512.h"
 
 namespace puna::test {
 namespace {
@@ -145,18 +144,6 @@ void store(int tile, uint64_t base, uint64_t stride) {
     }
 }
 
-// Denormals count as zeros.
-float flush(float value) {
-    const auto bits = std::bit_cast<uint32_t>(value);
-    return (bits & 0x7f800000) == 0 ? std::bit_cast<float>(bits & 0x80000000) : value;
-}
-
-float from_bf16(const uint8_t* at) {
-    uint16_t bits;
-    std::memcpy(&bits, at, sizeof bits);
-    return flush(std::bit_cast<float>(uint32_t{bits} << 16));
-}
-
 // True of tiles whose shapes fit: a row of a has four bytes for each row of b.
 bool is_product(int c, int a, int b) {
     if (!is_usable(c) || !is_usable(a) || !is_usable(b) || c == a || c == b || a == b) return false;
@@ -164,48 +151,56 @@ bool is_product(int c, int a, int b) {
            tiles.rows[a] == tiles.rows[c];
 }
 
+// Denormals count as zeros and results are rounded to the nearest. What the interrupted code had set comes back with
+// the return from the signal.
+void round_as_tiles_do() {
+    constexpr uint32_t kMasked = 0x1f80, kFlushed = 0x8000, kZeros = 0x40;
+    _mm_setcsr(kMasked | kFlushed | kZeros);
+}
+
 // c[m][n] += a[m][k] b[k][n], k counting pairs: the even and the odd ones are added apart.
-bool multiply_bf16(int c, int a, int b) {
+[[gnu::target("avx512f")]] bool multiply_bf16(int c, int a, int b) {
     if (!is_product(c, a, b)) return false;
+    round_as_tiles_do();
     const int n_pairs = tiles.row_bytes[a] / 4;
-    const int n_columns = tiles.row_bytes[c] / 4;
+    const auto columns = static_cast<__mmask16>((1u << tiles.row_bytes[c] / 4) - 1);
+    const __m512i second = _mm512_set1_epi32(static_cast<int32_t>(0xffff0000));
     for (int m = 0; m < tiles.rows[c]; ++m) {
-        float even[kMostRowBytes / 4] = {};
-        float odd[kMostRowBytes / 4] = {};
+        __m512 even = _mm512_setzero_ps();
+        __m512 odd = _mm512_setzero_ps();
         for (int k = 0; k < n_pairs; ++k) {
-            const float a_even = from_bf16(tiles.data[a][m] + 4 * k);
-            const float a_odd = from_bf16(tiles.data[a][m] + 4 * k + 2);
-            for (int n = 0; n < n_columns; ++n) {
-                even[n] =
-                    flush(__builtin_fmaf(a_even, from_bf16(tiles.data[b][k] + 4 * n), even[n]));
-                odd[n] =
-                    flush(__builtin_fmaf(a_odd, from_bf16(tiles.data[b][k] + 4 * n + 2), odd[n]));
-            }
+            int32_t pair;
+            std::memcpy(&pair, tiles.data[a][m] + 4 * k, sizeof pair);
+            const __m512i of_a = _mm512_set1_epi32(pair);
+            const __m512i of_b = _mm512_load_si512(tiles.data[b][k]);
+            even = _mm512_fmadd_ps(_mm512_castsi512_ps(_mm512_slli_epi32(of_a, 16)),
+                                   _mm512_castsi512_ps(_mm512_slli_epi32(of_b, 16)), even);
+            odd = _mm512_fmadd_ps(_mm512_castsi512_ps(_mm512_and_si512(of_a, second)),
+                                  _mm512_castsi512_ps(_mm512_and_si512(of_b, second)), odd);
         }
-        for (int n = 0; n < n_columns; ++n) {
-            float sum;
-            std::memcpy(&sum, tiles.data[c][m] + 4 * n, sizeof sum);
-            sum = flush(flush(sum) + flush(even[n] + odd[n]));
-            std::memcpy(tiles.data[c][m] + 4 * n, &sum, sizeof sum);
-        }
+        uint8_t* const row = tiles.data[c][m];
+        const __m512 sum = _mm512_add_ps(_mm512_load_ps(row), _mm512_add_ps(even, odd));
+        _mm512_mask_store_ps(row, columns, sum);
     }
     return true;
 }
 
 // c[m][n] += a[m][k] b[k][n], bytes in fours, of type A and signed.
 template <class A>
-bool multiply_bytes(int c, int a, int b) {
+[[gnu::target("avx512f")]] bool multiply_bytes(int c, int a, int b) {
     if (!is_product(c, a, b)) return false;
+    const auto columns = static_cast<__mmask16>((1u << tiles.row_bytes[c] / 4) - 1);
     for (int m = 0; m < tiles.rows[c]; ++m) {
-        for (int n = 0; n < tiles.row_bytes[c] / 4; ++n) {
-            int32_t sum;
-            std::memcpy(&sum, tiles.data[c][m] + 4 * n, sizeof sum);
-            for (int k = 0; k < tiles.row_bytes[a]; ++k) {
-                sum += static_cast<A>(tiles.data[a][m][k]) *
-                       static_cast<int8_t>(tiles.data[b][k / 4][4 * n + k % 4]);
-            }
-            std::memcpy(tiles.data[c][m] + 4 * n, &sum, sizeof sum);
+        uint8_t* const row = tiles.data[c][m];
+        __m512i sum = _mm512_load_si512(row);
+        for (int k = 0; k < tiles.row_bytes[a]; ++k) {
+            const __m512i of_a = _mm512_set1_epi32(static_cast<A>(tiles.data[a][m][k]));
+            const __m512i fours = _mm512_load_si512(tiles.data[b][k / 4]);
+            const __m128i above = _mm_cvtsi32_si128(24 - 8 * (k % 4));
+            const __m512i of_b = _mm512_srai_epi32(_mm512_sll_epi32(fours, above), 24);
+            sum = _mm512_add_epi32(sum, _mm512_mullo_epi32(of_a, of_b));
         }
+        _mm512_mask_store_epi32(row, columns, sum);
     }
     return true;
 }
@@ -244,15 +239,17 @@ bool carry_out(const Instruction& in) {
     }
 }
 
-// What is no AMX instruction ends the process as it would have without the handler.
+// What is no AMX instruction ends the process as it would have without the handler. Those that follow the first at
+// once are carried out with it: a signal costs more than they do.
 void on_illegal_instruction(int, siginfo_t*, void* raw) {
     auto& context = *static_cast<ucontext_t*>(raw);
     Instruction instruction;
-    if (!decode(context, &instruction) || !carry_out(instruction)) {
-        signal(SIGILL, SIG_DFL);
-        return;
+    bool is_first = true;
+    while (decode(context, &instruction) && carry_out(instruction)) {
+        context.uc_mcontext.gregs[REG_RIP] += static_cast<greg_t>(instruction.length);
+        is_first = false;
     }
-    context.uc_mcontext.gregs[REG_RIP] += static_cast<greg_t>(instruction.length);
+    if (is_first) signal(SIGILL, SIG_DFL);
 }
 
 bool install() {
