@@ -1,4 +1,4 @@
-// Vectors of 8 floats: parts of them, and their sum.
+// Vectors of AVX2: loads, parts of 8 floats, and their sum.
 #pragma once
 
 #include <immintrin.h>
@@ -7,6 +7,13 @@
 
 namespace puna::core {
 namespace {
+
+inline __m128i load_16(const uint8_t* at) {
+    return _mm_loadu_si128(reinterpret_cast<const __m128i*>(at));
+}
+inline __m256i load_32(const uint8_t* at) {
+    return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(at));
+}
 
 // All ones in the first `left` lanes, zeros in the others.
 inline __m256i first_lanes(int64_t left) {

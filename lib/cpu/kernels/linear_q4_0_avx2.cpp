@@ -1,41 +1,14 @@
-#include "cpu/kernels/linear_panel_avx2.h"
+#include "cpu/kernels/linear_blocks_avx2.h"
+#include "cpu/kernels/panel_tile_avx2.h"
+#include "cpu/kernels/quants_q4_0_avx2.h"
 
 namespace puna::core {
-namespace {
-
-// An F16 scale, then 32 nibbles in 16 bytes, less 8.
-struct Q4_0 {
-    static constexpr int64_t kBlock = 32;
-    static constexpr int64_t kBlockBytes = 18;
-    static constexpr bool kSigned = false;
-    static constexpr int kLargest = 15;
-    static constexpr int kOffset = 8;
-    static constexpr bool kHasMinimums = false;
-    static constexpr bool kWideScales = true;
-
-    const uint8_t* blocks;
-    __m256 scales;
-
-    void open(const uint8_t* at) {
-        blocks = at;
-        scales = load_halves<kBlockBytes, 0>(at);
-    }
-    template <int kPair>
-    void quants(__m256i& first, __m256i& second) const {
-        const uint8_t* two = blocks + 2 * kPair * kBlockBytes;
-        const __m256i both = load_pair(two + 2, two + kBlockBytes + 2);
-        first = low_nibbles(both);
-        second = high_nibbles(both);
-    }
-};
-
-}  // namespace
 
 void linear_q4_0_avx2(const LinearBlock& block) {
     multiply_blocks<Q4_0>(block);
 }
 void panel_q4_0_avx2(const PanelBlock& block) {
-    multiply_panels_of_rows<Q4_0>(block);
+    multiply_panels<Q4_0>(block);
 }
 
 }  // namespace puna::core

@@ -1,41 +1,14 @@
-#include "cpu/kernels/linear_panel_avx2.h"
+#include "cpu/kernels/linear_blocks_avx2.h"
+#include "cpu/kernels/panel_tile_avx2.h"
+#include "cpu/kernels/quants_q4_k_avx2.h"
 
 namespace puna::core {
-namespace {
-
-// Scales and minimums, then 256 nibbles in pieces of 32 bytes.
-struct Q4_K {
-    static constexpr int64_t kBlock = 256;
-    static constexpr int64_t kBlockBytes = 144;
-    static constexpr bool kSigned = false;
-    static constexpr int kLargest = 15;
-    static constexpr int kOffset = 0;
-    static constexpr bool kHasMinimums = true;
-    static constexpr bool kWideScales = true;
-
-    const uint8_t* block;
-    __m256 scales;
-    __m256 minimums;
-
-    void open(const uint8_t* at) {
-        block = at;
-        load_k_factors(at, scales, minimums);
-    }
-    template <int kPair>
-    void quants(__m256i& first, __m256i& second) const {
-        const uint8_t* nibbles = block + 16 + 32 * kPair;
-        first = spread_nibbles(nibbles);
-        second = spread_nibbles(nibbles + 16);
-    }
-};
-
-}  // namespace
 
 void linear_q4_k_avx2(const LinearBlock& block) {
     multiply_blocks<Q4_K>(block);
 }
 void panel_q4_k_avx2(const PanelBlock& block) {
-    multiply_panels_of_rows<Q4_K>(block);
+    multiply_panels<Q4_K>(block);
 }
 
 }  // namespace puna::core

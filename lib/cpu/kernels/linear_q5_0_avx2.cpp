@@ -1,42 +1,14 @@
-#include "cpu/kernels/linear_panel_avx2.h"
+#include "cpu/kernels/linear_blocks_avx2.h"
+#include "cpu/kernels/panel_tile_avx2.h"
+#include "cpu/kernels/quants_q5_0_avx2.h"
 
 namespace puna::core {
-namespace {
-
-// An F16 scale, 32 fifth bits, then 32 nibbles in 16 bytes; less 16.
-struct Q5_0 {
-    static constexpr int64_t kBlock = 32;
-    static constexpr int64_t kBlockBytes = 22;
-    static constexpr bool kSigned = false;
-    static constexpr int kLargest = 31;
-    static constexpr int kOffset = 16;
-    static constexpr bool kHasMinimums = false;
-    static constexpr bool kWideScales = true;
-
-    const uint8_t* blocks;
-    __m256 scales;
-
-    void open(const uint8_t* at) {
-        blocks = at;
-        scales = load_halves<kBlockBytes, 0>(at);
-    }
-    template <int kPair>
-    void quants(__m256i& first, __m256i& second) const {
-        const uint8_t* two = blocks + 2 * kPair * kBlockBytes;
-        const __m256i both = load_pair(two + 6, two + kBlockBytes + 6);
-        first = low_nibbles(both);
-        second = high_nibbles(both);
-        join_fifths(two + 2, two + kBlockBytes + 2, first, second);
-    }
-};
-
-}  // namespace
 
 void linear_q5_0_avx2(const LinearBlock& block) {
     multiply_blocks<Q5_0>(block);
 }
 void panel_q5_0_avx2(const PanelBlock& block) {
-    multiply_panels_of_rows<Q5_0>(block);
+    multiply_panels<Q5_0>(block);
 }
 
 }  // namespace puna::core

@@ -1,44 +1,14 @@
-#include "cpu/kernels/linear_panel_avx2.h"
+#include "cpu/kernels/linear_blocks_avx2.h"
+#include "cpu/kernels/panel_tile_avx2.h"
+#include "cpu/kernels/quants_q5_1_avx2.h"
 
 namespace puna::core {
-namespace {
-
-// An F16 scale and minimum, 32 fifth bits, then 32 nibbles in 16 bytes.
-struct Q5_1 {
-    static constexpr int64_t kBlock = 32;
-    static constexpr int64_t kBlockBytes = 24;
-    static constexpr bool kSigned = false;
-    static constexpr int kLargest = 31;
-    static constexpr int kOffset = 0;
-    static constexpr bool kHasMinimums = true;
-    static constexpr bool kWideScales = true;
-
-    const uint8_t* blocks;
-    __m256 scales;
-    __m256 minimums;
-
-    void open(const uint8_t* at) {
-        blocks = at;
-        scales = load_halves<kBlockBytes, 0>(at);
-        minimums = load_halves<kBlockBytes, 2>(at);
-    }
-    template <int kPair>
-    void quants(__m256i& first, __m256i& second) const {
-        const uint8_t* two = blocks + 2 * kPair * kBlockBytes;
-        const __m256i both = load_pair(two + 8, two + kBlockBytes + 8);
-        first = low_nibbles(both);
-        second = high_nibbles(both);
-        join_fifths(two + 4, two + kBlockBytes + 4, first, second);
-    }
-};
-
-}  // namespace
 
 void linear_q5_1_avx2(const LinearBlock& block) {
     multiply_blocks<Q5_1>(block);
 }
 void panel_q5_1_avx2(const PanelBlock& block) {
-    multiply_panels_of_rows<Q5_1>(block);
+    multiply_panels<Q5_1>(block);
 }
 
 }  // namespace puna::core

@@ -1,40 +1,14 @@
-#include "cpu/kernels/linear_panel_avx2.h"
+#include "cpu/kernels/linear_blocks_avx2.h"
+#include "cpu/kernels/panel_tile_avx2.h"
+#include "cpu/kernels/quants_q8_0_avx2.h"
 
 namespace puna::core {
-namespace {
-
-// An F16 scale, then 32 signed bytes.
-struct Q8_0 {
-    static constexpr int64_t kBlock = 32;
-    static constexpr int64_t kBlockBytes = 34;
-    static constexpr bool kSigned = true;
-    static constexpr int kOffset = 0;
-    static constexpr bool kHasMinimums = false;
-    static constexpr bool kWideScales = true;
-
-    const uint8_t* blocks;
-    __m256 scales;
-
-    void open(const uint8_t* at) {
-        blocks = at;
-        scales = load_halves<kBlockBytes, 0>(at);
-    }
-    template <int kPair>
-    void quants(__m256i& first, __m256i& second) const {
-        const uint8_t* a = blocks + 2 * kPair * kBlockBytes + 2;
-        const uint8_t* b = a + kBlockBytes;
-        first = load_pair(a, b);
-        second = load_pair(a + 16, b + 16);
-    }
-};
-
-}  // namespace
 
 void linear_q8_0_avx2(const LinearBlock& block) {
     multiply_blocks<Q8_0>(block);
 }
 void panel_q8_0_avx2(const PanelBlock& block) {
-    multiply_panels_of_rows<Q8_0>(block);
+    multiply_panels<Q8_0>(block);
 }
 
 }  // namespace puna::core

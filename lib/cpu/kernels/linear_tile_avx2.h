@@ -28,13 +28,6 @@ constexpr int kSums = 2;
 // cores): with 2 KB one row of floats streamed at 0.8 of the speed, without it at half.
 constexpr int64_t kPrefetchBytes = 4096;
 
-inline __m128i load_16(const uint8_t* at) {
-    return _mm_loadu_si128(reinterpret_cast<const __m128i*>(at));
-}
-inline __m256i load_32(const uint8_t* at) {
-    return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(at));
-}
-
 // Asks for what a tile of kOut weight rows reads kPrefetchBytes after `at`, a step of one of them:
 // beyond the end of the row, the row kOut further on.
 template <int32_t kOut>
