@@ -30,7 +30,7 @@ SYSTEM = re.compile(
 SYSTEM_FILES = re.compile(r"lib/base/\w+_(posix|win32)\.cpp|lib/base/cpu_features\w*\.cpp")
 
 INTRINSICS = re.compile(r"\w*mmintrin\.h|immintrin\.h|x86intrin\.h|arm_\w+\.h|cpuid\.h")
-KERNEL_FILES = re.compile(r"lib/cpu/kernels/\w+_(avx2|avx512|avx512_gfni|avx512_bf16|amx|neon|neon_i8mm)\.(cpp|h)")
+KERNEL_FILES = re.compile(r"lib/cpu/kernels/\w+_(avx2|avx2_vnni|avx512|avx512_gfni|avx512_bf16|amx|neon|neon_i8mm)\.(cpp|h)")
 KERNEL_MAY_USE = re.compile(r"cstdint|cstddef|cstring|cmath|cfloat|climits")
 
 # What prints, reads locales, or drags in what does.

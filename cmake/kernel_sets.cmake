@@ -33,6 +33,9 @@ endmacro()
 puna_kernel_set(avx2 ARCH x86_64
     FLAGS -mavx2 -mfma -mf16c -mbmi2
     FEATURES Avx Avx2 Fma F16c Bmi2)
+puna_kernel_set(avx2_vnni ARCH x86_64 BASE avx2
+    FLAGS -mavxvnni
+    FEATURES AvxVnni)
 puna_kernel_set(avx512 ARCH x86_64 BASE avx2
     FLAGS -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni
     FEATURES Avx512F Avx512Bw Avx512Dq Avx512Vl Avx512Vnni)

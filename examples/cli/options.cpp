@@ -98,9 +98,8 @@ void add_engine_options(CommandLine& line, EngineOptions& options) {
               "Read the file into memory of its own instead of mapping it:\nslower to load, faster "
               "to generate on systems that map files\nin small pages");
     line.text("--kernels", options.kernels, "NAME",
-              "CPU kernels: scalar, avx2, avx512, avx512_gfni,\navx512_bf16, amx, neon, neon_i8mm. "
-              "Default: the "
-              "best for this machine");
+              "CPU kernels: scalar, avx2, avx2_vnni, avx512,\navx512_gfni, avx512_bf16, amx, neon, "
+              "neon_i8mm.\nDefault: the best for this machine");
     line.flag(
         "--deterministic", options.deterministic,
         "The same bits whatever is evaluated together: --batch, and what a\nformer text left in "

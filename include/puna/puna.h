@@ -279,8 +279,8 @@ typedef struct puna_runtime_options {
     puna_parallel_fn parallel;
     void* parallel_user;
     puna_release_fn parallel_release;
-    /* CPU kernel set: "scalar", "avx2", "avx512", "avx512_gfni", "avx512_bf16", "amx",
-     * "neon", "neon_i8mm". NULL:
+    /* CPU kernel set: "scalar", "avx2", "avx2_vnni", "avx512", "avx512_gfni",
+     * "avx512_bf16", "amx", "neon", "neon_i8mm". NULL:
      * the variable PUNA_KERNELS if set and not empty, else the best that CPU and OS allow. A name that
      * this CPU or build lacks is PUNA_ERROR_UNSUPPORTED. "amx", the best where it runs, asks the OS
      * for tile registers: from then on sigaltstack of Linux wants some 11 KB in this process. */

@@ -35,6 +35,7 @@ constexpr FeatureName kFeatureNames[] = {
     {kCpuGfni, "gfni"},
     {kCpuAvx512Vbmi, "avx512vbmi"},
     {kCpuZen5, "zen5"},
+    {kCpuAvxVnni, "avxvnni"},
     {kCpuNeon, "neon"},
     {kCpuNeonDotprod, "dotprod"},
     {kCpuNeonFp16, "fp16"},
@@ -109,6 +110,7 @@ uint64_t detect_cpu_features() {
         add(bit(l7.ebx, 5), kCpuAvx2);
         add(bit(l1.ecx, 12), kCpuFma);
         add(bit(l1.ecx, 29), kCpuF16c);
+        add(bit(l71.eax, 4), kCpuAvxVnni);
     }
     if ((xcr0 & kXcr0Avx512) == kXcr0Avx512) {
         add(bit(l7.ebx, 16), kCpuAvx512F);

@@ -28,6 +28,7 @@ enum CpuFeature : uint64_t {
     kCpuGfni = uint64_t{1} << 17,   // with vectors of 512 bits
     kCpuAvx512Vbmi = uint64_t{1} << 18,
     kCpuZen5 = uint64_t{1} << 19,  // or a later family of AMD; kernels are chosen by it
+    kCpuAvxVnni = uint64_t{1} << 20,
 
     kCpuNeon = uint64_t{1} << 32,
     kCpuNeonDotprod = uint64_t{1} << 33,

@@ -158,6 +158,19 @@ constexpr Row<RopeFn> kRopeAvx2[] = {
 };
 #endif
 
+#if PUNA_HAVE_KERNELS_AVX2_VNNI
+constexpr Row<PanelFn> kPanelBytesAvx2Vnni[] = {
+    {PUNA_FORMAT_Q4_0, panel_q4_0_avx2_vnni},     {PUNA_FORMAT_Q4_1, panel_q4_1_avx2_vnni},
+    {PUNA_FORMAT_Q5_0, panel_q5_0_avx2_vnni},     {PUNA_FORMAT_Q5_1, panel_q5_1_avx2_vnni},
+    {PUNA_FORMAT_Q8_0, panel_q8_0_avx2_vnni},     {PUNA_FORMAT_Q2_K, panel_q2_k_avx2_vnni},
+    {PUNA_FORMAT_Q3_K, panel_q3_k_avx2_vnni},     {PUNA_FORMAT_Q4_K, panel_q4_k_avx2_vnni},
+    {PUNA_FORMAT_Q5_K, panel_q5_k_avx2_vnni},     {PUNA_FORMAT_Q6_K, panel_q6_k_avx2_vnni},
+    {PUNA_FORMAT_IQ4_NL, panel_iq4_nl_avx2_vnni}, {PUNA_FORMAT_IQ4_XS, panel_iq4_xs_avx2_vnni},
+    {PUNA_FORMAT_MXFP4, panel_mxfp4_avx2_vnni},
+};
+constexpr PanelRows kPanelAvx2Vnni[] = {{&kBytesAvx2, kPanelBytesAvx2Vnni}};
+#endif
+
 #if PUNA_HAVE_KERNELS_AVX512
 constexpr Row<LinearFn> kLinearAvx512[] = {
     {PUNA_FORMAT_F32, linear_f32_avx512},       {PUNA_FORMAT_F16, linear_f16_avx512},
@@ -356,6 +369,9 @@ constexpr KernelSet kSets[] = {
      .activation = kActivationAvx2,
      .rope = kRopeAvx2},
 #endif
+#if PUNA_HAVE_KERNELS_AVX2_VNNI
+    {.name = "avx2_vnni", .features = PUNA_KERNEL_SET_AVX2_VNNI_FEATURES, .panel = kPanelAvx2Vnni},
+#endif
 #if PUNA_HAVE_KERNELS_AVX512
     {.name = "avx512",
      .features = PUNA_KERNEL_SET_AVX512_FEATURES,
@@ -405,6 +421,9 @@ constexpr const char* kSetNames[] = {
     "scalar",
 #if PUNA_HAVE_KERNELS_AVX2
     "avx2",
+#endif
+#if PUNA_HAVE_KERNELS_AVX2_VNNI
+    "avx2_vnni",
 #endif
 #if PUNA_HAVE_KERNELS_AVX512
     "avx512",

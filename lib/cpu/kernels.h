@@ -183,6 +183,20 @@ void panel_iq4_nl_avx2(const PanelBlock& block);
 void panel_iq4_xs_avx2(const PanelBlock& block);
 void panel_mxfp4_avx2(const PanelBlock& block);
 
+void panel_q4_0_avx2_vnni(const PanelBlock& block);
+void panel_q4_1_avx2_vnni(const PanelBlock& block);
+void panel_q5_0_avx2_vnni(const PanelBlock& block);
+void panel_q5_1_avx2_vnni(const PanelBlock& block);
+void panel_q8_0_avx2_vnni(const PanelBlock& block);
+void panel_q2_k_avx2_vnni(const PanelBlock& block);
+void panel_q3_k_avx2_vnni(const PanelBlock& block);
+void panel_q4_k_avx2_vnni(const PanelBlock& block);
+void panel_q5_k_avx2_vnni(const PanelBlock& block);
+void panel_q6_k_avx2_vnni(const PanelBlock& block);
+void panel_iq4_nl_avx2_vnni(const PanelBlock& block);
+void panel_iq4_xs_avx2_vnni(const PanelBlock& block);
+void panel_mxfp4_avx2_vnni(const PanelBlock& block);
+
 void panel_q4_0_avx512(const PanelBlock& block);
 void panel_q4_1_avx512(const PanelBlock& block);
 void panel_q5_0_avx512(const PanelBlock& block);

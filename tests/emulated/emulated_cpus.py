@@ -16,7 +16,7 @@ import unittest
 
 import program  # of tests/cli
 
-KNOWN_SETS = ("scalar", "avx2", "avx512", "avx512_gfni", "avx512_bf16", "amx", "neon",
+KNOWN_SETS = ("scalar", "avx2", "avx2_vnni", "avx512", "avx512_gfni", "avx512_bf16", "amx", "neon",
               "neon_i8mm")
 NOT_BUILT = "this build has no kernel set"
 NOT_RUN = "this processor does not run the kernel set"

@@ -132,6 +132,7 @@ TEST_P(FormatsTest, WhatRunsCanBeRead) {
     EXPECT_EQ(kernels.size() > 1, is_mix);
     constexpr const char* kSets[] = {"scalar",
                                      "avx2",
+                                     "avx2_vnni",
                                      "avx512",
                                      "avx512+amx",
                                      "avx512+avx512_gfni",

@@ -13,8 +13,8 @@ std::vector<std::string> machine_kernels() {
     std::vector<std::string> names;
     const char* only = std::getenv("PUNA_TEST_KERNELS");  // "neon,neon_i8mm"
     const std::string wanted = only ? "," + std::string(only) + "," : "";
-    for (const char* name :
-         {"scalar", "avx2", "avx512", "avx512_gfni", "avx512_bf16", "amx", "neon", "neon_i8mm"}) {
+    for (const char* name : {"scalar", "avx2", "avx2_vnni", "avx512", "avx512_gfni", "avx512_bf16",
+                             "amx", "neon", "neon_i8mm"}) {
         if (only && wanted.find("," + std::string(name) + ",") == wanted.npos) continue;
         RuntimeOptions options;
         options.n_threads = 1;

@@ -207,6 +207,20 @@ TEST(KernelTable, SmallBatchesOfAmxHavePanelsOfTheirOwn) {
     EXPECT_EQ(choose_kernels(~uint64_t{0}, "avx512")->small_panel_of(PUNA_FORMAT_Q8_0), nullptr);
 }
 
+// A branch of its own: processors with AVX-512 need not have VNNI in the encoding of AVX.
+TEST(KernelTable, VnniOfAvx2IsForManyRowsAlone) {
+    const auto table = choose_kernels(~uint64_t{0}, "avx2_vnni");
+    if (!table.ok()) GTEST_SKIP() << "this build has no kernels for AVX-VNNI";
+    EXPECT_STREQ(table->linear_of(PUNA_FORMAT_Q8_0)->set, "avx2");
+    EXPECT_STREQ(table->panel_of(PUNA_FORMAT_Q8_0)->set, "avx2_vnni");
+    EXPECT_STREQ(table->panel_of(PUNA_FORMAT_F16)->set, "avx2");
+    const auto best =
+        choose_kernels(kCpuAvxVnni | choose_kernels(~uint64_t{0}, "avx2")->features, nullptr);
+    EXPECT_STREQ(best->name, "avx2_vnni");
+    const auto avx512 = choose_kernels(~uint64_t{0}, "avx512");
+    EXPECT_TRUE(!avx512.ok() || (avx512->features & kCpuAvxVnni) == 0);
+}
+
 // A set that has kernels for few formats leaves the others to those below.
 TEST(KernelTable, WhatGfniDoesNotHelpComesFromAvx512) {
     const auto table = choose_kernels(~uint64_t{0}, "avx512_gfni");
