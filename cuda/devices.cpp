@@ -69,6 +69,41 @@ std::unique_ptr<Device> open_device(int ordinal, Status* refused) {
                                     properties.multiProcessorCount, properties.totalGlobalMem);
 }
 
+// A thread's context is the driver's, which the host uses as well, while the device that the CUDA runtime has for a
+// thread is known to this plugin alone: it has a runtime of its own, linked in. And to tell that runtime of the
+// device that it had before would create a context there, from CUDA 12 on.
+struct ContextCalls {
+    decltype(&cuCtxGetCurrent) get = nullptr;
+    decltype(&cuCtxSetCurrent) set = nullptr;
+};
+
+template <class Call>
+void find_call(const char* name, Call* call) {
+    void* found = nullptr;
+#if CUDART_VERSION >= 12050
+    constexpr unsigned kSince = 4000;
+    const cudaError_t code =
+        cudaGetDriverEntryPointByVersion(name, &found, kSince, cudaEnableDefault);
+#else
+    const cudaError_t code = cudaGetDriverEntryPoint(name, &found, cudaEnableDefault);
+#endif
+    if (code == cudaSuccess) {
+        *call = reinterpret_cast<Call>(found);
+    } else {
+        (void)cudaGetLastError();
+    }
+}
+
+const ContextCalls& context_calls() {
+    static const ContextCalls calls = [] {
+        ContextCalls found;
+        find_call("cuCtxGetCurrent", &found.get);
+        find_call("cuCtxSetCurrent", &found.set);
+        return found;
+    }();
+    return calls;
+}
+
 void log_refused(const puna_host_services& services, const Status& refused) {
     char text[PUNA_ERROR_MESSAGE_SIZE + 32];
     const int size = std::snprintf(text, sizeof text, "left out: %s", refused.text());
@@ -113,17 +148,19 @@ uint64_t Device::free_bytes() {
 }
 
 DeviceScope::DeviceScope(Device& device) {
-    if (cudaGetDevice(&previous_) != cudaSuccess) {
-        (void)cudaGetLastError();
-        previous_ = -1;
+    const ContextCalls& calls = context_calls();
+    if (!calls.get || !calls.set) {
+        status_ = make_status(PUNA_ERROR_BACKEND, "%s: the driver has no calls for contexts",
+                              device.name().c_str());
+        return;
     }
-    if (previous_ == device.ordinal()) return;
+    if (calls.get(&previous_) != CUDA_SUCCESS) previous_ = nullptr;
     status_ = device.check(cudaSetDevice(device.ordinal()), "cudaSetDevice");
-    changed_ = status_.ok() && previous_ >= 0;
+    changed_ = true;
 }
 
 DeviceScope::~DeviceScope() {
-    if (changed_ && cudaSetDevice(previous_) != cudaSuccess) (void)cudaGetLastError();
+    if (changed_) context_calls().set(previous_);
 }
 
 Result<std::vector<std::unique_ptr<Device>>> find_devices(const puna_host_services& services) {

@@ -1,6 +1,7 @@
 // The GPUs that the driver offers, and how calls of the CUDA runtime become statuses.
 #pragma once
 
+#include <cuda.h>
 #include <cuda_runtime.h>
 
 #include <cstdint>
@@ -55,8 +56,8 @@ class Device {
     Status fault_;
 };
 
-// Makes a device the current one of the thread, and what it was before again at the end: the host may use
-// CUDA too.
+// Makes a device, by its primary context, the current one of the thread, and the context that the thread had, or
+// none, again at the end: the host may use CUDA too, on another device or with a context of its own.
 class DeviceScope {
   public:
     explicit DeviceScope(Device& device);
@@ -67,13 +68,13 @@ class DeviceScope {
     const Status& status() const { return status_; }
 
   private:
-    int previous_ = -1;
+    CUcontext previous_ = nullptr;
     bool changed_ = false;
     Status status_;
 };
 
-// All devices that this backend can use, none of which gets a context by it; those that are too old are left out and, if there is no other,
-// named. NO_DEVICE, BACKEND_VERSION.
+// All devices that this backend can use, none of which gets a context by it; those that are too old are left out and,
+// if there is no other, named. NO_DEVICE, BACKEND_VERSION.
 Result<std::vector<std::unique_ptr<Device>>> find_devices(const puna_host_services& services);
 
 }  // namespace puna::cuda

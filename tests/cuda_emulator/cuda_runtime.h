@@ -140,7 +140,8 @@ enum {
     cudaHostAllocDefault = 0,
     cudaHostAllocPortable = 1,
     cudaHostRegisterDefault = 0,
-    cudaDeviceScheduleAuto = 0
+    cudaDeviceScheduleAuto = 0,
+    cudaEnableDefault = 0
 };
 
 struct cudaDeviceProp {
@@ -175,6 +176,7 @@ cudaError_t cudaRuntimeGetVersion(int* version);
 cudaError_t cudaGetDeviceCount(int* count);
 cudaError_t cudaGetDevice(int* device);
 cudaError_t cudaSetDevice(int device);
+cudaError_t cudaGetDriverEntryPoint(const char* symbol, void** call, unsigned long long flags);
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device);
 cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int device);
 cudaError_t cudaDeviceGetPCIBusId(char* text, int size, int device);

@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "cuda.h"
 #include "cuda_runtime.h"
 #include "emulated_launch.h"
 
@@ -20,10 +21,16 @@ struct EmulatedEvent {
     bool recorded = false;
 };
 
+struct EmulatedContext {
+    int device = -1;  // whose primary one it is; none: the host's
+    bool created = false;
+};
+
 namespace {
 
 struct Device {
     size_t used = 0;
+    EmulatedContext primary;
 };
 
 struct Machine {
@@ -43,7 +50,8 @@ Machine& machine() {
 }
 
 thread_local cudaError_t last_error = cudaSuccess;
-thread_local int current_device = 0;
+thread_local int current_device = 0;  // while the thread has no context
+thread_local CUcontext current_context = nullptr;
 
 constexpr size_t kDefaultBytes = size_t{2} << 30;
 constexpr size_t kAlignment = 256;
@@ -93,12 +101,26 @@ cudaError_t enter() {
 #define ENTER() \
     if (const cudaError_t entered = enter(); entered != cudaSuccess) return entered
 
-// What every call begins with that needs a context of the current device, and creates it.
+// Makes the primary context of a device, which is created if need be, that of the thread.
+cudaError_t use_primary_context(int device) {
+    if (!text_of("PUNA_EMULATED_GPU_NO_CONTEXT").empty()) return keep(cudaErrorMemoryAllocation);
+    Machine& m = machine();
+    const std::lock_guard<std::mutex> lock(m.mutex);
+    EmulatedContext& primary = m.devices[device].primary;
+    primary = {device, true};
+    current_context = &primary;
+    current_device = device;
+    return cudaSuccess;
+}
+
+// What every call begins with that needs a context: the thread's, or else that of its device. What is
+// allocated or launched in one of the host's would be lost to the plugin.
 cudaError_t enter_context() {
     const cudaError_t error = enter();
     if (error != cudaSuccess) return error;
-    return text_of("PUNA_EMULATED_GPU_NO_CONTEXT").empty() ? cudaSuccess
-                                                           : keep(cudaErrorMemoryAllocation);
+    if (!current_context) return use_primary_context(current_device);
+    if (current_context->device < 0) return keep(cudaErrorInvalidResourceHandle);
+    return use_primary_context(current_context->device);
 }
 
 #define ENTER_CONTEXT() \
@@ -168,16 +190,49 @@ cudaError_t cudaGetDeviceCount(int* count) {
 }
 
 cudaError_t cudaGetDevice(int* device) {
-    *device = current_device;
+    *device =
+        current_context && current_context->device >= 0 ? current_context->device : current_device;
     return enter();
 }
 
 cudaError_t cudaSetDevice(int device) {
     ENTER();
     if (device < 0 || device >= n_devices()) return keep(cudaErrorInvalidDevice);
-    current_device = device;
-    ENTER_CONTEXT();  // from CUDA 12 on
+    return use_primary_context(device);  // from CUDA 12 on
+}
+
+cudaError_t cudaGetDriverEntryPoint(const char* symbol, void** call, unsigned long long) {
+    ENTER();
+    const std::string name = symbol;
+    if (name == "cuCtxGetCurrent") {
+        *call = reinterpret_cast<void*>(cuCtxGetCurrent);
+    } else if (name == "cuCtxSetCurrent") {
+        *call = reinterpret_cast<void*>(cuCtxSetCurrent);
+    } else {
+        return keep(cudaErrorInvalidValue);
+    }
     return cudaSuccess;
+}
+
+CUresult cuCtxGetCurrent(CUcontext* context) {
+    *context = current_context;
+    return CUDA_SUCCESS;
+}
+
+CUresult cuCtxSetCurrent(CUcontext context) {
+    current_context = context;
+    return CUDA_SUCCESS;
+}
+
+CUcontext cuda_emulator::context_of_host() {
+    static EmulatedContext context;
+    return &context;
+}
+
+bool cuda_emulator::has_context(int device) {
+    Machine& m = machine();
+    const std::lock_guard<std::mutex> lock(m.mutex);
+    return m.devices[device].primary.created;
 }
 
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "support/engine_fixture.h"
+#include "support/environment_variable.h"
 #include "support/reference_file.h"
 
 namespace puna::test {
@@ -21,33 +22,6 @@ inline std::string plugin_path(const std::string& name) {
     if (name.find('/') != std::string::npos) return name;
     return std::string(PUNA_TEST_PLUGIN_DIR "/") + name + ".plugin";
 }
-
-// An empty value removes it.
-inline void set_environment(const char* name, const std::string& value) {
-#if defined(_WIN32)
-    _putenv_s(name, value.c_str());
-#else
-    if (value.empty()) {
-        unsetenv(name);
-    } else {
-        setenv(name, value.c_str(), 1);
-    }
-#endif
-}
-
-// A variable of the environment for as long as this lives.
-class Setting {
-  public:
-    Setting(const char* name, uint64_t value) : name_(name) {
-        set_environment(name, std::to_string(value));
-    }
-    ~Setting() { set_environment(name_, ""); }
-    Setting(const Setting&) = delete;
-    Setting& operator=(const Setting&) = delete;
-
-  private:
-    const char* name_;
-};
 
 inline RuntimeOptions scalar_options(bool search = false) {
     RuntimeOptions options;
