@@ -5,14 +5,18 @@
 // all lanes. So a lane is a result, and no sum across lanes is needed.
 //
 // A tile is kTileRowsOfW weight rows in a panel of columns, as a set multiplies them. It has
-//   using Format;                       // of quants_avx2.h
-//   using BlockOfX;                     // of packed rows: panel_rows_avx2.h
+//   using Format;                        // of quants_avx2.h
+//   using BlockOfX;                      // of packed rows: panel_rows_avx2.h
+//   quants[block][row];                  // of 32 columns
+//   float minimums[row][];               // of blocks, or of their halves
+//   static void store(quants of a block and a row, __m256i bytes);
 //   void unpack(const uint8_t* at, int32_t row, int64_t block);  // a chunk, from block `block` of 32 on
 //   void clear(int32_t row);
-// and there is a function for the products of the weight rows of some tiles with groups of activation rows,
-//   template <int32_t kOuts, int32_t kGroupsOfX>
-//   void multiply_tiles(const Tile* w, const BlockOfX* const (&x)[kGroupsOfX], int64_t n_blocks,
-//                       __m256 (&results)[kOuts][kGroupsOfX]);
+// and there is a function for the products of a block of some tiles with groups of activation rows, times
+// the scales of the weights:
+//   template <class Format, int32_t kOuts, int32_t kGroupsOfX>
+//   void scaled_products(const Tile* w, int64_t block, const BlockOfX* const (&x)[kGroupsOfX],
+//                       __m256 (&scaled)[kOuts][kGroupsOfX]);
 #pragma once
 
 #include <cstdint>
@@ -69,11 +73,23 @@ void unpack_tile(const PanelBlock& block, int64_t first_column, int64_t n_column
     }
 }
 
-// Where scales are wide, a pair of blocks in the order of its elements.
-inline void uncross(__m256i& first, __m256i& second) {
-    const __m256i low = first;
-    first = _mm256_permute2x128_si256(low, second, 0x20);
-    second = _mm256_permute2x128_si256(low, second, 0x31);
+// Stores the bytes of a chunk. A loop would not be unrolled.
+template <int kPair = 0, class Tile>
+[[gnu::always_inline]] inline void store_quants(const typename Tile::Format& w, int32_t row,
+                                                int64_t block, Tile& tile) {
+    if constexpr (kPair < kRowBlocks / 2) {
+        __m256i first;
+        __m256i second;
+        w.template quants<kPair>(first, second);
+        if constexpr (Tile::Format::kWideScales) {  // they are crossed
+            const __m256i low = first;
+            first = _mm256_permute2x128_si256(low, second, 0x20);
+            second = _mm256_permute2x128_si256(low, second, 0x31);
+        }
+        Tile::store(tile.quants[block + 2 * kPair][row], first);
+        Tile::store(tile.quants[block + 2 * kPair + 1][row], second);
+        store_quants<kPair + 1>(w, row, block, tile);
+    }
 }
 
 // ---- Products -----------------------------------------------------------------------------------
@@ -98,6 +114,38 @@ template <class Format>
     } else {
         sum = _mm256_fmadd_ps(_mm256_broadcast_ss(minimums + 2 * block), low, sum);
         sum = _mm256_fmadd_ps(_mm256_broadcast_ss(minimums + 2 * block + 1), high, sum);
+    }
+}
+
+// results[r][g]: the products of the weight rows of some tiles with group g of activation rows.
+template <class Tile, int32_t kOuts, int32_t kGroupsOfX>
+[[gnu::always_inline]] inline void multiply_tiles(
+    const Tile* w, const typename Tile::BlockOfX* const (&first)[kGroupsOfX], int64_t n_blocks,
+    __m256 (&results)[kOuts][kGroupsOfX]) {
+    const typename Tile::BlockOfX* x[kGroupsOfX];
+    for (int32_t g = 0; g < kGroupsOfX; ++g) x[g] = first[g];
+    __m256 sums[kOuts][kGroupsOfX];  // results would be stored in each turn
+    for (int32_t r = 0; r < kOuts; ++r) {
+        for (int32_t g = 0; g < kGroupsOfX; ++g) sums[r][g] = _mm256_setzero_ps();
+    }
+    for (int64_t b = 0; b < n_blocks; ++b) {
+        __m256 scaled[kOuts][kGroupsOfX];
+        scaled_products(w, b, x, scaled);
+        for (int32_t r = 0; r < kOuts; ++r) {
+            const Tile& tile = w[r / kTileRowsOfW];
+            for (int32_t g = 0; g < kGroupsOfX; ++g) {
+                sums[r][g] =
+                    _mm256_fmadd_ps(scaled[r][g], _mm256_load_ps(x[g]->scales), sums[r][g]);
+                if constexpr (Tile::Format::kHasMinimums) {
+                    add_minimums<typename Tile::Format>(tile.minimums[r % kTileRowsOfW], b, *x[g],
+                                                        sums[r][g]);
+                }
+            }
+        }
+        for (int32_t g = 0; g < kGroupsOfX; ++g) ++x[g];
+    }
+    for (int32_t r = 0; r < kOuts; ++r) {
+        for (int32_t g = 0; g < kGroupsOfX; ++g) results[r][g] = sums[r][g];
     }
 }
 

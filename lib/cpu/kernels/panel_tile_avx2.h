@@ -59,11 +59,13 @@ struct alignas(64) WordsTile {
     int32_t sub_scales[kTileRowsOfW][kHasSubScales ? 2 * kPanelBlocks : 1];
     float minimums[kTileRowsOfW][kMinimums];
 
+    static void store(typename As::Quant* at, __m256i bytes) { As::store(at, bytes); }
+
     // The 256 elements at `at` of a row, whose first block is `block`.
     void unpack(const uint8_t* at, int32_t row, int64_t block) {
         Format w;
         w.open(at);
-        store_quants(w, row, block);
+        store_quants(w, row, block, *this);
         if constexpr (Format::kWideScales) {
             _mm256_storeu_ps(scales[row] + block, w.scales);
             if constexpr (Format::kHasMinimums) {
@@ -90,18 +92,6 @@ struct alignas(64) WordsTile {
     }
 
   private:
-    template <int kPair = 0>
-    void store_quants(const Format& w, int32_t row, int64_t block) {
-        if constexpr (kPair < kRowBlocks / 2) {
-            __m256i first;
-            __m256i second;
-            w.template quants<kPair>(first, second);
-            if constexpr (Format::kWideScales) uncross(first, second);
-            As::store(quants[block + 2 * kPair][row], first);
-            As::store(quants[block + 2 * kPair + 1][row], second);
-            store_quants<kPair + 1>(w, row, block);
-        }
-    }
     static void store_sub_scales(__m128i bytes, int32_t* at) {
         const __m256i words = _mm256_cvtepi8_epi16(bytes);
         const __m256i low = _mm256_unpacklo_epi16(words, words);
@@ -185,11 +175,11 @@ template <class Format, int kHalf, int32_t kOuts, int32_t kGroupsOfX>
     add_bytes<Format, 4 * kHalf, Format::kWideScales ? 8 : 4 * kHalf + 4>(w, block, x, words);
 }
 
-// products[r][g]: of block `block` of the weight rows and of group g of activation rows.
+// products[r][g]: integers, of block `block` of the weight rows and of group g of activation rows.
 template <class Format, int32_t kOuts, int32_t kGroupsOfX>
-[[gnu::always_inline]] inline void multiply_block_of_x(const WordsTile<Format>* w, int64_t block,
-                                                       const PackedBytes* const (&x)[kGroupsOfX],
-                                                       __m256i (&products)[kOuts][kGroupsOfX]) {
+[[gnu::always_inline]] inline void products_of_block(const WordsTile<Format>* w, int64_t block,
+                                                     const PackedBytes* const (&x)[kGroupsOfX],
+                                                     __m256i (&products)[kOuts][kGroupsOfX]) {
     __m256i words[kOuts][kGroupsOfX];
     multiply_bytes<Format, 0>(w, block, x, words);
     for (int32_t r = 0; r < kOuts; ++r) {
@@ -214,9 +204,9 @@ template <class Format, int32_t kOuts, int32_t kGroupsOfX>
     }
 }
 template <class Format, int32_t kOuts, int32_t kGroupsOfX>
-[[gnu::always_inline]] inline void multiply_block_of_x(const WordsTile<Format>* w, int64_t block,
-                                                       const PackedWords* const (&x)[kGroupsOfX],
-                                                       __m256i (&products)[kOuts][kGroupsOfX]) {
+[[gnu::always_inline]] inline void products_of_block(const WordsTile<Format>* w, int64_t block,
+                                                     const PackedWords* const (&x)[kGroupsOfX],
+                                                     __m256i (&products)[kOuts][kGroupsOfX]) {
     static_assert(Format::kWideScales && !Format::kHasMinimums && Format::kOffset == 0);
     for (int32_t r = 0; r < kOuts; ++r) {
         for (int32_t g = 0; g < kGroupsOfX; ++g) products[r][g] = _mm256_setzero_si256();
@@ -225,35 +215,18 @@ template <class Format, int32_t kOuts, int32_t kGroupsOfX>
 }
 
 template <class Format, int32_t kOuts, int32_t kGroupsOfX>
-[[gnu::always_inline]] inline void multiply_tiles(
-    const WordsTile<Format>* w,
-    const typename WordsTile<Format>::BlockOfX* const (&first)[kGroupsOfX], int64_t n_blocks,
-    __m256 (&results)[kOuts][kGroupsOfX]) {
-    const typename WordsTile<Format>::BlockOfX* x[kGroupsOfX];
-    for (int32_t g = 0; g < kGroupsOfX; ++g) x[g] = first[g];
-    __m256 sums[kOuts][kGroupsOfX];  // results would be stored in each turn
+[[gnu::always_inline]] inline void scaled_products(
+    const WordsTile<Format>* w, int64_t block,
+    const typename WordsTile<Format>::BlockOfX* const (&x)[kGroupsOfX],
+    __m256 (&scaled)[kOuts][kGroupsOfX]) {
+    __m256i products[kOuts][kGroupsOfX];
+    products_of_block<Format>(w, block, x, products);
     for (int32_t r = 0; r < kOuts; ++r) {
-        for (int32_t g = 0; g < kGroupsOfX; ++g) sums[r][g] = _mm256_setzero_ps();
-    }
-    for (int64_t b = 0; b < n_blocks; ++b) {
-        __m256i products[kOuts][kGroupsOfX];
-        multiply_block_of_x<Format>(w, b, x, products);
-        for (int32_t r = 0; r < kOuts; ++r) {
-            const WordsTile<Format>& tile = w[r / kTileRowsOfW];
-            const int32_t row = r % kTileRowsOfW;
-            for (int32_t g = 0; g < kGroupsOfX; ++g) {
-                const __m256 scaled = _mm256_mul_ps(_mm256_cvtepi32_ps(products[r][g]),
-                                                    _mm256_broadcast_ss(tile.scales[row] + b));
-                sums[r][g] = _mm256_fmadd_ps(scaled, _mm256_load_ps(x[g]->scales), sums[r][g]);
-                if constexpr (Format::kHasMinimums) {
-                    add_minimums<Format>(tile.minimums[row], b, *x[g], sums[r][g]);
-                }
-            }
+        const float* scale = w[r / kTileRowsOfW].scales[r % kTileRowsOfW] + block;
+        for (int32_t g = 0; g < kGroupsOfX; ++g) {
+            scaled[r][g] =
+                _mm256_mul_ps(_mm256_cvtepi32_ps(products[r][g]), _mm256_broadcast_ss(scale));
         }
-        for (int32_t g = 0; g < kGroupsOfX; ++g) ++x[g];
-    }
-    for (int32_t r = 0; r < kOuts; ++r) {
-        for (int32_t g = 0; g < kGroupsOfX; ++g) results[r][g] = sums[r][g];
     }
 }
 

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <cstring>
 
 #include "cpu/kernels/linear_panel_avx2.h"
 
@@ -23,10 +24,17 @@ struct alignas(64) BytesTile {
     float scales[kTileRowsOfW][kHalves * kPanelBlocks];
     float minimums[kTileRowsOfW][Format::kHasMinimums ? kHalves * kPanelBlocks : 1];
 
+    static void store(uint8_t* at, __m256i bytes) {
+        if constexpr (Format::kSigned) {
+            bytes = _mm256_xor_si256(bytes, _mm256_set1_epi8(INT8_MIN));
+        }
+        _mm256_store_si256(reinterpret_cast<__m256i*>(at), bytes);
+    }
+
     void unpack(const uint8_t* at, int32_t row, int64_t block) {
         Format w;
         w.open(at);
-        store_quants(w, row, block);
+        store_quants(w, row, block, *this);
         float* to = scales[row] + kHalves * block;
         if constexpr (Format::kWideScales) {
             _mm256_storeu_ps(to, w.scales);
@@ -47,26 +55,6 @@ struct alignas(64) BytesTile {
         for (auto& block : quants) std::memset(block[row], 0, sizeof block[row]);
         std::memset(scales[row], 0, sizeof scales[row]);
         std::memset(minimums[row], 0, sizeof minimums[row]);
-    }
-
-  private:
-    template <int kPair = 0>
-    void store_quants(const Format& w, int32_t row, int64_t block) {
-        if constexpr (kPair < kRowBlocks / 2) {
-            __m256i first;
-            __m256i second;
-            w.template quants<kPair>(first, second);
-            if constexpr (Format::kWideScales) uncross(first, second);
-            store(quants[block + 2 * kPair][row], first);
-            store(quants[block + 2 * kPair + 1][row], second);
-            store_quants<kPair + 1>(w, row, block);
-        }
-    }
-    static void store(uint8_t* at, __m256i bytes) {
-        if constexpr (Format::kSigned) {
-            bytes = _mm256_xor_si256(bytes, _mm256_set1_epi8(INT8_MIN));
-        }
-        _mm256_store_si256(reinterpret_cast<__m256i*>(at), bytes);
     }
 };
 
@@ -100,7 +88,7 @@ template <class Tile, int kHalf>
     return _mm256_madd_epi16(pairs, _mm256_set1_epi16(Tile::kOffset));
 }
 
-// products[r][g]: of part kPart of block `block`, a half or the whole, times the scales of weights.
+// scaled[r][g]: of part kPart of block `block`, a half or the whole; the second is added to the first.
 template <int kPart, class Format, int32_t kOuts, int32_t kGroupsOfX>
 [[gnu::always_inline]] inline void multiply_part(const BytesTile<Format>* w, int64_t block,
                                                  const PackedBytes* const (&x)[kGroupsOfX],
@@ -126,35 +114,11 @@ template <int kPart, class Format, int32_t kOuts, int32_t kGroupsOfX>
 }
 
 template <class Format, int32_t kOuts, int32_t kGroupsOfX>
-[[gnu::always_inline]] inline void multiply_tiles(const BytesTile<Format>* w,
-                                                  const PackedBytes* const (&first)[kGroupsOfX],
-                                                  int64_t n_blocks,
-                                                  __m256 (&results)[kOuts][kGroupsOfX]) {
-    const PackedBytes* x[kGroupsOfX];
-    for (int32_t g = 0; g < kGroupsOfX; ++g) x[g] = first[g];
-    __m256 sums[kOuts][kGroupsOfX];  // results would be stored in each turn
-    for (int32_t r = 0; r < kOuts; ++r) {
-        for (int32_t g = 0; g < kGroupsOfX; ++g) sums[r][g] = _mm256_setzero_ps();
-    }
-    for (int64_t b = 0; b < n_blocks; ++b) {
-        __m256 scaled[kOuts][kGroupsOfX];
-        multiply_part<0>(w, b, x, scaled);
-        if constexpr (BytesTile<Format>::kHalves == 2) multiply_part<1>(w, b, x, scaled);
-        for (int32_t r = 0; r < kOuts; ++r) {
-            const BytesTile<Format>& tile = w[r / kTileRowsOfW];
-            for (int32_t g = 0; g < kGroupsOfX; ++g) {
-                sums[r][g] =
-                    _mm256_fmadd_ps(scaled[r][g], _mm256_load_ps(x[g]->scales), sums[r][g]);
-                if constexpr (Format::kHasMinimums) {
-                    add_minimums<Format>(tile.minimums[r % kTileRowsOfW], b, *x[g], sums[r][g]);
-                }
-            }
-        }
-        for (int32_t g = 0; g < kGroupsOfX; ++g) ++x[g];
-    }
-    for (int32_t r = 0; r < kOuts; ++r) {
-        for (int32_t g = 0; g < kGroupsOfX; ++g) results[r][g] = sums[r][g];
-    }
+[[gnu::always_inline]] inline void scaled_products(const BytesTile<Format>* w, int64_t block,
+                                                   const PackedBytes* const (&x)[kGroupsOfX],
+                                                   __m256 (&scaled)[kOuts][kGroupsOfX]) {
+    multiply_part<0>(w, block, x, scaled);
+    if constexpr (BytesTile<Format>::kHalves == 2) multiply_part<1>(w, block, x, scaled);
 }
 
 template <class Format>
