@@ -33,8 +33,9 @@ inline std::vector<core::KernelTable> testable_kernel_tables() {
     return kernel_tables(with_emulated_amx(core::detect_cpu_features()));
 }
 
-// Where the linear kernels of a set keep 16 bits of the activations that meet weights in bytes: how
-// many of them share a scale. 0: nothing is rounded.
+// Where the linear kernels of a set keep 16 bits of the activations that meet weights in bytes: the
+// largest of how many says what may get lost of one. K-quants of AVX2, where 256 share a scale, are held to
+// the same. 0: nothing is rounded.
 inline int32_t rounded_group(std::string_view set) {
     if (set.starts_with("avx") || set == "amx" || set == "neon" || set == "neon_i8mm") return 32;
     return 0;

@@ -126,33 +126,33 @@ Rounding rounding_of(const Kernel& kernel) {
     return {1, 0.0, 1.0, 1e-40};
 }
 
+constexpr int32_t kCheckedRows = 5;
+
 // A float dot product of n terms errs by at most about n / lanes roundings of the sum of
 // magnitudes; 16 lanes are the fewest that a kernel uses. A kernel may take a weight apart, into
 // scale * quant and min, so its magnitude is that of the largest in the block, or that of the
 // `largest` that its scale allows.
-void expect_close(const Kernel& kernel, const Weights& weights, const char* what,
-                  double largest_weight = 0.0) {
-    constexpr int32_t kRows = 5;
+void expect_close(const Kernel& kernel, const Weights& weights, const std::vector<float>& x,
+                  const char* what, double largest_weight) {
     const int64_t n_in = weights.n_in;
     const int64_t length = kernel.info->block_length;
-    const auto x = random_floats(kRows * n_in, 11);
-    std::vector<float> y(static_cast<size_t>(kRows * weights.n_out), NAN);
-    kernel.run(block_of(weights, x.data(), kRows, y.data()));
+    std::vector<float> y(static_cast<size_t>(kCheckedRows * weights.n_out), NAN);
+    kernel.run(block_of(weights, x.data(), kCheckedRows, y.data()));
     const Rounding rounding = rounding_of(kernel);
     const double bound = rounding.weight * (static_cast<double>(n_in) / 16 + 6) *
                          std::numeric_limits<float>::epsilon();
     for (int64_t i = 0; i < weights.n_out; ++i) {
         const float* w = &weights.stored[static_cast<size_t>(i * n_in)];
-        double expected[kRows] = {};
-        double magnitude[kRows] = {};
-        double rounded[kRows] = {};
+        double expected[kCheckedRows] = {};
+        double magnitude[kCheckedRows] = {};
+        double rounded[kCheckedRows] = {};
         for (int64_t j = 0; j < n_in; j += length) {
             double largest = largest_weight;
             for (int64_t l = j; l < j + length; ++l) {
                 // A NaN must not get lost.
                 if (!(std::fabs(w[l]) <= largest)) largest = std::fabs(w[l]);
             }
-            for (int32_t r = 0; r < kRows; ++r) {
+            for (int32_t r = 0; r < kCheckedRows; ++r) {
                 const float* xr = x.data() + r * n_in;
                 for (int64_t l = j; l < j + length; ++l) {
                     expected[r] += static_cast<double>(w[l]) * xr[l];
@@ -161,13 +161,29 @@ void expect_close(const Kernel& kernel, const Weights& weights, const char* what
                 }
             }
         }
-        for (int32_t r = 0; r < kRows; ++r) {
+        for (int32_t r = 0; r < kCheckedRows; ++r) {
             if (!(magnitude[r] < 1e37)) continue;  // float does not hold the sum on every way to it
             ASSERT_NEAR(y[static_cast<size_t>(r * weights.n_out + i)], expected[r],
                         bound * magnitude[r] + rounding.activation * rounded[r] + rounding.least)
                 << kernel << ", " << what << ", n_in " << n_in << " row " << r << " output " << i;
         }
     }
+}
+
+void expect_close(const Kernel& kernel, const Weights& weights, const char* what,
+                  double largest_weight = 0.0) {
+    expect_close(kernel, weights, random_floats(kCheckedRows * weights.n_in, 11), what,
+                 largest_weight);
+}
+
+// Each row is one number, but for the first of 32, which is 1. As multiples of 1/32639 they are the
+// largest, and those whose low byte is the smallest.
+std::vector<float> extreme_activations(int64_t n_in) {
+    std::vector<float> x;
+    for (const float multiple : {32639.0f, -32639.0f, 32384.0f, 128.0f, -32640.0f + 128.0f}) {
+        for (int64_t i = 0; i < n_in; ++i) x.push_back(i % 32 == 0 ? 1.0f : multiple / 32639.0f);
+    }
+    return x;
 }
 
 TEST(LinearKernels, EveryReadableFormatHasAScalarOne) {
@@ -231,6 +247,7 @@ TEST(LinearKernels, AgreeWithDoubleOnExtremeQuants) {
         }
         for (const Weights& pattern : patterns) {
             expect_close(kernel, pattern, "extreme", largest);
+            expect_close(kernel, pattern, extreme_activations(n_in), "all extreme", largest);
         }
     }
 }

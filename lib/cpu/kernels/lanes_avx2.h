@@ -14,6 +14,9 @@ inline __m128i load_16(const uint8_t* at) {
 inline __m256i load_32(const uint8_t* at) {
     return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(at));
 }
+inline __m256i load_vector(const void* aligned) {
+    return _mm256_load_si256(static_cast<const __m256i*>(aligned));
+}
 
 // All ones in the first `left` lanes, zeros in the others.
 inline __m256i first_lanes(int64_t left) {
@@ -33,6 +36,12 @@ inline void store_lanes(float* at, int64_t left, __m256 v) {
     } else {
         _mm256_maskstore_ps(at, first_lanes(left), v);
     }
+}
+
+// Makes the compiler add up in the order that is written: it would rather multiply first, and store
+// products until it adds them.
+inline void add_now(__m256i& sum) {
+    __asm__("" : "+x"(sum));
 }
 
 inline float sum_lanes(__m256 v) {

@@ -94,9 +94,6 @@ template <int kPair = 0, class Tile>
 
 // ---- Products -----------------------------------------------------------------------------------
 
-inline __m256i load_vector(const void* at) {
-    return _mm256_load_si256(static_cast<const __m256i*>(at));
-}
 inline __m256i splat_four(const void* at) {
     int32_t four;
     std::memcpy(&four, at, sizeof four);

@@ -1,11 +1,12 @@
 #include "cpu/kernels/linear_blocks_avx2.h"
 #include "cpu/kernels/panel_tile_avx2.h"
+#include "cpu/kernels/products_avx2.h"
 #include "cpu/kernels/quants_q5_1_avx2.h"
 
 namespace puna::core {
 
 void linear_q5_1_avx2(const LinearBlock& block) {
-    multiply_blocks<Q5_1>(block);
+    multiply_blocks<ProductsAvx2, Q5_1>(block);
 }
 void panel_q5_1_avx2(const PanelBlock& block) {
     multiply_panels<Q5_1>(block);

@@ -102,12 +102,6 @@ struct alignas(64) WordsTile {
     }
 };
 
-// Makes the compiler add up in the order that is written: it would rather multiply first, and store
-// products until it adds them.
-inline void add_now(__m256i& sum) {
-    __asm__("" : "+x"(sum));
-}
-
 // Adds to words the products of the columns 4 kFour .. 4 kEnd - 1 of a block. A loop would not be
 // unrolled, and cost a copy of all sums each time.
 template <class Format, int kFour, int kEnd, int32_t kOuts, int32_t kGroupsOfX>

@@ -14,6 +14,9 @@
 // the lanes shares a scale. Where scales are wide the blocks are crossed: the elements 0 .. 15 of both are
 // `first`, 16 .. 31 of both `second`, and there are
 //   __m256 scales, minimums;  // lane i: of block i
+// and scales that are integers with a factor also as
+//   __m256 scale;             // all lanes
+//   __m128i sub_scales;       // signed bytes that multiply it; byte i: of block i
 // Otherwise one block is `first`, the other `second`, and there are
 //   __m256 scale;             // all lanes
 //   __m128i sub_scales;       // signed bytes that multiply it; byte i: of the elements 16 i .. 16 i + 15
@@ -31,6 +34,11 @@ namespace {  // compiled once per kernel file, with the flags of its set
 
 constexpr int64_t kChunk = 256;
 constexpr int kRowBlocks = kChunk / kRowBlock;
+
+template <class Format>
+constexpr bool kIntegerScales = requires(const Format& w) {
+    w.sub_scales;
+};
 
 // ---- Loads --------------------------------------------------------------------------------------
 
@@ -54,19 +62,17 @@ inline __m128i upper_half(__m128i bytes) {
 
 // ---- Parts of formats ---------------------------------------------------------------------------
 
-// The F16 numbers kAt bytes after the beginning of eight blocks. Loads of four bytes cost less than
-// those that insert two.
+// The F16 numbers kAt bytes after the beginning of eight blocks: number i is word i of the 16 bytes that lie 2 i bytes
+// before it.
 template <int64_t kBlockBytes, int64_t kAt>
 __m256 load_halves(const uint8_t* blocks) {
-    static_assert(kAt + 4 <= kBlockBytes);
-    const auto pair = [blocks](int64_t i) {
-        const uint8_t* at = blocks + i * kBlockBytes + kAt;
-        return _mm_unpacklo_epi16(_mm_cvtsi32_si128(load_word<int32_t>(at)),
-                                  _mm_cvtsi32_si128(load_word<int32_t>(at + kBlockBytes)));
-    };
-    const __m128i low = _mm_unpacklo_epi32(pair(0), pair(2));
-    const __m128i high = _mm_unpacklo_epi32(pair(4), pair(6));
-    return _mm256_cvtph_ps(_mm_unpacklo_epi64(low, high));
+    static_assert(kAt + 2 <= kBlockBytes && kBlockBytes > 2);
+    const auto at = [blocks](int64_t i) { return load_16(blocks + kAt + i * (kBlockBytes - 2)); };
+    const __m128i two = _mm_blend_epi16(at(0), at(1), 0x02);
+    const __m128i four = _mm_blend_epi16(_mm_blend_epi16(two, at(2), 0x04), at(3), 0x08);
+    const __m128i six = _mm_blend_epi16(at(4), at(5), 0x20);
+    const __m128i eight = _mm_blend_epi16(_mm_blend_epi16(six, at(6), 0x40), at(7), 0x80);
+    return _mm256_cvtph_ps(_mm_blend_epi16(four, eight, 0xf0));
 }
 
 // Two pieces of 16 bytes.
@@ -132,21 +138,30 @@ inline __m256i look_up_iq4(__m256i nibbles) {
 
 // Q4_K and Q5_K: an F16 scale and an F16 that is subtracted, and eight pairs of 6 bits that multiply
 // them.
-inline void load_k_factors(const uint8_t* block, __m256& scales, __m256& minimums) {
-    constexpr uint32_t kLow4 = 0x0f0f0f0f;  // in each of 4 bytes
-    constexpr uint32_t kLow6 = 0x3f3f3f3f;
-    constexpr uint32_t kBits45 = 0x30303030;
-    const auto floats = [](uint32_t first, uint32_t second) {
-        const uint64_t both = uint64_t{second} << 32 | first;
-        return signed_floats(_mm_cvtsi64_si128(static_cast<int64_t>(both)));
-    };
-    const auto a = load_word<uint32_t>(block + 4);
-    const auto b = load_word<uint32_t>(block + 8);
-    const auto c = load_word<uint32_t>(block + 12);
-    scales = _mm256_mul_ps(load_half(block), floats(a & kLow6, (c & kLow4) | (a >> 2 & kBits45)));
-    minimums = _mm256_mul_ps(_mm256_sub_ps(_mm256_setzero_ps(), load_half(block + 2)),
-                             floats(b & kLow6, (c >> 4 & kLow4) | (b >> 2 & kBits45)));
-}
+struct KFactors {
+    __m256 scale;
+    __m128i sub_scales;
+    __m256 scales;
+    __m256 minimums;
+
+    void load_factors(const uint8_t* block) {
+        constexpr uint32_t kLow4 = 0x0f0f0f0f;  // in each of 4 bytes
+        constexpr uint32_t kLow6 = 0x3f3f3f3f;
+        constexpr uint32_t kBits45 = 0x30303030;
+        const auto join = [](uint32_t first, uint32_t second) {
+            return _mm_cvtsi64_si128(static_cast<int64_t>(uint64_t{second} << 32 | first));
+        };
+        const auto a = load_word<uint32_t>(block + 4);
+        const auto b = load_word<uint32_t>(block + 8);
+        const auto c = load_word<uint32_t>(block + 12);
+        scale = load_half(block);
+        sub_scales = join(a & kLow6, (c & kLow4) | (a >> 2 & kBits45));
+        scales = _mm256_mul_ps(scale, signed_floats(sub_scales));
+        minimums =
+            _mm256_mul_ps(_mm256_sub_ps(_mm256_setzero_ps(), load_half(block + 2)),
+                          signed_floats(join(b & kLow6, (c >> 4 & kLow4) | (b >> 2 & kBits45))));
+    }
+};
 
 }  // namespace
 }  // namespace puna::core

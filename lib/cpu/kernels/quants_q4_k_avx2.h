@@ -6,7 +6,7 @@ namespace puna::core {
 namespace {
 
 // Scales and minimums, then 256 nibbles in pieces of 32 bytes.
-struct Q4_K {
+struct Q4_K : KFactors {
     static constexpr int64_t kBlock = 256;
     static constexpr int64_t kBlockBytes = 144;
     static constexpr bool kSigned = false;
@@ -16,12 +16,10 @@ struct Q4_K {
     static constexpr bool kWideScales = true;
 
     const uint8_t* block;
-    __m256 scales;
-    __m256 minimums;
 
     void open(const uint8_t* at) {
         block = at;
-        load_k_factors(at, scales, minimums);
+        load_factors(at);
     }
     template <int kPair>
     void quants(__m256i& first, __m256i& second) const {

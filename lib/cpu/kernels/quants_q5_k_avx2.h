@@ -7,7 +7,7 @@ namespace {
 
 // Scales and minimums, 32 bytes with the fifth bits of 8 elements each, then 256 nibbles in pieces of
 // 32 bytes.
-struct Q5_K {
+struct Q5_K : KFactors {
     static constexpr int64_t kBlock = 256;
     static constexpr int64_t kBlockBytes = 176;
     static constexpr bool kSigned = false;
@@ -17,8 +17,6 @@ struct Q5_K {
     static constexpr bool kWideScales = true;
 
     const uint8_t* block;
-    __m256 scales;
-    __m256 minimums;
 
     // Bit i of a byte belongs to the elements 32 i .. 32 i + 31: it goes to bit 4.
     template <int kPair>
@@ -29,7 +27,7 @@ struct Q5_K {
 
     void open(const uint8_t* at) {
         block = at;
-        load_k_factors(at, scales, minimums);
+        load_factors(at);
     }
     template <int kPair>
     void quants(__m256i& first, __m256i& second) const {

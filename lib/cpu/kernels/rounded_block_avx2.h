@@ -1,4 +1,4 @@
-// Activations as integers: 32 of them with one scale.
+// Activations as integers: 32 of them in a block, with one scale.
 #pragma once
 
 #include <immintrin.h>
@@ -12,9 +12,10 @@ namespace {
 
 constexpr int64_t kRowBlock = 32;
 
-// The largest integers. What 8 bits hold exactly 16 bits hold as well: 258 * 127.
+// The largest integers. What 8 bits hold exactly words hold as well, 257 * 127, and a word is a signed byte more than
+// 256 times another.
 constexpr int32_t kMostOfBytes = 127;
-constexpr int32_t kMostOfWords = 32766;
+constexpr int32_t kMostOfWords = 32639;
 
 // x = scale * integer
 struct RoundedBlock {
@@ -30,29 +31,38 @@ inline uint32_t largest_lane(__m256i v) {
     return static_cast<uint32_t>(_mm_cvtsi128_si32(largest));
 }
 
-// The 32 elements at x, as integers of at most kMost. Infinity and NaN make the scale NaN.
-template <int32_t kMost>
-RoundedBlock round_block(const float* x) {
-    // Blocks that hold nothing above it count as zeros: the inverse of their scale would overflow.
-    constexpr float kLeast = 0x1p-100f;
-    __m256 values[4];
+// The largest magnitude of n elements, a multiple of 32, and NaN if one is.
+inline float largest_magnitude(const float* x, int64_t n) {
     __m256i magnitudes = _mm256_setzero_si256();
-    for (int v = 0; v < 4; ++v) {
-        values[v] = _mm256_loadu_ps(x + 8 * v);
-        const __m256i magnitude =
-            _mm256_and_si256(_mm256_castps_si256(values[v]), _mm256_set1_epi32(0x7fffffff));
-        // As integers, magnitudes are ordered like floats, and NaN is the largest.
-        magnitudes = _mm256_max_epu32(magnitudes, magnitude);
+    for (int64_t j = 0; j < n; j += kRowBlock) {
+        for (int v = 0; v < 4; ++v) {
+            const __m256i magnitude = _mm256_and_si256(
+                _mm256_castps_si256(_mm256_loadu_ps(x + j + 8 * v)), _mm256_set1_epi32(0x7fffffff));
+            // As integers, magnitudes are ordered like floats, and NaN is the largest.
+            magnitudes = _mm256_max_epu32(magnitudes, magnitude);
+        }
     }
     const auto bits = static_cast<int32_t>(largest_lane(magnitudes));
-    const float largest = _mm_cvtss_f32(_mm_castsi128_ps(_mm_cvtsi32_si128(bits)));
+    return _mm_cvtss_f32(_mm_castsi128_ps(_mm_cvtsi32_si128(bits)));
+}
+
+// The 32 elements at x, none of them larger than `largest`, as integers of at most kMost. Infinity and NaN make the
+// scale NaN.
+template <int32_t kMost>
+RoundedBlock round_block(const float* x, float largest) {
+    // Blocks that hold nothing above it count as zeros: the inverse of their scale would overflow.
+    constexpr float kLeast = 0x1p-100f;
     const __m256 factor = _mm256_set1_ps(largest < kLeast ? 0.0f : kMost / largest);
     RoundedBlock block;
     block.scale = largest <= FLT_MAX ? largest * (1.0f / kMost) : NAN;
     for (int v = 0; v < 4; ++v) {
-        block.integers[v] = _mm256_cvtps_epi32(_mm256_mul_ps(values[v], factor));
+        block.integers[v] = _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(x + 8 * v), factor));
     }
     return block;
+}
+template <int32_t kMost>
+RoundedBlock round_block(const float* x) {
+    return round_block<kMost>(x, largest_magnitude(x, kRowBlock));
 }
 
 // Two vectors of integers, as words in their order.
