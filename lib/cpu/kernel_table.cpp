@@ -159,6 +159,15 @@ constexpr Row<RopeFn> kRopeAvx2[] = {
 #endif
 
 #if PUNA_HAVE_KERNELS_AVX2_VNNI
+constexpr Row<LinearFn> kLinearAvx2Vnni[] = {
+    {PUNA_FORMAT_Q4_0, linear_q4_0_avx2_vnni},     {PUNA_FORMAT_Q4_1, linear_q4_1_avx2_vnni},
+    {PUNA_FORMAT_Q5_0, linear_q5_0_avx2_vnni},     {PUNA_FORMAT_Q5_1, linear_q5_1_avx2_vnni},
+    {PUNA_FORMAT_Q8_0, linear_q8_0_avx2_vnni},     {PUNA_FORMAT_Q2_K, linear_q2_k_avx2_vnni},
+    {PUNA_FORMAT_Q3_K, linear_q3_k_avx2_vnni},     {PUNA_FORMAT_Q4_K, linear_q4_k_avx2_vnni},
+    {PUNA_FORMAT_Q5_K, linear_q5_k_avx2_vnni},     {PUNA_FORMAT_Q6_K, linear_q6_k_avx2_vnni},
+    {PUNA_FORMAT_IQ4_NL, linear_iq4_nl_avx2_vnni}, {PUNA_FORMAT_IQ4_XS, linear_iq4_xs_avx2_vnni},
+    {PUNA_FORMAT_MXFP4, linear_mxfp4_avx2_vnni},
+};
 constexpr Row<PanelFn> kPanelBytesAvx2Vnni[] = {
     {PUNA_FORMAT_Q4_0, panel_q4_0_avx2_vnni},     {PUNA_FORMAT_Q4_1, panel_q4_1_avx2_vnni},
     {PUNA_FORMAT_Q5_0, panel_q5_0_avx2_vnni},     {PUNA_FORMAT_Q5_1, panel_q5_1_avx2_vnni},
@@ -370,7 +379,10 @@ constexpr KernelSet kSets[] = {
      .rope = kRopeAvx2},
 #endif
 #if PUNA_HAVE_KERNELS_AVX2_VNNI
-    {.name = "avx2_vnni", .features = PUNA_KERNEL_SET_AVX2_VNNI_FEATURES, .panel = kPanelAvx2Vnni},
+    {.name = "avx2_vnni",
+     .features = PUNA_KERNEL_SET_AVX2_VNNI_FEATURES,
+     .linear = kLinearAvx2Vnni,
+     .panel = kPanelAvx2Vnni},
 #endif
 #if PUNA_HAVE_KERNELS_AVX512
     {.name = "avx512",

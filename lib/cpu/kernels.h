@@ -83,6 +83,20 @@ void linear_iq4_nl_avx2(const LinearBlock& block);
 void linear_iq4_xs_avx2(const LinearBlock& block);
 void linear_mxfp4_avx2(const LinearBlock& block);
 
+void linear_q4_0_avx2_vnni(const LinearBlock& block);
+void linear_q4_1_avx2_vnni(const LinearBlock& block);
+void linear_q5_0_avx2_vnni(const LinearBlock& block);
+void linear_q5_1_avx2_vnni(const LinearBlock& block);
+void linear_q8_0_avx2_vnni(const LinearBlock& block);
+void linear_q2_k_avx2_vnni(const LinearBlock& block);
+void linear_q3_k_avx2_vnni(const LinearBlock& block);
+void linear_q4_k_avx2_vnni(const LinearBlock& block);
+void linear_q5_k_avx2_vnni(const LinearBlock& block);
+void linear_q6_k_avx2_vnni(const LinearBlock& block);
+void linear_iq4_nl_avx2_vnni(const LinearBlock& block);
+void linear_iq4_xs_avx2_vnni(const LinearBlock& block);
+void linear_mxfp4_avx2_vnni(const LinearBlock& block);
+
 void linear_f32_avx512(const LinearBlock& block);
 void linear_f16_avx512(const LinearBlock& block);
 void linear_bf16_avx512(const LinearBlock& block);

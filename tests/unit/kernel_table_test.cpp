@@ -208,10 +208,11 @@ TEST(KernelTable, SmallBatchesOfAmxHavePanelsOfTheirOwn) {
 }
 
 // A branch of its own: processors with AVX-512 need not have VNNI in the encoding of AVX.
-TEST(KernelTable, VnniOfAvx2IsForManyRowsAlone) {
+TEST(KernelTable, VnniOfAvx2IsForQuantisedFormats) {
     const auto table = choose_kernels(~uint64_t{0}, "avx2_vnni");
     if (!table.ok()) GTEST_SKIP() << "this build has no kernels for AVX-VNNI";
-    EXPECT_STREQ(table->linear_of(PUNA_FORMAT_Q8_0)->set, "avx2");
+    EXPECT_STREQ(table->linear_of(PUNA_FORMAT_Q8_0)->set, "avx2_vnni");
+    EXPECT_STREQ(table->linear_of(PUNA_FORMAT_F16)->set, "avx2");
     EXPECT_STREQ(table->panel_of(PUNA_FORMAT_Q8_0)->set, "avx2_vnni");
     EXPECT_STREQ(table->panel_of(PUNA_FORMAT_F16)->set, "avx2");
     const auto best =
