@@ -6,9 +6,10 @@
 # it) and PUNA_KERNEL_SET_<SET>_FEATURES (bits of base/cpu_features.h). Files named *_scalar.cpp
 # are compiled with the plain flags of the architecture.
 #
-#   puna_kernel_set(<name> ARCH <arch> [BASE <set>] FLAGS <flag>... FEATURES <name>...)
+#   puna_kernel_set(<name> ARCH <arch> [BASE <set>] [PACKING <set>] FLAGS <flag>... FEATURES <name>...)
 #
-# A set has the flags and features of its BASE and its own.
+# A set has the flags and features of its BASE and its own. One that multiplies rows as another packs
+# them names that as PACKING, and is never built without it.
 
 include(CheckCXXCompilerFlag)
 
@@ -23,9 +24,10 @@ endif()
 set(PUNA_KERNEL_SETS "")
 
 macro(puna_kernel_set name)
-    cmake_parse_arguments(set "" "ARCH;BASE" "FLAGS;FEATURES" ${ARGN})
+    cmake_parse_arguments(set "" "ARCH;BASE;PACKING" "FLAGS;FEATURES" ${ARGN})
     list(APPEND PUNA_KERNEL_SETS ${name})
     set(PUNA_KERNEL_ARCH_${name} ${set_ARCH})
+    set(PUNA_KERNEL_PACKING_${name} ${set_PACKING})
     set(PUNA_KERNEL_FLAGS_${name} ${PUNA_KERNEL_FLAGS_${set_BASE}} ${set_FLAGS})
     set(PUNA_KERNEL_FEATURES_${name} ${PUNA_KERNEL_FEATURES_${set_BASE}} ${set_FEATURES})
 endmacro()
@@ -33,7 +35,7 @@ endmacro()
 puna_kernel_set(avx2 ARCH x86_64
     FLAGS -mavx2 -mfma -mf16c -mbmi2
     FEATURES Avx Avx2 Fma F16c Bmi2)
-puna_kernel_set(avx2_vnni ARCH x86_64 BASE avx2
+puna_kernel_set(avx2_vnni ARCH x86_64 BASE avx2 PACKING avx2
     FLAGS -mavxvnni
     FEATURES AvxVnni)
 puna_kernel_set(avx512 ARCH x86_64 BASE avx2
@@ -51,13 +53,18 @@ puna_kernel_set(amx ARCH x86_64 BASE avx512_bf16
 puna_kernel_set(neon ARCH aarch64
     FLAGS -march=armv8.2-a+dotprod
     FEATURES Neon NeonDotprod)
-puna_kernel_set(neon_i8mm ARCH aarch64
+puna_kernel_set(neon_i8mm ARCH aarch64 PACKING neon
     FLAGS -march=armv8.2-a+dotprod+i8mm
     FEATURES Neon NeonDotprod NeonI8mm)
 
 set(PUNA_BUILD_KERNELS all CACHE STRING "Kernel sets to build beside scalar: all, or a list of names")
+set(PUNA_WANTED_KERNELS scalar)
 foreach(name IN LISTS PUNA_BUILD_KERNELS)
-    if(NOT name STREQUAL all AND NOT name STREQUAL scalar AND NOT name IN_LIST PUNA_KERNEL_SETS)
+    if(name STREQUAL all)
+        list(APPEND PUNA_WANTED_KERNELS ${PUNA_KERNEL_SETS})
+    elseif(name STREQUAL scalar OR name IN_LIST PUNA_KERNEL_SETS)
+        list(APPEND PUNA_WANTED_KERNELS ${name} ${PUNA_KERNEL_PACKING_${name}})
+    else()
         message(FATAL_ERROR "PUNA_BUILD_KERNELS: no kernel set is called ${name}; there are "
             "all, scalar, ${PUNA_KERNEL_SETS}")
     endif()
@@ -81,11 +88,8 @@ function(puna_add_kernel_libraries kernels_dir header_dir)
     set(header "// Written by cmake/kernel_sets.cmake.\n#pragma once\n\n#include \"base/cpu_features.h\"\n")
     foreach(name IN ITEMS scalar ${PUNA_KERNEL_SETS})
         set(have 0)
-        set(wanted OFF)
-        if(name STREQUAL scalar OR all IN_LIST PUNA_BUILD_KERNELS OR name IN_LIST PUNA_BUILD_KERNELS)
-            set(wanted ON)
-        endif()
-        if(wanted AND files_${name} AND PUNA_KERNEL_ARCH_${name} STREQUAL PUNA_ARCH)
+        if(name IN_LIST PUNA_WANTED_KERNELS AND files_${name} AND
+           PUNA_KERNEL_ARCH_${name} STREQUAL PUNA_ARCH)
             string(JOIN " " CMAKE_REQUIRED_FLAGS ${PUNA_KERNEL_FLAGS_${name}})
             check_cxx_compiler_flag("" PUNA_COMPILER_TAKES_${name})
             set(have ${PUNA_COMPILER_TAKES_${name}})
