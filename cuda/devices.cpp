@@ -46,8 +46,34 @@ Result<int> count_devices() {
     return n;
 }
 
+template <class Call>
+Status find_call(const char* name, Call* call) {
+    void* found = nullptr;
+#if CUDART_VERSION >= 12050
+    constexpr unsigned kSince = 4000;
+    const cudaError_t code =
+        cudaGetDriverEntryPointByVersion(name, &found, kSince, cudaEnableDefault);
+#else
+    const cudaError_t code = cudaGetDriverEntryPoint(name, &found, cudaEnableDefault);
+#endif
+    (void)cudaGetLastError();
+    if (code != cudaSuccess || !found) {
+        return make_status(PUNA_ERROR_NO_DEVICE, "no CUDA device: the NVIDIA driver has no %s: %s",
+                           name, cudaGetErrorString(code));
+    }
+    *call = reinterpret_cast<Call>(found);
+    return {};
+}
+
+Result<ContextCalls> find_context_calls() {
+    ContextCalls calls;
+    PUNA_TRY(find_call("cuCtxGetCurrent", &calls.get));
+    PUNA_TRY(find_call("cuCtxSetCurrent", &calls.set));
+    return calls;
+}
+
 // Null for one that cannot be used; `refused` then says why.
-std::unique_ptr<Device> open_device(int ordinal, Status* refused) {
+std::unique_ptr<Device> open_device(const ContextCalls& calls, int ordinal, Status* refused) {
     cudaDeviceProp properties = {};
     const cudaError_t code = cudaGetDeviceProperties(&properties, ordinal);
     if (code != cudaSuccess) {
@@ -65,43 +91,8 @@ std::unique_ptr<Device> open_device(int ordinal, Status* refused) {
                                kOldestCapability / 10, kOldestCapability % 10);
         return nullptr;
     }
-    return std::make_unique<Device>(ordinal, properties.name, capability,
+    return std::make_unique<Device>(calls, ordinal, properties.name, capability,
                                     properties.multiProcessorCount, properties.totalGlobalMem);
-}
-
-// A thread's context is the driver's, which the host uses as well, while the device that the CUDA runtime has for a
-// thread is known to this plugin alone: it has a runtime of its own, linked in. And to tell that runtime of the
-// device that it had before would create a context there, from CUDA 12 on.
-struct ContextCalls {
-    decltype(&cuCtxGetCurrent) get = nullptr;
-    decltype(&cuCtxSetCurrent) set = nullptr;
-};
-
-template <class Call>
-void find_call(const char* name, Call* call) {
-    void* found = nullptr;
-#if CUDART_VERSION >= 12050
-    constexpr unsigned kSince = 4000;
-    const cudaError_t code =
-        cudaGetDriverEntryPointByVersion(name, &found, kSince, cudaEnableDefault);
-#else
-    const cudaError_t code = cudaGetDriverEntryPoint(name, &found, cudaEnableDefault);
-#endif
-    if (code == cudaSuccess) {
-        *call = reinterpret_cast<Call>(found);
-    } else {
-        (void)cudaGetLastError();
-    }
-}
-
-const ContextCalls& context_calls() {
-    static const ContextCalls calls = [] {
-        ContextCalls found;
-        find_call("cuCtxGetCurrent", &found.get);
-        find_call("cuCtxSetCurrent", &found.set);
-        return found;
-    }();
-    return calls;
 }
 
 void log_refused(const puna_host_services& services, const Status& refused) {
@@ -147,30 +138,30 @@ uint64_t Device::free_bytes() {
     return available;
 }
 
-DeviceScope::DeviceScope(Device& device) {
-    const ContextCalls& calls = context_calls();
-    if (!calls.get || !calls.set) {
-        status_ = make_status(PUNA_ERROR_BACKEND, "%s: the driver has no calls for contexts",
+DeviceScope::DeviceScope(Device& device) : calls_(device.context_calls()) {
+    if (calls_.get(&previous_) != CUDA_SUCCESS) {
+        status_ = make_status(PUNA_ERROR_BACKEND,
+                              "%s: the driver does not tell the context of the thread",
                               device.name().c_str());
         return;
     }
-    if (calls.get(&previous_) != CUDA_SUCCESS) previous_ = nullptr;
     status_ = device.check(cudaSetDevice(device.ordinal()), "cudaSetDevice");
     changed_ = true;
 }
 
 DeviceScope::~DeviceScope() {
-    if (changed_) context_calls().set(previous_);
+    if (changed_) calls_.set(previous_);
 }
 
 Result<std::vector<std::unique_ptr<Device>>> find_devices(const puna_host_services& services) {
     PUNA_TRY(check_driver());
     PUNA_TRY_ASSIGN(const int n, count_devices());
+    PUNA_TRY_ASSIGN(const ContextCalls calls, find_context_calls());
     std::vector<std::unique_ptr<Device>> devices;
     Status refused;
     for (int i = 0; i < n; ++i) {
         Status reason;
-        auto device = open_device(i, &reason);
+        auto device = open_device(calls, i, &reason);
         if (device) {
             devices.push_back(std::move(device));
             continue;

@@ -19,12 +19,22 @@ using core::make_status;
 using core::Result;
 using core::Status;
 
+// A thread's context is the driver's, which the host uses as well, while the device that the CUDA runtime has for a
+// thread is known to this plugin alone: it has a runtime of its own, linked in. And to tell that runtime of the
+// device that it had before would create a context there, from CUDA 12 on.
+struct ContextCalls {
+    decltype(&cuCtxGetCurrent) get = nullptr;
+    decltype(&cuCtxSetCurrent) set = nullptr;
+};
+
 // One GPU. After a fault of it nothing more is asked of it, because every answer would be the same error:
 // its objects can be destroyed, and other devices and the process live on.
 class Device {
   public:
-    Device(int ordinal, std::string name, int capability, int n_processors, uint64_t total_bytes)
-        : ordinal_(ordinal),
+    Device(const ContextCalls& context_calls, int ordinal, std::string name, int capability,
+           int n_processors, uint64_t total_bytes)
+        : context_calls_(context_calls),
+          ordinal_(ordinal),
           name_(std::move(name)),
           capability_(capability),
           n_processors_(n_processors),
@@ -32,6 +42,7 @@ class Device {
     Device(const Device&) = delete;
     Device& operator=(const Device&) = delete;
 
+    const ContextCalls& context_calls() const { return context_calls_; }
     int ordinal() const { return ordinal_; }  // as the CUDA runtime counts
     const std::string& name() const { return name_; }
     int capability() const { return capability_; }      // 90: 9.0
@@ -47,6 +58,7 @@ class Device {
     uint64_t free_bytes();
 
   private:
+    const ContextCalls context_calls_;
     const int ordinal_;
     const std::string name_;
     const int capability_;
@@ -68,6 +80,7 @@ class DeviceScope {
     const Status& status() const { return status_; }
 
   private:
+    const ContextCalls& calls_;
     CUcontext previous_ = nullptr;
     bool changed_ = false;
     Status status_;

@@ -107,7 +107,7 @@ cudaError_t use_primary_context(int device) {
     Machine& m = machine();
     const std::lock_guard<std::mutex> lock(m.mutex);
     EmulatedContext& primary = m.devices[device].primary;
-    primary = {device, true};
+    if (!primary.created) primary = {device, true};
     current_context = &primary;
     current_device = device;
     return cudaSuccess;

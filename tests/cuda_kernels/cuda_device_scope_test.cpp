@@ -3,6 +3,7 @@
 #include <cuda_runtime.h>
 #include <gtest/gtest.h>
 
+#include <string>
 #include <thread>
 
 #include "cuda/devices.h"
@@ -38,7 +39,8 @@ class CudaDeviceScope : public testing::Test {
     }
 
     test::Setting gpus_{"PUNA_EMULATED_GPUS", 3};
-    Device device_{1, "GPU", 90, 1, 1 << 20};
+    static constexpr ContextCalls kCalls = {cuCtxGetCurrent, cuCtxSetCurrent};
+    Device device_{kCalls, 1, "GPU", 90, 1, 1 << 20};
 };
 
 TEST_F(CudaDeviceScope, AThreadWithoutAContextHasNoneAfterwards) {
@@ -81,7 +83,7 @@ TEST_F(CudaDeviceScope, AContextOfTheHostIsNotUsed) {
 }
 
 TEST_F(CudaDeviceScope, ScopesNest) {
-    Device other(2, "GPU", 90, 1, 1 << 20);
+    Device other(kCalls, 2, "GPU", 90, 1, 1 << 20);
     on_new_thread([&] {
         const DeviceScope outer(device_);
         allocate_within(other);
@@ -90,7 +92,7 @@ TEST_F(CudaDeviceScope, ScopesNest) {
 }
 
 TEST_F(CudaDeviceScope, AFailureLeavesTheContext) {
-    Device missing(7, "GPU", 90, 1, 1 << 20);
+    Device missing(kCalls, 7, "GPU", 90, 1, 1 << 20);
     on_new_thread([&] {
         ASSERT_EQ(cuCtxSetCurrent(cuda_emulator::context_of_host()), CUDA_SUCCESS);
         {
@@ -99,6 +101,38 @@ TEST_F(CudaDeviceScope, AFailureLeavesTheContext) {
         }
         EXPECT_EQ(current(), cuda_emulator::context_of_host());
     });
+}
+
+// What cannot be put back is not changed.
+TEST_F(CudaDeviceScope, AnUnknownContextIsLeft) {
+    const ContextCalls calls = {[](CUcontext*) { return CUDA_ERROR_INVALID_CONTEXT; },
+                                cuCtxSetCurrent};
+    Device lost(calls, 1, "GPU", 90, 1, 1 << 20);
+    on_new_thread([&] {
+        ASSERT_EQ(cuCtxSetCurrent(cuda_emulator::context_of_host()), CUDA_SUCCESS);
+        {
+            const DeviceScope scope(lost);
+            EXPECT_EQ(scope.status().code(), PUNA_ERROR_BACKEND);
+            EXPECT_EQ(current(), cuda_emulator::context_of_host());
+        }
+        EXPECT_EQ(current(), cuda_emulator::context_of_host());
+    });
+    EXPECT_TRUE(lost.usable().ok());
+}
+
+// A driver that fails once is asked again.
+TEST_F(CudaDeviceScope, CallsThatAreNotFoundAreAnError) {
+    puna_host_services services = {};
+    services.log = [](puna_host*, int32_t, const char*, size_t) {};
+    {
+        const test::Setting third{"PUNA_EMULATED_GPU_FAIL_CALL", 3};
+        const auto devices = find_devices(services);
+        ASSERT_FALSE(devices.ok());
+        EXPECT_EQ(devices.status().code(), PUNA_ERROR_NO_DEVICE);
+        EXPECT_NE(std::string(devices.status().text()).find("cuCtxGetCurrent"), std::string::npos)
+            << devices.status().text();
+    }
+    EXPECT_TRUE(find_devices(services).ok());
 }
 
 }  // namespace
