@@ -6,6 +6,7 @@
 #include "base/amx_permission.h"
 #include "base/cpu_features.h"
 #include "cpu/kernel_table.h"
+#include "puna/puna_backend.h"
 #include "support/amx_emulator.h"
 
 namespace puna::test {
@@ -33,10 +34,11 @@ inline std::vector<core::KernelTable> testable_kernel_tables() {
     return kernel_tables(with_emulated_amx(core::detect_cpu_features()));
 }
 
-// Where the linear kernels of a set keep 16 bits of the activations that meet weights in bytes: the
-// largest of how many says what may get lost of one. K-quants of AVX2, where 256 share a scale, are held to
-// the same. 0: nothing is rounded.
-inline int32_t rounded_group(std::string_view set) {
+// Where the linear kernels of a set keep 16 bits of the activations that meet weights in bytes: how
+// many of them share a scale. 0: nothing is rounded.
+inline int32_t rounded_group(std::string_view set, int32_t format = PUNA_FORMAT_Q8_0) {
+    const bool is_k_quant = format >= PUNA_FORMAT_Q2_K && format <= PUNA_FORMAT_Q6_K;
+    if (set == "avx2" || set == "avx2_vnni") return is_k_quant ? 256 : 32;
     if (set.starts_with("avx") || set == "amx" || set == "neon" || set == "neon_i8mm") return 32;
     return 0;
 }

@@ -83,6 +83,9 @@ TEST(CpuFeatures, AgreesWithTheKernel) {
     if (flags.count("avx512_fp16")) {
         EXPECT_TRUE(features & kCpuAvx512Fp16);
     }
+    if (flags.count("avx_vnni")) {
+        EXPECT_TRUE(features & kCpuAvxVnni);
+    }
     if (flags.count("amx_tile")) {
         EXPECT_TRUE(features & kCpuAmxTile);
     }

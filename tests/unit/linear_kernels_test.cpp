@@ -121,7 +121,8 @@ struct Rounding {
 };
 Rounding rounding_of(const Kernel& kernel) {
     const bool in_bytes = kernel.info->block_length > 1;
-    const int32_t group = test::rounded_group(kernel.set);
+    const int32_t group =
+        test::rounded_group(kernel.set, static_cast<int32_t>(kernel.info->format));
     if (group > 0 && in_bytes) return {group, 0.5 / 32639, 4.0, 1e-38};
     return {1, 0.0, 1.0, 1e-40};
 }
@@ -180,8 +181,17 @@ void expect_close(const Kernel& kernel, const Weights& weights, const char* what
 // largest, and those whose low byte is the smallest.
 std::vector<float> extreme_activations(int64_t n_in) {
     std::vector<float> x;
-    for (const float multiple : {32639.0f, -32639.0f, 32384.0f, 128.0f, -32640.0f + 128.0f}) {
+    for (const float multiple : {32639.0f, -32639.0f, 32384.0f, 128.0f, -32384.0f}) {
         for (int64_t i = 0; i < n_in; ++i) x.push_back(i % 32 == 0 ? 1.0f : multiple / 32639.0f);
+    }
+    return x;
+}
+
+// Blocks of 32 whose sizes are powers of two.
+std::vector<float> uneven_activations(int64_t n_in) {
+    auto x = random_floats(kCheckedRows * n_in, 17);
+    for (size_t i = 0; i < x.size(); ++i) {
+        x[i] = std::ldexp(x[i], -static_cast<int>(i / 32 * 5 % 13));
     }
     return x;
 }
@@ -210,6 +220,8 @@ TEST(LinearKernels, AgreeWithDoubleAtEveryWidthAndAlignment) {
         }
         const int64_t n_in = 2 * kernel.info->block_length;
         const auto packed = random_weights(*kernel.info, kOut * n_in, 1.0f);
+        expect_close(kernel, Weights(*kernel.info, kOut, n_in, packed), uneven_activations(n_in),
+                     "uneven", 0.0);
         for (const size_t shift : {0u, 1u, 2u, 3u, 4u, 8u, 16u, 32u, 63u}) {
             expect_close(kernel, Weights(*kernel.info, kOut, n_in, packed, shift), "random");
         }
