@@ -69,39 +69,40 @@ struct alignas(32) ChunkOfWords {
     }
 };
 
-// x = scale * (256 * high + low), with signed bytes, for quants that are not signed. Weights whose own scales are integers need one scale of
-// activations for all of a chunk, the others one for a block.
+// x = scale * (256 * high + low), with signed bytes, for quants that are not signed. Weights whose own scales
+// are integers need one scale of activations for all of a chunk, the others one for a block.
 struct alignas(32) ChunkOfBytes {
     Vector high[kRowBlocks];
     Vector low[kRowBlocks];
-    __m256 scales;        // lane i: of block i
-    __m256 sums;          // of the activations of block i, as rounded
-    __m256 half_sums[2];  // lane i of the 16: of the elements 16 i .. 16 i + 15
+    __m256 scales;  // lane i: of block i
+    // Of the activations, as rounded: where scales are wide, of block i; otherwise, lane i of the 16, of the elements
+    // 16 i .. 16 i + 15.
+    __m256 sums;
+    __m256 half_sums[2];
 
+    // The first n elements, a multiple of 32, and zeros beyond. Infinity and NaN become NaN.
     template <class Format>
     void load(const float* x, int64_t n) {
-        constexpr int kBlocks = kIntegerScales<Format> ? kRowBlocks : 1;  // with the same scale
+        static_assert(!kIntegerScales<Format> || Format::kBlock == kChunk);  // n is kChunk then
+        const float largest = kIntegerScales<Format> ? largest_magnitude(x, kChunk) : 0.0f;
         alignas(32) float block_scales[kRowBlocks] = {};
         __m256i halves[kRowBlocks];
-        for (int first = 0; first < kRowBlocks; first += kBlocks) {
-            const int64_t left = n - first * kRowBlock;
-            const float largest = largest_magnitude(
-                x + first * kRowBlock, left < kBlocks * kRowBlock ? left : kBlocks * kRowBlock);
-            for (int i = first; i < first + kBlocks; ++i) {
-                if (i * kRowBlock < n) {
-                    const RoundedBlock rounded =
-                        round_block<kMostOfWords>(x + i * kRowBlock, largest);
-                    block_scales[i] = rounded.scale;
-                    halves[i] = store(rounded.integers, i);
-                } else {
-                    high[i].store(_mm256_setzero_si256());
-                    low[i].store(_mm256_setzero_si256());
-                    halves[i] = _mm256_setzero_si256();
-                }
+        for (int i = 0; i < kRowBlocks; ++i) {
+            if (i * kRowBlock < n) {
+                const float* block = x + i * kRowBlock;
+                const RoundedBlock rounded = kIntegerScales<Format>
+                                                 ? round_block<kMostOfWords>(block, largest)
+                                                 : round_block<kMostOfWords>(block);
+                block_scales[i] = rounded.scale;
+                halves[i] = store(rounded.integers, i);
+            } else {
+                high[i].store(_mm256_setzero_si256());
+                low[i].store(_mm256_setzero_si256());
+                halves[i] = _mm256_setzero_si256();
             }
         }
         scales = _mm256_load_ps(block_scales);
-        add_up(halves);
+        add_up<Format::kWideScales>(halves);
         if constexpr (Format::kWideScales) {
             cross_pairs(high);
             cross_pairs(low);
@@ -129,6 +130,7 @@ struct alignas(32) ChunkOfBytes {
         return _mm256_hadd_epi32(_mm256_madd_epi16(a, ones), _mm256_madd_epi16(b, ones));
     }
 
+    template <bool kWide>
     void add_up(const __m256i (&halves)[kRowBlocks]) {
         __m256i eight[2];
         for (int i = 0; i < 2; ++i) {
@@ -137,12 +139,14 @@ struct alignas(32) ChunkOfBytes {
             eight[i] = _mm256_add_epi32(_mm256_permute2x128_si256(low_pair, high_pair, 0x20),
                                         _mm256_permute2x128_si256(low_pair, high_pair, 0x31));
         }
-        const __m256i all = _mm256_permute4x64_epi64(_mm256_hadd_epi32(eight[0], eight[1]),
-                                                     _MM_SHUFFLE(3, 1, 2, 0));
-        sums = _mm256_mul_ps(_mm256_cvtepi32_ps(all), scales);
-        // With half sums all scales are the same.
-        half_sums[0] = _mm256_mul_ps(_mm256_cvtepi32_ps(eight[0]), scales);
-        half_sums[1] = _mm256_mul_ps(_mm256_cvtepi32_ps(eight[1]), scales);
+        if constexpr (kWide) {
+            const __m256i all = _mm256_permute4x64_epi64(_mm256_hadd_epi32(eight[0], eight[1]),
+                                                         _MM_SHUFFLE(3, 1, 2, 0));
+            sums = _mm256_mul_ps(_mm256_cvtepi32_ps(all), scales);
+        } else {  // all scales are the same
+            half_sums[0] = _mm256_mul_ps(_mm256_cvtepi32_ps(eight[0]), scales);
+            half_sums[1] = _mm256_mul_ps(_mm256_cvtepi32_ps(eight[1]), scales);
+        }
     }
 };
 

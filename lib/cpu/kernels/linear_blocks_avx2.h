@@ -6,7 +6,7 @@
 //
 // Unsigned quants have few bits: they are multiplied by the bytes of activations, and a word holds the sum of four
 // products. Signed ones have all 8 bits, and become words. Scales that are integers multiply such sums too. So all is
-// exact until it meets a scale that is a float.
+// exact integers, until they become floats to meet one.
 #pragma once
 
 #include <cstdint>
@@ -44,10 +44,10 @@ struct PairOfBlocks<true, kPair> {
     __m256i multiply(const ChunkOfWords& x) const {
         constexpr int kA = 2 * kPair;
         constexpr int kB = kA + 1;
-        const __m256i a = Products::add_words(_mm256_madd_epi16(even[0], x.even[kA].load()), odd[0],
-                                              x.odd[kA].load());
-        const __m256i b = Products::add_words(_mm256_madd_epi16(even[1], x.even[kB].load()), odd[1],
-                                              x.odd[kB].load());
+        const __m256i a = Products::add_products(_mm256_madd_epi16(even[0], x.even[kA].load()),
+                                                 odd[0], x.odd[kA].load());
+        const __m256i b = Products::add_products(_mm256_madd_epi16(even[1], x.even[kB].load()),
+                                                 odd[1], x.odd[kB].load());
         return _mm256_add_epi32(a, b);
     }
 };
@@ -70,11 +70,11 @@ struct PairOfBlocks<false, kPair> {
     }
     // Words: sums of two products of a vector, and of four of both.
     template <int kIndex>
-    __m256i one(const Vector (&x)[kRowBlocks]) const {
+    __m256i multiply_one(const Vector (&x)[kRowBlocks]) const {
         return _mm256_maddubs_epi16(bytes[kIndex], x[2 * kPair + kIndex].load());
     }
-    __m256i both(const Vector (&x)[kRowBlocks]) const {
-        return _mm256_add_epi16(one<0>(x), one<1>(x));
+    __m256i multiply_both(const Vector (&x)[kRowBlocks]) const {
+        return _mm256_add_epi16(multiply_one<0>(x), multiply_one<1>(x));
     }
 };
 
@@ -155,12 +155,13 @@ struct ChunkSums<Products, Format, true> {
     template <int kPair>
     void add(const Format& w, const PairOfBlocks<false, kPair>& pair, const ChunkOfBytes& x) {
         if constexpr (Format::kWideScales) {
-            add_words(splat_two<kPair>(w.sub_scales), pair.both(x.high), pair.both(x.low));
+            add_scaled(splat_two<kPair>(w.sub_scales), pair.multiply_both(x.high),
+                       pair.multiply_both(x.low));
         } else {
-            add_words(splat_two<2 * kPair>(w.sub_scales), pair.template one<0>(x.high),
-                      pair.template one<0>(x.low));
-            add_words(splat_two<2 * kPair + 1>(w.sub_scales), pair.template one<1>(x.high),
-                      pair.template one<1>(x.low));
+            add_scaled(splat_two<2 * kPair>(w.sub_scales), pair.template multiply_one<0>(x.high),
+                       pair.template multiply_one<0>(x.low));
+            add_scaled(splat_two<2 * kPair + 1>(w.sub_scales),
+                       pair.template multiply_one<1>(x.high), pair.template multiply_one<1>(x.low));
         }
     }
     __m256 end() const {
@@ -170,10 +171,10 @@ struct ChunkSums<Products, Format, true> {
     }
 
   private:
-    void add_words(__m256i scales, __m256i of_high, __m256i of_low) {
-        high = Products::add_words(high, of_high, scales);
+    void add_scaled(__m256i scales, __m256i of_high, __m256i of_low) {
+        high = Products::add_products(high, of_high, scales);
         add_now(high);
-        low = Products::add_words(low, of_low, scales);
+        low = Products::add_products(low, of_low, scales);
         add_now(low);
     }
 };

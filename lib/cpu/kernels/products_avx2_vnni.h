@@ -9,7 +9,7 @@ namespace puna::core {
 namespace {
 
 struct ProductsAvx2Vnni {
-    static __m256i add_words(__m256i sum, __m256i a, __m256i b) {
+    static __m256i add_products(__m256i sum, __m256i a, __m256i b) {
         return _mm256_dpwssd_avx_epi32(sum, a, b);
     }
     static __m256i multiply_parts(const __m256i (&bytes)[2], const __m256i (&high)[2],
