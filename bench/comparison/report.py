@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from comparison.rounds import read_rate
+from comparison.rounds import measured_read_rates, read_rate
 
 
 @dataclasses.dataclass
@@ -28,6 +28,11 @@ class Report:
         load = max((result.load for result in self.results), default=0) - self.threads
         return load if load > 0.5 else 0
 
+    def slowest_reads(self):
+        """Of a turn, in bytes per second, where others used the memory; None where nobody did."""
+        rate, least = read_rate(self.results), min(measured_read_rates(self.results), default=None)
+        return least if least and least < 0.8 * rate else None
+
     def has_errors(self):
         return any(series.error for result in self.results for series in result.series())
 
@@ -42,9 +47,10 @@ class Report:
 
 
 def as_json(report):
-    rate = read_rate(report.results)
+    rate, slowest = read_rate(report.results), report.slowest_reads()
     return {"machine": {"cpu": report.latest("cpu"), "threads": report.threads,
                         "read_gb_per_s": rate and rate / 1e9,
+                        "slowest_read_gb_per_s": slowest and slowest / 1e9,
                         "load_of_others": report.load_of_others()},
             "puna": {"version": report.puna, "kernels": report.latest("kernels")},
             "peer": {"version": report.peer, "note": report.note},
@@ -93,13 +99,16 @@ def heading(report):
     others = report.load_of_others()
     busy = [f"- The machine was busy: other programs kept up to {others:.0f} more threads running. "
             "These figures prove nothing"] if others else []
+    slowest = report.slowest_reads()
+    slow = [f"- Memory was slower in some turns, down to {slowest / 1e9:.1f} GB/s: shares of reads "
+            "say less than ratios"] if slowest else []
     return [f"- Machine: {report.latest('cpu') or 'unknown'}, {report.threads} "
             f"thread{'s' if report.threads != 1 else ''}{reads}",
             f"- {report.puna}" + (f", kernel set `{kernels}`" if kernels else ""),
             f"- {report.peer}" + (f", {report.note}" if report.note else ""),
             f"- Turns of each program: {report.n_rounds}; medians, in brackets the lowest and the "
             "highest",
-            f"- `{report.command}`", *busy]
+            f"- `{report.command}`", *busy, *slow]
 
 
 def speed_table(report):

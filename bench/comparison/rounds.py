@@ -111,9 +111,14 @@ def say(text):
 
 def read_rate(results):
     """Bytes per second that the machine reads, at best: what was reached once can be reached."""
-    rates = []
+    rates = measured_read_rates(results)
     for comparison in (comparison for result in results for comparison in result.comparisons):
-        rates += [rate * 1e9 for rate in comparison.puna.figures("read_gb_per_s")]
         if n_bytes := comparison.puna.last("bytes_per_token"):
             rates += [n_bytes * speed for speed in comparison.peer.figures("tokens_per_second")]
     return max(rates, default=None)
+
+
+def measured_read_rates(results):
+    """Bytes per second, by puna, in each of its turns."""
+    return [rate * 1e9 for result in results for comparison in result.comparisons
+            for rate in comparison.puna.figures("read_gb_per_s")]

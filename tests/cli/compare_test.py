@@ -43,8 +43,9 @@ PUNA_PRETENDS = PRETEND + """\
     test = {"name": "x", "tokens_per_second": rate, "min": rate, "max": rate}
     if n_generate != "0":
         test["bytes_per_token"] = 500000000
+    reads = 20.0 * take("reads", n_prompt, n_generate, depth)
     print(json.dumps({"kernels": "best", "threads": 3, "first_token_seconds": 0.25,
-                      "machine": {"cpu": "A|B 9000", "read_gb_per_s": 20.0},
+                      "machine": {"cpu": "A|B 9000", "read_gb_per_s": reads},
                       "peak_rss_bytes": 123000000, "tests": [test]}))
 """
 PEER_PRETENDS = PRETEND + """\
@@ -131,7 +132,7 @@ class Compare(unittest.TestCase):
                                "--generate", "9", "--peer-note", "built so",
                                environment=self.patched("os.getloadavg = lambda: (3.5, 9, 9)"))
         self.assertEqual(report["machine"], {"cpu": "A|B 9000", "threads": 3, "read_gb_per_s": 20,
-                                             "load_of_others": 0})
+                                             "slowest_read_gb_per_s": None, "load_of_others": 0})
         self.assertEqual(report["puna"], {"version": "puna 7.8.9", "kernels": "best"})
         self.assertEqual(report["peer"], {"version": "llama.cpp abc123", "note": "built so"})
         (model,) = report["models"]
@@ -178,6 +179,16 @@ class Compare(unittest.TestCase):
         self.assertEqual(report["machine"]["read_gb_per_s"], 40)
         (test,) = report["models"][0]["tests"]
         self.assertEqual(test["peer"]["fraction_of_read_bandwidth"], 1)
+
+    def test_memory_that_others_use(self):
+        self.figures("reads-0-64-0", 1.0, 0.9, 0.5)
+        path = self.folder / "figures.json"
+        result = self.compare("--repeat", "3", "--prompt", "", "--depth", "0", "--json", path,
+                              "--markdown", "-")
+        self.assertIn("\n- Memory was slower in some turns, down to 10.0 GB/s: shares",
+                      result.stdout)
+        machine = json.loads(path.read_text())["machine"]
+        self.assertEqual((machine["read_gb_per_s"], machine["slowest_read_gb_per_s"]), (20, 10))
 
     def test_busy_machine(self):
         result = self.compare("--repeat", "1", "--threads", "3",
