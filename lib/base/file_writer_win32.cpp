@@ -8,28 +8,31 @@
 
 namespace puna::core {
 
-Result<FileWriter> FileWriter::create(const std::string& path) {
-    FileWriter file;
-    file.path_ = path;
-    const std::string temporary = file.temporary_path();
-    PUNA_TRY_ASSIGN(const std::wstring wanted, wide_path(path));
-    PUNA_TRY_ASSIGN(const std::wstring wide, wide_path(temporary));
-    const DWORD attributes = GetFileAttributesW(wanted.c_str());
+Result<std::string> FileWriter::replaceable(const std::string& path) {
+    PUNA_TRY_ASSIGN(const std::wstring wide, wide_path(path));
+    const DWORD attributes = GetFileAttributesW(wide.c_str());
     if (attributes != INVALID_FILE_ATTRIBUTES && (attributes & FILE_ATTRIBUTE_DIRECTORY) != 0) {
         return make_status(PUNA_ERROR_IO, "%s: is a directory", path.c_str());
     }
+    return path;
+}
+
+Result<bool> FileWriter::create_temporary() {
+    PUNA_TRY_ASSIGN(const std::wstring wide, wide_path(temporary_));
     const HANDLE handle = CreateFileW(wide.c_str(), GENERIC_WRITE, FILE_SHARE_DELETE, nullptr,
-                                      CREATE_ALWAYS, FILE_ATTRIBUTE_NORMAL, nullptr);
-    if (handle == INVALID_HANDLE_VALUE) return io_error(temporary, "create");
-    file.handle_ = reinterpret_cast<intptr_t>(handle);
-    file.is_temporary_ = true;
-    return file;
+                                      CREATE_NEW, FILE_ATTRIBUTE_NORMAL, nullptr);
+    if (handle == INVALID_HANDLE_VALUE) {
+        if (GetLastError() == ERROR_FILE_EXISTS) return false;
+        return io_error(path_, "create");
+    }
+    handle_ = reinterpret_cast<intptr_t>(handle);
+    return true;
 }
 
 FileWriter::~FileWriter() {
     if (handle_ != kNoHandle) CloseHandle(reinterpret_cast<HANDLE>(handle_));
     if (!is_temporary_) return;
-    const auto wide = wide_path(temporary_path());
+    const auto wide = wide_path(temporary_);
     if (wide.ok()) DeleteFileW(wide->c_str());
 }
 
@@ -37,7 +40,7 @@ Result<size_t> FileWriter::write_some(std::span<const std::byte> bytes) {
     const DWORD size = static_cast<DWORD>(std::min<size_t>(bytes.size(), size_t{1} << 30));
     DWORD n = 0;
     if (!WriteFile(reinterpret_cast<HANDLE>(handle_), bytes.data(), size, &n, nullptr)) {
-        return io_error(temporary_path(), "write");
+        return io_error(path_, "write");
     }
     return static_cast<size_t>(n);
 }
@@ -45,13 +48,13 @@ Result<size_t> FileWriter::write_some(std::span<const std::byte> bytes) {
 Status FileWriter::close_file() {
     const BOOL closed = CloseHandle(reinterpret_cast<HANDLE>(handle_));
     handle_ = kNoHandle;
-    return closed ? Status() : io_error(temporary_path(), "close");
+    return closed ? Status() : io_error(path_, "close");
 }
 
 Status FileWriter::commit() {
     PUNA_TRY(close_file());
-    PUNA_TRY_ASSIGN(const std::wstring from, wide_path(temporary_path()));
-    PUNA_TRY_ASSIGN(const std::wstring to, wide_path(path_));
+    PUNA_TRY_ASSIGN(const std::wstring from, wide_path(temporary_));
+    PUNA_TRY_ASSIGN(const std::wstring to, wide_path(target_));
     if (!MoveFileExW(from.c_str(), to.c_str(), MOVEFILE_REPLACE_EXISTING)) {
         return io_error(path_, "replace");
     }

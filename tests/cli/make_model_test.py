@@ -1,8 +1,10 @@
 """puna make-model."""
 
+import os
+import subprocess
 import unittest
 
-from program import FOLDER, check_failure, document, output, puna
+from program import FOLDER, PUNA, check_failure, document, output, puna
 
 SHAPE = "n_embd=256,n_layer=2,n_head=8,n_head_kv=2,n_ff=512,n_vocab=400"
 MIXES = ("q2_k", "q3_k_s", "q3_k_m", "q3_k_l", "q4_0", "q4_k_s", "q4_k_m", "q5_0", "q5_k_s",
@@ -41,6 +43,33 @@ class MakeModel(unittest.TestCase):
         one = make("one.gguf").read_bytes()
         self.assertEqual(make("one.gguf", "--seed", "1").read_bytes(), one)
         self.assertNotEqual(make("one.gguf", "--seed", "2").read_bytes(), one)
+
+    def test_several_at_once_write_whole_files(self):
+        models = {make(f"seed-{seed}.gguf", "--seed", seed).read_bytes() for seed in "1234"}
+        path = FOLDER / "race.gguf"
+        processes = [subprocess.Popen([PUNA, "make-model", path, "--shape", SHAPE, "--type", "q8_0",
+                                       "--seed", seed], stdout=subprocess.DEVNULL)
+                     for seed in "1234"]
+        self.assertEqual([process.wait() for process in processes], [0] * 4)
+        self.assertIn(path.read_bytes(), models)
+
+    def test_files_of_others_stay(self):
+        other = FOLDER / "own.gguf.part-1"
+        other.write_bytes(b"mine")
+        make("own.gguf")
+        self.assertEqual(other.read_bytes(), b"mine")
+        self.assertEqual(sorted(path.name for path in FOLDER.glob("own.gguf*")),
+                         ["own.gguf", "own.gguf.part-1"])
+
+    @unittest.skipUnless(os.name == "posix", "links need rights here")
+    def test_a_link_stays(self):
+        target, link = make("target.gguf", "--seed", "1"), FOLDER / "link.gguf"
+        link.unlink(missing_ok=True)
+        link.symlink_to(target.name)
+        old = target.read_bytes()
+        make(link.name, "--seed", "2")
+        self.assertTrue(link.is_symlink())
+        self.assertNotEqual(target.read_bytes(), old)
 
     def test_split_files_run(self):
         text = story(make("whole.gguf"))
