@@ -3,6 +3,7 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <optional>
 #include <random>
 #include <stdexcept>
 
@@ -28,6 +29,26 @@ std::string read_all(std::FILE* file, const std::string& name, const Interrupt& 
     }
 }
 
+// The file that a path names, behind symbolic links, or would make; none for devices and what else is
+// no file of its own.
+std::optional<std::filesystem::path> replaceable(std::filesystem::path path) {
+    constexpr int kMostLinks = 40;
+    std::error_code error;
+    const auto status = std::filesystem::status(path, error);
+    if (std::filesystem::exists(status) && !std::filesystem::is_regular_file(status)) return {};
+    const auto wanted = path;
+    for (int i = 0; i < kMostLinks; ++i) {
+        if (!std::filesystem::is_symlink(std::filesystem::symlink_status(path, error))) break;
+        path = path.parent_path() / std::filesystem::read_symlink(path, error);
+        if (error) return {};
+    }
+    // A link of /proc need not say what it leads to.
+    if (std::filesystem::exists(status) && !std::filesystem::equivalent(wanted, path, error)) {
+        return {};
+    }
+    return path;
+}
+
 }  // namespace
 
 std::filesystem::path native_path(const std::string& utf8) {
@@ -46,6 +67,11 @@ std::string read_file(const std::string& path, const Interrupt& interrupt) {
     return read_all(file.get(), path, interrupt);
 }
 
+bool is_same_file(const std::string& a, const std::string& b) {
+    std::error_code error;
+    return std::filesystem::equivalent(native_path(a), native_path(b), error) && !error;
+}
+
 uint64_t file_size(const std::string& path) {
     std::error_code error;
     const auto size = std::filesystem::file_size(native_path(path), error);
@@ -54,10 +80,9 @@ uint64_t file_size(const std::string& path) {
 
 OutputFile::OutputFile(std::string path) : path_(std::move(path)) {
     if (path_ == "-") return;
-    std::error_code ignored;
-    const auto status = std::filesystem::symlink_status(native_path(path_), ignored);
-    if (!std::filesystem::exists(status) || std::filesystem::is_regular_file(status)) {
-        temporary_ = path_ + ".part-" + std::to_string(std::random_device()());
+    if (const auto target = replaceable(native_path(path_))) {
+        target_ = *target;
+        temporary_ = utf8_path(target_) + ".part-" + std::to_string(std::random_device()());
     }
     file_.reset(open_file(temporary_.empty() ? path_ : temporary_, "wb"));
     if (!file_) {
@@ -86,7 +111,7 @@ void OutputFile::finish() {
     if (file_ && std::fclose(file_.release()) != 0) fail("cannot be written");
     if (temporary_.empty()) return;
     std::error_code error;
-    std::filesystem::rename(native_path(temporary_), native_path(path_), error);
+    std::filesystem::rename(native_path(temporary_), target_, error);
     if (error) throw std::runtime_error(path_ + ": cannot be replaced: " + error.message());
     temporary_.clear();
 }

@@ -23,11 +23,15 @@ std::string utf8_path(const std::filesystem::path& path);
 // All bytes of a file; "-" is standard input. Throws std::runtime_error or Interrupted.
 std::string read_file(const std::string& path, const Interrupt& interrupt);
 
+// Whether both name the same file, and it is there.
+bool is_same_file(const std::string& a, const std::string& b);
+
 // In bytes; 0 when it cannot be told.
 uint64_t file_size(const std::string& path);
 
 // A file that appears under its name when it is complete and not before; what was there is replaced
-// then. "-" is standard output; that and devices are written as the bytes come.
+// then, behind a symbolic link what that leads to. "-" is standard output; that and devices are written as
+// the bytes come.
 class OutputFile {
   public:
     explicit OutputFile(std::string path);
@@ -42,8 +46,9 @@ class OutputFile {
     [[noreturn]] void fail(const char* what) const;
 
     std::string path_;
-    std::string temporary_;  // "": written in place
-    File file_;              // null: standard output
+    std::filesystem::path target_;  // what it names behind symbolic links
+    std::string temporary_;         // "": written in place
+    File file_;                     // null: standard output
 };
 
 }  // namespace cli

@@ -95,6 +95,9 @@ int logits_command(const Arguments& arguments) {
 
     const Interrupt interrupt;
     find_model(options, interrupt);
+    if (is_same_file(out_path, options.model)) {
+        throw UsageError("--out " + out_path + " is the model: name another file");
+    }
     const auto tokens = read_tokens(token_text, interrupt);
     const puna::Model model = load_model(options, interrupt);
     OutputFile out(out_path);

@@ -74,6 +74,36 @@ class Logits(unittest.TestCase):
         self.assertEqual(output("logits", small_model(), "--tokens", "@-", "--out", "-",
                                 stdin=text.encode()), data)
 
+    @unittest.skipUnless(hasattr(os, "symlink") and os.name == "posix", "links need rights here")
+    def test_links_stay_and_what_they_lead_to_is_replaced_whole(self):
+        data = logits()
+        there, new = FOLDER / "there.f32", FOLDER / "new.f32"
+        there.write_bytes(b"old")
+        for target in (there, new):
+            link = FOLDER / "link.f32"
+            link.unlink(missing_ok=True)
+            link.symlink_to(target.name)
+            run = lambda tokens: puna("logits", small_model(), "--tokens", tokens, "--out", link)
+            check_failure(self, run("1,512"), 1, "--tokens")
+            self.assertEqual(target.read_bytes() if target.exists() else b"",
+                             b"old" if target == there else b"")
+            self.assertEqual(run(",".join(map(str, TOKENS))).returncode, 0)
+            self.assertTrue(link.is_symlink())
+            self.assertEqual(target.read_bytes(), data)
+
+    def test_the_model_is_not_replaced(self):
+        data = small_model().read_bytes()
+        outs = [small_model(), FOLDER / "." / small_model().name]
+        if os.name == "posix":
+            link = FOLDER / "model-link"
+            link.unlink(missing_ok=True)
+            link.symlink_to(small_model())
+            outs.append(link)
+        for out in outs:
+            check_failure(self, puna("logits", small_model(), "--tokens", "1", "--out", out), 2,
+                          "--out", "is the model")
+        self.assertEqual(small_model().read_bytes(), data)
+
     def test_longer_than_the_training_context(self):
         tokens = [1] + [5] * 599
         self.assertEqual(len(logits("--batch", "100", tokens=tokens)), 600 * N_VOCAB * 4)
