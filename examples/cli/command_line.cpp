@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <charconv>
 #include <cstdint>
+#include <limits>
+#include <type_traits>
 
 #include "errors.h"
 #include "puna/puna.h"
@@ -42,24 +44,29 @@ Arguments with_names_repeated(const Arguments& arguments, const std::vector<std:
     return result;
 }
 
-std::string shortest(double number) {
+template <class Number>
+std::string shortest(Number number) {
     char buffer[64];
     const auto end = std::to_chars(buffer, buffer + sizeof buffer, number).ptr;
     return {buffer, end};
 }
 
-CLI::Validator range(double low, double high) {
-    return CLI::Validator(
-        [low, high](const std::string& text) -> std::string {
-            double value = 0;
-            if (CLI::detail::lexical_cast(text, value) && value >= low && value <= high) return {};
-            const bool open = high >= std::numeric_limits<float>::max();
-            return "must be " +
-                   (open ? "a number of at least " + shortest(low)
-                         : "from " + shortest(low) + " to " + shortest(high)) +
-                   ", not '" + text + "'";
-        },
-        "");
+// Decimal, whatever it begins with: CLI11 takes 010 for 8.
+template <class Number>
+bool read_number(const std::string& text, Number& number) {
+    const char* end = text.data() + text.size();
+    const auto result = std::from_chars(text.data(), end, number);
+    return result.ec == std::errc() && result.ptr == end;
+}
+
+std::string range_text(int64_t low, int64_t high) {
+    return "must be a whole number from " + shortest(low) + " to " + shortest(high);
+}
+std::string range_text(double low, double high) {
+    constexpr double kMost = std::numeric_limits<float>::max();
+    if (high < kMost) return "must be from " + shortest(low) + " to " + shortest(high);
+    return low > -kMost ? "must be a finite number of at least " + shortest(low)
+                        : "must be a finite number";
 }
 
 // Names the option that has the value.
@@ -110,10 +117,17 @@ Option CommandLine::flag(const std::string& name, bool& field, const std::string
 template <class Number>
 Option CommandLine::number(const std::string& name, Number& field, double low, double high,
                            const std::string& help) {
-    return Option(app_->add_option(name, field, help)
-                      ->check(range(low, high))
-                      ->capture_default_str()
-                      ->type_name("N"));
+    using Widest = std::conditional_t<std::is_integral_v<Number>, int64_t, double>;
+    const Take take = [&field, low, high](const std::string& text) {
+        Widest value = 0;
+        if (!read_number(text, value) ||
+            !(static_cast<double>(value) >= low && static_cast<double>(value) <= high)) {
+            throw InvalidValue(range_text(static_cast<Widest>(low), static_cast<Widest>(high)) +
+                               ", not '" + text + "'");
+        }
+        field = static_cast<Number>(value);
+    };
+    return value(name, take, "N", shortest(field), help);
 }
 template Option CommandLine::number(const std::string&, int32_t&, double, double,
                                     const std::string&);
