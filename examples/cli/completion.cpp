@@ -29,21 +29,26 @@ Json choice(const std::string& text, const Json& logprobs, const Json& finish_re
     return {{"text", text}, {"index", 0}, {"logprobs", logprobs}, {"finish_reason", finish_reason}};
 }
 
+Json or_null(const std::optional<double>& number) {
+    return number ? Json(*number) : Json(nullptr);
+}
+
 Json as_json(const Timings& timings) {
     const puna_generation_info& info = timings.info;
     return {{"load_seconds", timings.load_seconds},
             {"prompt_tokens", info.n_prompt},
             {"prompt_seconds", info.prompt_seconds},
-            {"prompt_tokens_per_second", timings.prompt_rate()},
+            {"prompt_tokens_per_second", or_null(timings.prompt_rate())},
             {"generated_tokens", info.n_generated},
             {"generated_seconds", info.decode_seconds},
             {"generated_tokens_per_second", timings.generation_rate()},
-            {"time_to_first_token_seconds", timings.seconds_to_first_token}};
+            {"time_to_first_token_seconds", or_null(timings.seconds_to_first_token)}};
 }
 
 }  // namespace
 
-double Timings::prompt_rate() const {
+std::optional<double> Timings::prompt_rate() const {
+    if (info.finish == PUNA_FINISH_CANCELLED && info.n_generated == 0) return std::nullopt;
     return rate(info.n_prompt, info.prompt_seconds);
 }
 

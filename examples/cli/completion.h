@@ -1,6 +1,7 @@
 // A completion as the programs of the OpenAI API expect it: {"object":"text_completion", ...}.
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "json_text.h"
@@ -10,11 +11,11 @@ namespace cli {
 
 struct Timings {
     double load_seconds = 0;
-    double seconds_to_first_token = 0;
+    std::optional<double> seconds_to_first_token;  // if there was one
     puna_generation_info info = PUNA_GENERATION_INFO_INIT;
 
-    // Tokens per second; 0 when there were none.
-    double prompt_rate() const;
+    // Tokens per second; none of a prompt that was not evaluated to its end, 0 when there were no tokens.
+    std::optional<double> prompt_rate() const;
     double generation_rate() const;
 };
 

@@ -2,7 +2,9 @@
 
 #include <cstdio>
 #include <optional>
+#include <string>
 
+#include "readable.h"
 #include "terminal.h"
 
 namespace cli {
@@ -17,15 +19,19 @@ class TextPrinter final : public Printer {
     void done(const Timings& timings) override {
         end_line();
         const puna_generation_info& info = timings.info;
-        std::fprintf(stderr,
-                     "prompt: %d tokens, %.1f tokens/s; generated: %d tokens, %.1f tokens/s; "
-                     "first token after %.3f s; seed %u\n",
-                     info.n_prompt, timings.prompt_rate(), info.n_generated,
-                     timings.generation_rate(), timings.seconds_to_first_token, info.seed);
+        const std::optional<double> rate = timings.prompt_rate();
+        std::fprintf(
+            stderr, "prompt: %d tokens, %s; generated: %d tokens, %.1f tokens/s; %sseed %u\n",
+            info.n_prompt, rate ? (fixed(*rate, 1) + " tokens/s").c_str() : "not finished",
+            info.n_generated, timings.generation_rate(), first_token(timings).c_str(), info.seed);
     }
     void failed() override { end_line(); }
 
   private:
+    static std::string first_token(const Timings& timings) {
+        if (!timings.seconds_to_first_token) return "";
+        return "first token after " + fixed(*timings.seconds_to_first_token, 3) + " s; ";
+    }
     void end_line() const {
         if (is_terminal_) write_output("\n");
     }

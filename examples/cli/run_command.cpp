@@ -150,9 +150,7 @@ void print_generation(puna::Generation& generation, Printer& printer, Timings& t
             throw puna::Error(event.failure());
         }
         if (event->done()) break;
-        if (timings.seconds_to_first_token == 0) {
-            timings.seconds_to_first_token = seconds_since(start);
-        }
+        if (!timings.seconds_to_first_token) timings.seconds_to_first_token = seconds_since(start);
         printer.event(*event);
     }
     timings.info = generation.info();

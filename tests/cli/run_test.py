@@ -139,6 +139,13 @@ class Length(unittest.TestCase):
             reply = run_json(*PROMPT, "-n", n, *ENDLESS)
             self.assertEqual(reply["usage"]["completion_tokens"], n)
             self.assertEqual(reply["choices"][0]["finish_reason"], "length")
+            timings = reply["timings"]
+            self.assertGreater(timings["prompt_tokens_per_second"], 0)
+            self.assertEqual(timings["time_to_first_token_seconds"] is None, n == 0)
+
+    def test_numbers_are_decimal(self):
+        reply = run_json(*PROMPT, "-n", "010", "--seed", "08", *ENDLESS)
+        self.assertEqual((reply["usage"]["completion_tokens"], reply["seed"]), (10, 8))
 
     def test_until_the_context_is_full(self):
         for options, n_ctx in (((), 512), (("--ctx", "40"), 40), (("--ctx", "600"), 600)):
