@@ -887,7 +887,8 @@ PUNA_API puna_status PUNA_CALL puna_evaluate_options_init(puna_evaluate_options*
  * `out` receives float32 rows; out_size is its size in bytes. All or nothing: after an error the
  * sequence has the tokens it had, and `out` is undefined. n_tokens may be 0 for the _LAST kinds,
  * which then give the output of the sequence's last token, and for no output, which fills cells
- * that are still outstanding. Other generations of the context do not move along. Errors: BUFFER
+ * that are still outstanding. If tokens were dropped before the last one, its cell is then computed
+ * again from what is there now. Other generations of the context do not move along. Errors: BUFFER
  * (out_size is less than the output), CONTEXT_FULL, NO_CELLS, STATE (a generation runs on the
  * sequence), CANCELLED, BACKEND, BUSY. */
 PUNA_API puna_status PUNA_CALL puna_sequence_evaluate(puna_sequence* sequence,
@@ -1035,7 +1036,8 @@ enum puna_finish_reason {
     PUNA_FINISH_LENGTH = 3,       /* max_tokens */
     PUNA_FINISH_CONTEXT_FULL = 4, /* n_ctx, with PUNA_FULL_STOP */
     PUNA_FINISH_CANCELLED = 5,
-    PUNA_FINISH_ERROR = 6, /* the context was reset, or memory for an event ran out */
+    PUNA_FINISH_ERROR = 6, /* the context was reset, memory for an event ran out, or logits were not
+                            * numbers */
     PUNA_FINISH_PROMPT = 7 /* prompt_only */
 };
 
@@ -1082,7 +1084,7 @@ PUNA_API puna_status PUNA_CALL puna_generation_pause(puna_generation* generation
                                                      puna_error* error);
 /* [one thread] The next event. When none is queued the context is stepped (all its generations move
  * along, and their events are queued) until there is one or budget_us microseconds are over; 0: no
- * limit. The last TOKEN event carries all text that was held back; then comes DONE. An end token
+ * limit. While it is paused PENDING comes at once. The last TOKEN event carries all text that was held back; then comes DONE. An end token
  * has a TOKEN event too, normally with empty text. Queued events come before errors. Errors:
  * CANCELLED (once; the sequence is as before the evaluation that was cut off, the generation has
  * ended and further calls give what is queued and DONE), CONTEXT_FULL (with PUNA_FULL_ERROR),

@@ -738,12 +738,13 @@ class Generation {
                                     return puna_generation_get_info(handle(), info, error);
                                 });
     }
-    /// All remaining text, to the end of the generation.
+    /// All remaining text, to the end of the generation. STATE while it is paused.
     Result<std::string> try_text() {
         std::string text;
         for (;;) {
             auto event = try_next();
             if (!event.ok()) return event.failure();
+            if (event->pending()) return Failure{PUNA_ERROR_STATE, "the generation is paused"};
             if (event->done()) return text;
             text += event->text;
         }

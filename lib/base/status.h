@@ -50,7 +50,7 @@ class [[nodiscard]] Status {
 };
 
 // printf-style. Control characters in the result (text from files) become '?', a text that does
-// not fit is cut at a character boundary: the message is always one line of valid UTF-8.
+// not fit loses its middle: the message is always one line of valid UTF-8.
 PUNA_PRINTF(2, 3) Status make_status(puna_status code, const char* format, ...);
 PUNA_PRINTF(2, 0) Status make_status_v(puna_status code, const char* format, va_list args);
 

@@ -1,5 +1,6 @@
 #include "base/text_line.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <cstring>
 #include <string_view>
@@ -32,18 +33,36 @@ size_t clean_line(char* text, size_t length) {
     return out;
 }
 
+// The beginning and the end of text[length] in buffer[capacity], which has room for less.
+size_t leave_out_middle(const char* text, size_t length, char* buffer, size_t capacity) {
+    constexpr std::string_view kGap = "...";
+    const size_t room = capacity - 1 > kGap.size() ? capacity - 1 - kGap.size() : 0;
+    size_t head = room / 3;
+    size_t tail = length - (room - head);
+    head -= incomplete_utf8_tail(std::string_view(text, head));
+    while (tail < length && (static_cast<unsigned char>(text[tail]) & 0xC0) == 0x80) ++tail;
+    const size_t gap = std::min(kGap.size(), capacity - 1);
+    std::memcpy(buffer, text, head);
+    std::memcpy(buffer + head, kGap.data(), gap);
+    std::memcpy(buffer + head + gap, text + tail, length - tail);
+    return head + gap + length - tail;
+}
+
 }  // namespace
 
 size_t format_line(char* buffer, size_t capacity, const char* format, va_list args) {
+    // Longer ones lose their end: paths have 4,096 bytes at most.
+    constexpr size_t kLongest = 6000;
+    va_list again;
+    va_copy(again, args);
     const int wanted = std::vsnprintf(buffer, capacity, format, args);
-    size_t length = 0;
-    if (wanted >= 0) {
-        length = static_cast<size_t>(wanted);
-        if (length >= capacity) {
-            length = capacity - 1;
-            length -= incomplete_utf8_tail(std::string_view(buffer, length));
-        }
+    size_t length = wanted > 0 ? static_cast<size_t>(wanted) : 0;
+    if (length >= capacity) {
+        char whole[kLongest];
+        std::vsnprintf(whole, sizeof whole, format, again);
+        length = leave_out_middle(whole, std::min(length, kLongest - 1), buffer, capacity);
     }
+    va_end(again);
     return clean_line(buffer, length);
 }
 

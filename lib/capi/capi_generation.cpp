@@ -1,4 +1,5 @@
 // puna.h: generations.
+#include <cstdio>
 #include <string>
 #include <vector>
 
@@ -36,11 +37,13 @@ Status read_setup(const puna_generation_options* options, GenerationSetup* setup
     if (whole.n_stops < 0 || whole.n_logit_bias < 0) {
         return make_status(PUNA_ERROR_ARGUMENT, "n_stops or n_logit_bias is negative");
     }
-    if (whole.n_stops > 0) PUNA_REQUIRE(whole.stops);
-    if (whole.n_logit_bias > 0) PUNA_REQUIRE(whole.logit_bias);
+    if (whole.n_stops > 0 && !whole.stops) return null_argument("stops");
+    if (whole.n_logit_bias > 0 && !whole.logit_bias) return null_argument("logit_bias");
     for (int32_t i = 0; i < whole.n_stops; ++i) {
         const size_t size = whole.stop_sizes ? whole.stop_sizes[i] : PUNA_NUL_TERMINATED;
-        PUNA_TRY_ASSIGN(const auto stop, read_text(whole.stops[i], size, "stops"));
+        char name[24];
+        std::snprintf(name, sizeof name, "stops[%d]", static_cast<int>(i));
+        PUNA_TRY_ASSIGN(const auto stop, read_text(whole.stops[i], size, name));
         setup->stops.emplace_back(stop);
     }
     setup->bias.assign(whole.logit_bias, whole.logit_bias + whole.n_logit_bias);

@@ -53,7 +53,7 @@ puna_status PUNA_CALL puna_synthetic_model_write(const puna_synthetic_model_opti
         PUNA_TRY_ASSIGN(const auto text, read_text(path, path_size, "path"));
         puna_synthetic_model_options whole;
         PUNA_TRY(read_options(options, "puna_synthetic_model_options", &whole));
-        PUNA_REQUIRE(whole.type);
+        if (!whole.type) return null_argument("type");
         if (whole.reserved != nullptr) {
             return make_status(PUNA_ERROR_UNSUPPORTED,
                                "puna_synthetic_model_options.reserved is not NULL");

@@ -3,6 +3,7 @@
 #include <bit>
 #include <cstring>
 #include <iterator>
+#include <string>
 
 #include "base/cpu_features.h"
 #include "cpu/kernel_sets.h"
@@ -498,8 +499,12 @@ Result<const KernelSet*> find_set(uint64_t cpu_features, const char* forced) {
         }
     }
     if (!found) {
-        return make_status(PUNA_ERROR_UNSUPPORTED, "kernels: this build has no kernel set '%s'",
-                           forced);
+        std::string names;
+        for (const KernelSet& set : kSets)
+            names += std::string(names.empty() ? "" : ", ") + set.name;
+        return make_status(PUNA_ERROR_UNSUPPORTED,
+                           "kernels: this build has no kernel set '%s': it has %s", forced,
+                           names.c_str());
     }
     if (!covers(cpu_features, found->features)) {
         return make_status(PUNA_ERROR_UNSUPPORTED,

@@ -100,8 +100,9 @@ Status Context::cancelled_error() {
 
 Status Context::no_cells_error() const {
     return make_status(PUNA_ERROR_NO_CELLS,
-                       "all %d KV cells of the context are in use: destroy or truncate a sequence, "
-                       "or create the context with a larger n_cells",
+                       "only %d of the context's %d KV cells are free: destroy or truncate a "
+                       "sequence, or create the context with a larger n_cells",
+                       static_cast<int>(pages_->n_free() * PUNA_KV_PAGE),
                        static_cast<int>(limits_.n_cells));
 }
 

@@ -50,6 +50,7 @@ Status check_output(const EvaluatePlan& plan, size_t n_tokens, const float* out,
     }
     const size_t n_rows = plan.all_rows && !plan.mean ? n_tokens : 1;
     const auto row_bytes = static_cast<size_t>(plan.row_size) * sizeof(float);
+    if (out == nullptr && out_size > 0) return make_status(PUNA_ERROR_ARGUMENT, "out is NULL");
     if (out != nullptr && out_size / row_bytes >= n_rows) return {};
     return make_status(PUNA_ERROR_BUFFER, "out_size is %zu bytes, %zu rows of %zu are needed",
                        out_size, n_rows, row_bytes);

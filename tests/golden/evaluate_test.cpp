@@ -148,6 +148,14 @@ TEST_F(EvaluateTest, WhatCannotBeIsRefusedAndChangesNothing) {
     EXPECT_EQ(refused(tokens_, 30 * kVocab - 1, PUNA_OUTPUT_LOGITS_ALL), PUNA_ERROR_BUFFER);
     EXPECT_EQ(refused(tokens_, kEmbd - 1, PUNA_OUTPUT_HIDDEN_MEAN), PUNA_ERROR_BUFFER);
     EXPECT_EQ(refused(tokens_, kVocab, 6), PUNA_ERROR_ARGUMENT);
+    const auto into_null = [&](size_t out_size) {
+        puna_evaluate_options options = PUNA_EVALUATE_OPTIONS_INIT;
+        options.output = PUNA_OUTPUT_LOGITS_LAST;
+        return puna_sequence_evaluate(sequence.handle(), tokens_.data(), 1, &options, nullptr,
+                                      out_size, nullptr);
+    };
+    EXPECT_EQ(into_null(kVocab * sizeof(float)), PUNA_ERROR_ARGUMENT);
+    EXPECT_EQ(into_null(0), PUNA_ERROR_BUFFER);
     EXPECT_EQ(refused(tokens_, kVocab, -1), PUNA_ERROR_ARGUMENT);
     const std::vector<Token> bad = {3, kVocab};
     EXPECT_EQ(refused(bad, kVocab, PUNA_OUTPUT_LOGITS_LAST), PUNA_ERROR_ARGUMENT);

@@ -373,6 +373,9 @@ TEST_F(GenerationTest, APausedOneIsPassedOver) {
     ASSERT_EQ(puna_generation_pause(paused.handle(), 1, nullptr), PUNA_OK);
     EXPECT_EQ(tell_all(other).tokens.size(), 3u);
     EXPECT_TRUE(paused.next().pending());  // without a limit of time, and yet it returns
+    const auto text = paused.try_text();
+    ASSERT_FALSE(text.ok());
+    EXPECT_EQ(text.failure().status, PUNA_ERROR_STATE);
     int32_t n_active = -1;
     ASSERT_EQ(puna_context_step(context_.handle(), 0, nullptr, &n_active, nullptr), PUNA_OK);
     EXPECT_EQ(n_active, 0);

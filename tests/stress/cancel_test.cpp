@@ -258,6 +258,22 @@ TEST_F(CancelTest, EndsALoadFromAnotherThread) {
     EXPECT_EQ(n_released, 1);
 }
 
+TEST_F(CancelTest, SourcesThatAreTooManyAreReleased) {
+    for (const int32_t n : {1, 256, 257, 1000}) {
+        int32_t n_released = 0;
+        puna_source source = PUNA_SOURCE_INIT;
+        source.path = "missing.gguf";
+        source.user = &n_released;
+        source.release = [](void* user) { ++*static_cast<int32_t*>(user); };
+        const std::vector<puna_source> sources(static_cast<size_t>(n), source);
+        puna_model* model = nullptr;
+        EXPECT_NE(
+            puna_model_load(machine_.runtime.get(), sources.data(), n, nullptr, &model, nullptr),
+            PUNA_OK);
+        EXPECT_EQ(n_released, n);
+    }
+}
+
 TEST(CancelStormTest, TwoThousandRandomCancelsLeakNothing) {
     Hooks hooks;
     {

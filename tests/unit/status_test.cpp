@@ -47,16 +47,25 @@ TEST(Status, TextIsValidUtf8) {
     EXPECT_STREQ(make_status(PUNA_ERROR_IO, "end\xE2\x82").text(), "end?");
 }
 
-TEST(Status, LongTextIsCutBetweenCharacters) {
+TEST(Status, LongTextLosesItsMiddleBetweenCharacters) {
     const std::string euro = "\xE2\x82\xAC";
     for (size_t lead = 0; lead < 4; ++lead) {
-        std::string text(lead, 'a');
-        while (text.size() < 2 * PUNA_ERROR_MESSAGE_SIZE) text += euro;
-        const std::string cut = make_status(PUNA_ERROR_IO, "%s", text.c_str()).text();
-        EXPECT_LE(cut.size(), PUNA_ERROR_MESSAGE_SIZE - 1u);
-        EXPECT_GT(cut.size(), PUNA_ERROR_MESSAGE_SIZE - 4u);
-        EXPECT_EQ(cut, text.substr(0, cut.size()));
-        EXPECT_TRUE(is_valid_utf8(cut));
+        for (size_t size : {PUNA_ERROR_MESSAGE_SIZE, 2 * PUNA_ERROR_MESSAGE_SIZE, 20000}) {
+            std::string text(lead, 'a');
+            while (text.size() < size) text += euro;
+            text += ": the cause";
+            const std::string cut = make_status(PUNA_ERROR_IO, "%s", text.c_str()).text();
+            EXPECT_LE(cut.size(), PUNA_ERROR_MESSAGE_SIZE - 1u);
+            EXPECT_GT(cut.size(), PUNA_ERROR_MESSAGE_SIZE - 6u);
+            EXPECT_TRUE(is_valid_utf8(cut)) << cut;
+            const size_t gap = cut.find("...");
+            ASSERT_NE(gap, cut.npos);
+            EXPECT_GT(gap, PUNA_ERROR_MESSAGE_SIZE / 4u);
+            EXPECT_TRUE(text.starts_with(cut.substr(0, gap)));
+            if (size < 6000) {
+                EXPECT_TRUE(text.ends_with(cut.substr(gap + 3)));
+            }
+        }
     }
 }
 
