@@ -57,7 +57,9 @@ Json or_null(const std::string& text) {
 
 Json tokenizer_json(const Inspection& inspection) {
     const puna_model_info& info = inspection.info;
-    Json tokenizer = {{"model", or_null(inspection.tokenizer)}, {"n_tokens", info.n_vocab}};
+    Json tokenizer = {{"model", or_null(inspection.tokenizer)},
+                      {"error", or_null(inspection.why_no_texts)},
+                      {"n_tokens", info.n_vocab}};
     for (const SpecialToken& token : inspection.special_tokens) {
         tokenizer[token.name] = token.id < 0 ? Json() : Json(token.id);
     }
@@ -126,7 +128,11 @@ std::string shown(std::string_view text) {
 
 std::string weights_text(const Inspection& inspection) {
     const size_t n_found = inspection.tensors.size();
-    if (n_found == 0) return "none: a vocabulary for 'puna tokenize' and 'puna detokenize'";
+    if (n_found == 0) {
+        return inspection.why_no_texts.empty()
+                   ? "none: a vocabulary for 'puna tokenize' and 'puna detokenize'"
+                   : "none";
+    }
     std::string text = readable_count(inspection.n_parameters) + " parameters in " +
                        std::to_string(n_found) + " tensors, " +
                        readable_bytes(inspection.size_bytes);
@@ -161,6 +167,7 @@ std::string tokenizer_text(const Inspection& inspection) {
     const puna_model_info& info = inspection.info;
     TextTable table("ll");
     table.add({"kind", inspection.tokenizer.empty() ? "none" : shown(inspection.tokenizer)});
+    if (!inspection.why_no_texts.empty()) table.add({"no texts", inspection.why_no_texts});
     table.add({"tokens", std::to_string(info.n_vocab)});
     for (const SpecialToken& token : inspection.special_tokens) {
         if (token.id < 0) continue;

@@ -130,6 +130,9 @@ void read_metadata(const puna::Model& model, Inspection& result) {
         if (!value.is_null()) result.hyper[key.name] = std::move(value);
     }
     if (auto kind = model.try_metadata("tokenizer.ggml.model")) result.tokenizer = std::move(*kind);
+    if (const auto tokens = model.try_tokenize(""); !tokens.ok()) {
+        result.why_no_texts = tokens.failure().message;
+    }
     const puna_model_info& info = result.info;
     for (SpecialToken token : {SpecialToken{"bos", info.token_bos, {}},
                                {"eos", info.token_eos, {}},

@@ -33,7 +33,8 @@ struct Inspection {
     Json hyper;                 // hyper-parameters by name, numbers
     std::vector<std::pair<std::string, std::string>> metadata;
 
-    std::string tokenizer;  // its kind; "": there is none
+    std::string tokenizer;     // its kind; "": there is none
+    std::string why_no_texts;  // it makes no tokens of them, or ""
     std::vector<SpecialToken> special_tokens;
 
     std::vector<puna_tensor_info> tensors;

@@ -158,7 +158,7 @@ int make_model_command(const Arguments& arguments) {
     line.number("--seed", options.seed, 1, std::numeric_limits<uint32_t>::max(),
                 "The same seed gives the same file");
     line.text("--split-size", split_size, "SIZE",
-              "Split into files of at most so many bytes: 500M, 2G");
+              "Split into files of at most so many bytes of weights,\nor of one tensor: 500M, 2G");
     if (!line.parse(arguments)) return kDone;
 
     set_shape(shape, options);

@@ -129,6 +129,18 @@ class Inspect(unittest.TestCase):
         self.assertEqual(model["hyper_parameters"]["n_embd"], 64)
 
     @unittest.skipUnless((SHARED / "vocab").exists(), "the shared test material is not there")
+    def test_tokenizer_that_is_not_supported(self):
+        data = small_model().read_bytes()
+        at = data.index(b"llama", data.index(b"tokenizer.ggml.model"))
+        other = FOLDER / "other-tokenizer.gguf"
+        other.write_bytes(data[:at] + b"camel" + data[at + 5:])
+        model = document("inspect", other, "--json")
+        self.assertTrue(model["runs"])  # with tokens
+        self.assertIn("'camel'", model["tokenizer"]["error"])
+        self.assertIn("'camel', a tokenizer that is not supported",
+                      output("inspect", other).decode())
+        self.assertIsNone(document("inspect", small_model(), "--json")["tokenizer"]["error"])
+
     def test_vocabulary(self):
         path = SHARED / "vocab/ggml-vocab-llama-spm.gguf"
         model = document("inspect", path, "--json")
