@@ -128,7 +128,6 @@ class Inspect(unittest.TestCase):
         self.assertIn("n_ctx", model["error"])
         self.assertEqual(model["hyper_parameters"]["n_embd"], 64)
 
-    @unittest.skipUnless((SHARED / "vocab").exists(), "the shared test material is not there")
     def test_tokenizer_that_is_not_supported(self):
         data = small_model().read_bytes()
         at = data.index(b"llama", data.index(b"tokenizer.ggml.model"))
@@ -141,6 +140,7 @@ class Inspect(unittest.TestCase):
                       output("inspect", other).decode())
         self.assertIsNone(document("inspect", small_model(), "--json")["tokenizer"]["error"])
 
+    @unittest.skipUnless((SHARED / "vocab").exists(), "the shared test material is not there")
     def test_vocabulary(self):
         path = SHARED / "vocab/ggml-vocab-llama-spm.gguf"
         model = document("inspect", path, "--json")
