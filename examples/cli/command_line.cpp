@@ -8,6 +8,7 @@
 #include <type_traits>
 
 #include "errors.h"
+#include "numbers.h"
 #include "puna/puna.h"
 #include "terminal.h"
 
@@ -49,14 +50,6 @@ std::string shortest(Number number) {
     char buffer[64];
     const auto end = std::to_chars(buffer, buffer + sizeof buffer, number).ptr;
     return {buffer, end};
-}
-
-// Decimal, whatever it begins with: CLI11 takes 010 for 8.
-template <class Number>
-bool read_number(const std::string& text, Number& number) {
-    const char* end = text.data() + text.size();
-    const auto result = std::from_chars(text.data(), end, number);
-    return result.ec == std::errc() && result.ptr == end;
 }
 
 std::string range_text(int64_t low, int64_t high) {
@@ -118,6 +111,7 @@ template <class Number>
 Option CommandLine::number(const std::string& name, Number& field, double low, double high,
                            const std::string& help) {
     using Widest = std::conditional_t<std::is_integral_v<Number>, int64_t, double>;
+    // CLI11 would take 010 for 8.
     const Take take = [&field, low, high](const std::string& text) {
         Widest value = 0;
         if (!read_number(text, value) ||

@@ -7,6 +7,7 @@
 #include "commands.h"
 #include "errors.h"
 #include "model_name.h"
+#include "numbers.h"
 #include "progress_bar.h"
 #include "terminal.h"
 
@@ -76,9 +77,7 @@ void set_shape_item(std::string_view item, puna_synthetic_model_options& options
     for (const ShapeField& field : kFields) {
         if (name != field.name) continue;
         int32_t value = 0;
-        const auto end = digits.data() + digits.size();
-        const auto parsed = std::from_chars(digits.data(), end, value);
-        if (parsed.ec != std::errc() || parsed.ptr != end || value < 0) {
+        if (!read_number(digits, value) || value < 0) {
             refuse_shape("'" + std::string(item) + "' has no number");
         }
         options.*field.value = value;

@@ -1,10 +1,11 @@
 #include "options.h"
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 #include <iterator>
 #include <limits>
+
+#include "numbers.h"
 
 namespace cli {
 namespace {
@@ -31,19 +32,11 @@ void add_kv_type(CommandLine& line, const std::string& name, int32_t& type,
     line.value(name, take, "TYPE", preset->name, help);
 }
 
-// std::from_chars, without its refusal of a plus sign.
-template <class Number>
-bool parse_whole(std::string_view text, Number& value) {
-    if (text.size() > 1 && text[0] == '+' && text[1] != '-') text.remove_prefix(1);
-    const auto result = std::from_chars(text.data(), text.data() + text.size(), value);
-    return result.ec == std::errc() && result.ptr == text.data() + text.size();
-}
-
 void add_gpu_layers(CommandLine& line, int32_t& n_layers) {
     const auto take = [&n_layers](const std::string& text) {
         if (text == "all") {
             n_layers = PUNA_GPU_LAYERS_ALL;
-        } else if (!parse_whole(text, n_layers)) {
+        } else if (!read_number(text, n_layers)) {
             throw InvalidValue("must be a number of layers or 'all', not '" + text + "'");
         }
     };
@@ -53,8 +46,8 @@ void add_gpu_layers(CommandLine& line, int32_t& n_layers) {
 puna_logit_bias parse_bias(const std::string& text) {
     const size_t colon = text.find(':');
     puna_logit_bias bias{};
-    if (colon == text.npos || !parse_whole(std::string_view(text).substr(0, colon), bias.token) ||
-        !parse_whole(std::string_view(text).substr(colon + 1), bias.bias) ||
+    if (colon == text.npos || !read_number(std::string_view(text).substr(0, colon), bias.token) ||
+        !read_number(std::string_view(text).substr(colon + 1), bias.bias) ||
         std::isnan(bias.bias)) {
         throw InvalidValue("must be a token id, ':' and a number, not '" + text + "'");
     }

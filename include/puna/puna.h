@@ -1084,14 +1084,14 @@ PUNA_API puna_status PUNA_CALL puna_generation_pause(puna_generation* generation
                                                      puna_error* error);
 /* [one thread] The next event. When none is queued the context is stepped (all its generations move
  * along, and their events are queued) until there is one or budget_us microseconds are over; 0: no
- * limit. While it is paused PENDING comes at once. The last TOKEN event carries all text that was held back; then comes DONE. An end token
- * has a TOKEN event too, normally with empty text. Queued events come before errors. Errors:
- * CANCELLED (once; the sequence is as before the evaluation that was cut off, the generation has
- * ended and further calls give what is queued and DONE), CONTEXT_FULL (with PUNA_FULL_ERROR),
- * NO_CELLS (destroy or truncate a sequence and call again), BACKEND, DEVICE_MEMORY, BUSY, STATE (a
- * LOGITS event waits for puna_generation_accept), MODEL (no token can be chosen: its logits are not
- * numbers; the generation has ended). After errors other than CANCELLED and INTERNAL
- * the call can be made again. */
+ * limit. While it is paused PENDING comes at once. The last TOKEN event carries all text that was
+ * held back; then comes DONE. An end token has a TOKEN event too, normally with empty text. Queued
+ * events come before errors. Errors: CANCELLED (once; the sequence is as before the evaluation that
+ * was cut off, the generation has ended and further calls give what is queued and DONE),
+ * CONTEXT_FULL (with PUNA_FULL_ERROR), NO_CELLS (destroy or truncate a sequence and call again),
+ * BACKEND, DEVICE_MEMORY, BUSY, STATE (a LOGITS event waits for puna_generation_accept), MODEL (no
+ * token can be chosen: its logits are not numbers; the generation has ended). After errors other
+ * than CANCELLED and INTERNAL the call can be made again. */
 PUNA_API puna_status PUNA_CALL puna_generation_next(puna_generation* generation, int32_t budget_us,
                                                     puna_event* next_event, puna_error* error);
 /* [one thread] Answers a LOGITS event with the token to continue with; the next event is its TOKEN

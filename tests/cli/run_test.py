@@ -144,7 +144,7 @@ class Length(unittest.TestCase):
             self.assertEqual(timings["time_to_first_token_seconds"] is None, n == 0)
 
     def test_numbers_are_decimal(self):
-        reply = run_json(*PROMPT, "-n", "010", "--seed", "08", *ENDLESS)
+        reply = run_json(*PROMPT, "-n", "010", "--seed", "+08", "--top-p", "+.5", *ENDLESS)
         self.assertEqual((reply["usage"]["completion_tokens"], reply["seed"]), (10, 8))
 
     def test_until_the_context_is_full(self):
