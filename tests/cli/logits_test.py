@@ -5,7 +5,7 @@ import os
 import sys
 import unittest
 
-from program import FOLDER, check_failure, document, output, puna, small_model
+from program import FOLDER, WINDOWS, check_failure, document, output, puna, small_model
 
 N_VOCAB = 512
 TOKENS = [1] + [(i * 37) % 500 + 3 for i in range(40)]
@@ -74,7 +74,7 @@ class Logits(unittest.TestCase):
         self.assertEqual(output("logits", small_model(), "--tokens", "@-", "--out", "-",
                                 stdin=text.encode()), data)
 
-    @unittest.skipUnless(hasattr(os, "symlink") and os.name == "posix", "links need rights here")
+    @unittest.skipIf(WINDOWS, "links need rights there")
     def test_links_stay_and_what_they_lead_to_is_replaced_whole(self):
         data = logits()
         there, new = FOLDER / "there.f32", FOLDER / "new.f32"
@@ -94,7 +94,7 @@ class Logits(unittest.TestCase):
     def test_the_model_is_not_replaced(self):
         data = small_model().read_bytes()
         outs = [small_model(), FOLDER / "." / small_model().name]
-        if os.name == "posix":
+        if not WINDOWS:
             link = FOLDER / "model-link"
             link.unlink(missing_ok=True)
             link.symlink_to(small_model())
