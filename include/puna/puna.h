@@ -359,6 +359,9 @@ PUNA_API puna_status PUNA_CALL puna_runtime_memory(const puna_runtime* runtime,
  * load with PUNA_ERROR_CALLBACK_STOPPED. Called during load only, on the loading thread. */
 typedef int32_t(PUNA_CALL* puna_read_fn)(uint64_t offset, void* buffer, size_t size, void* user);
 
+/* The sources of one model are at most so many. */
+#define PUNA_MAX_SOURCES 256
+
 /* Where one GGUF file comes from: exactly one of `path`, `memory` and `read` is set. `release` is
  * called once for each call that is given the source, estimate included: a source with a `release`
  * that frees something is good for one call. */
@@ -416,9 +419,10 @@ PUNA_API puna_status PUNA_CALL puna_model_options_init(puna_model_options* optio
 
 /* [any thread] Loads a model from its GGUF file or, for a split one, from all its files in order; of
  * files called NAME-00001-of-00003.gguf and so on one path is enough, the others lie beside it.
- * `sources` is an array whose elements lie sources[0].struct_size bytes apart. `n_sources` is 1 to 256. The sources
- * live until the model and all its children are gone; their `release` is called in any case. A mapped file must not be changed or shortened while it is in
- * use. Errors: IO, FORMAT, TRUNCATED, FORMAT_VERSION, MODEL, MODEL_UNSUPPORTED, NO_DEVICE, BACKEND,
+ * `sources` is an array whose elements lie sources[0].struct_size bytes apart, `n_sources` is 1 to
+ * PUNA_MAX_SOURCES. The sources live until the model and all its children are gone; their `release`
+ * is called after errors too. A mapped file must not be changed or shortened while it is in use.
+ * Errors: IO, FORMAT, TRUNCATED, FORMAT_VERSION, MODEL, MODEL_UNSUPPORTED, NO_DEVICE, BACKEND,
  * DEVICE_MEMORY, CANCELLED, CALLBACK_STOPPED. */
 PUNA_API puna_status PUNA_CALL puna_model_load(puna_runtime* runtime, const puna_source* sources,
                                                int32_t n_sources, const puna_model_options* options,

@@ -443,6 +443,10 @@ class Model {
   public:
     static Result<Model> try_load(const Runtime& runtime, std::span<const Source> sources,
                                   const ModelOptions& options = {}) {
+        if (sources.size() > PUNA_MAX_SOURCES) {  // they would not be released
+            return Failure{PUNA_ERROR_ARGUMENT,
+                           "there are more than " + std::to_string(PUNA_MAX_SOURCES) + " sources"};
+        }
         detail::Callback<std::function<bool(float)>> progress(options.on_progress);
         puna_model_options raw = options;
         if (options.on_progress) {

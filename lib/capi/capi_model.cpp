@@ -10,14 +10,14 @@ using namespace puna::core;
 
 namespace {
 
-// Copies the caller's array, whose elements lie the first one's struct_size apart, into `duty`, or releases
-// all if they are too many. Refuses all of them, without releasing any, when a struct_size is wrong.
+// Copies the caller's array, whose elements lie the first one's struct_size apart, into `duty`.
+// Refuses all of them, without releasing any, when a struct_size is wrong, and without reading any when
+// their number is: nothing says how many there are then.
 Status read_sources(const puna_source* sources, int32_t n_sources, SourceDuty& duty) {
-    const bool too_many = n_sources > SourceDuty::kMaxSources;
-    const Status wrong_count =
-        make_status(PUNA_ERROR_ARGUMENT, "n_sources is %d, not 1 .. %d",
-                    static_cast<int>(n_sources), static_cast<int>(SourceDuty::kMaxSources));
-    if (n_sources < 1) return wrong_count;
+    if (n_sources < 1 || n_sources > PUNA_MAX_SOURCES) {
+        return make_status(PUNA_ERROR_ARGUMENT, "n_sources is %d, not 1 .. %d",
+                           static_cast<int>(n_sources), PUNA_MAX_SOURCES);
+    }
     const auto* bytes = reinterpret_cast<const unsigned char*>(sources);
     const size_t stride = sources->struct_size;
     for (const bool take : {false, true}) {
@@ -30,15 +30,10 @@ Status read_sources(const puna_source* sources, int32_t n_sources, SourceDuty& d
                                    "sources[%zu]: struct_size is %u, that of the first is %zu", i,
                                    source->struct_size, stride);
             }
-            if (!take) continue;
-            if (!too_many) {
-                duty.add(whole);
-            } else if (whole.release != nullptr) {
-                whole.release(whole.user);
-            }
+            if (take) duty.add(whole);
         }
     }
-    return too_many ? wrong_count : Status();
+    return {};
 }
 
 }  // namespace

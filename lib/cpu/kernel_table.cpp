@@ -500,8 +500,10 @@ Result<const KernelSet*> find_set(uint64_t cpu_features, const char* forced) {
     }
     if (!found) {
         std::string names;
-        for (const KernelSet& set : kSets)
-            names += std::string(names.empty() ? "" : ", ") + set.name;
+        for (const KernelSet& set : kSets) {
+            names += names.empty() ? "" : ", ";
+            names += set.name;
+        }
         return make_status(PUNA_ERROR_UNSUPPORTED,
                            "kernels: this build has no kernel set '%s': it has %s", forced,
                            names.c_str());

@@ -12,8 +12,6 @@ namespace puna::core {
 // Holds copies, in place: being given the duty cannot fail.
 class SourceDuty {
   public:
-    static constexpr int32_t kMaxSources = 256;
-
     SourceDuty() = default;
     ~SourceDuty() {
         for (const puna_source& source : sources()) {
@@ -23,7 +21,7 @@ class SourceDuty {
     SourceDuty(const SourceDuty&) = delete;
     SourceDuty& operator=(const SourceDuty&) = delete;
 
-    // At most kMaxSources times.
+    // At most PUNA_MAX_SOURCES times.
     void add(const puna_source& source) { sources_[n_sources_++] = source; }
     std::span<const puna_source> sources() const { return std::span(sources_).first(n_sources_); }
     // The sources, valid as long as this, whose release is from now on the caller's to call.
@@ -34,7 +32,7 @@ class SourceDuty {
     }
 
   private:
-    std::array<puna_source, kMaxSources> sources_;
+    std::array<puna_source, PUNA_MAX_SOURCES> sources_;
     size_t n_sources_ = 0;
 };
 

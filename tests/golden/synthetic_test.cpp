@@ -4,7 +4,10 @@
 #include <cstring>
 #include <filesystem>
 #include <iterator>
+#include <memory>
+#include <span>
 #include <string>
+#include <vector>
 
 #include "puna/puna.hpp"
 #include "support/temp_folder.h"
@@ -29,6 +32,23 @@ SyntheticModelOptions small_options(const char* type) {
 size_t n_files(const TempFolder& folder) {
     const auto path = std::filesystem::path(folder.path());
     return static_cast<size_t>(std::distance(std::filesystem::directory_iterator(path), {}));
+}
+
+// The callables of sources belong to the caller again when a load has failed.
+TEST(SourcesApi, NoneIsKeptByALoadThatFails) {
+    const Runtime runtime;
+    for (const size_t n : {size_t{1}, size_t{PUNA_MAX_SOURCES}, size_t{PUNA_MAX_SOURCES} + 1}) {
+        const auto token = std::make_shared<int>();
+        const auto read = [token](std::uint64_t, std::span<std::byte>) { return false; };
+        {
+            const std::vector<Source> sources(n, Source(1000, read));
+            const auto model = Model::try_load(runtime, sources);
+            ASSERT_FALSE(model.ok());
+            EXPECT_EQ(model.failure().status,
+                      n > PUNA_MAX_SOURCES ? PUNA_ERROR_ARGUMENT : PUNA_ERROR_CALLBACK_STOPPED);
+        }
+        EXPECT_EQ(token.use_count(), 2) << n;  // this one and that in `read`
+    }
 }
 
 TEST(SyntheticModelApi, DefaultsAndText) {

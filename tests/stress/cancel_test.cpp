@@ -258,19 +258,20 @@ TEST_F(CancelTest, EndsALoadFromAnotherThread) {
     EXPECT_EQ(n_released, 1);
 }
 
-TEST_F(CancelTest, SourcesThatAreTooManyAreReleased) {
-    for (const int32_t n : {1, 256, 257, 1000}) {
+TEST_F(CancelTest, SourcesAreReleasedUnlessTheirNumberIsWrong) {
+    for (const int32_t n : {1, PUNA_MAX_SOURCES, PUNA_MAX_SOURCES + 1, INT32_MAX, 0, -1}) {
         int32_t n_released = 0;
         puna_source source = PUNA_SOURCE_INIT;
         source.path = "missing.gguf";
         source.user = &n_released;
         source.release = [](void* user) { ++*static_cast<int32_t*>(user); };
-        const std::vector<puna_source> sources(static_cast<size_t>(n), source);
+        const bool is_read = n >= 1 && n <= PUNA_MAX_SOURCES;
+        const std::vector<puna_source> sources(is_read ? static_cast<size_t>(n) : 1, source);
         puna_model* model = nullptr;
-        EXPECT_NE(
-            puna_model_load(machine_.runtime.get(), sources.data(), n, nullptr, &model, nullptr),
-            PUNA_OK);
-        EXPECT_EQ(n_released, n);
+        const puna_status status =
+            puna_model_load(machine_.runtime.get(), sources.data(), n, nullptr, &model, nullptr);
+        EXPECT_EQ(status, is_read ? PUNA_ERROR_IO : PUNA_ERROR_ARGUMENT) << n;
+        EXPECT_EQ(n_released, is_read ? n : 0) << n;
     }
 }
 
