@@ -31,7 +31,8 @@ class FileReader {
     // A file descriptor or a HANDLE.
     intptr_t native_handle() const { return handle_; }
 
-    // Fills `out` from `offset` on; PUNA_ERROR_TRUNCATED when the file ends before that.
+    // Fills `out` from `offset` on; PUNA_ERROR_TRUNCATED when the file ends before that. Failures of
+    // reading do not name the file, which the caller may know by another name.
     Status read_at(uint64_t offset, std::span<std::byte> out) const;
     // One read of the operating system: how many bytes came, 0 at the end of the file.
     Result<size_t> read_some(uint64_t offset, std::span<std::byte> out) const;

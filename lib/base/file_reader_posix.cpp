@@ -46,7 +46,7 @@ Result<size_t> FileReader::read_some(uint64_t offset, std::span<std::byte> out) 
     do {
         n = pread(static_cast<int>(handle_), out.data(), size, static_cast<off_t>(offset));
     } while (n < 0 && errno == EINTR);
-    if (n < 0) return io_error(path_, "read");
+    if (n < 0) return io_error("read");
     return static_cast<size_t>(n);
 }
 

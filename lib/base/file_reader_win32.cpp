@@ -39,7 +39,7 @@ Result<size_t> FileReader::read_some(uint64_t offset, std::span<std::byte> out) 
     DWORD n = 0;
     if (!ReadFile(reinterpret_cast<HANDLE>(handle_), out.data(), size, &n, &at) &&
         GetLastError() != ERROR_HANDLE_EOF) {
-        return io_error(path_, "read");
+        return io_error("read");
     }
     return static_cast<size_t>(n);
 }

@@ -17,10 +17,13 @@ int64_t last_os_error();
 // Its description in UTF-8, with the number: "No such file or directory (2)".
 OsErrorText os_error_text(int64_t error);
 
-// IO: "<path>: cannot <verb>: ", and what the system says of this thread's last failed call.
+// IO: "cannot <verb>: ", and what the system says of this thread's last failed call.
+inline Status io_error(const char* verb) {
+    return make_status(PUNA_ERROR_IO, "cannot %s: %s", verb, os_error_text(last_os_error()).text);
+}
+// The same with "<path>: " before it.
 inline Status io_error(const std::string& path, const char* verb) {
-    return make_status(PUNA_ERROR_IO, "%s: cannot %s: %s", path.c_str(), verb,
-                       os_error_text(last_os_error()).text);
+    return io_error(verb).within(path.c_str());
 }
 
 }  // namespace puna::core

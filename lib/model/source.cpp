@@ -115,15 +115,19 @@ std::span<const std::byte> Source::bytes_in_place() const {
 std::unique_ptr<ByteSource> Source::byte_source() const {
     if (place_ != WeightPlace::kCopied) return std::make_unique<SpanSource>(bytes_in_place());
     return std::make_unique<CallbackSource>(size_, [this](uint64_t offset, void* dst, size_t n) {
-        return this->read_at(offset, dst, n);
+        return this->read_bytes(offset, dst, n);
     });
 }
 
 Status Source::read_at(uint64_t offset, void* dst, size_t n_bytes) const {
+    return read_bytes(offset, dst, n_bytes).within(name_.c_str());
+}
+
+Status Source::read_bytes(uint64_t offset, void* dst, size_t n_bytes) const {
     if (offset > size_ || n_bytes > size_ - offset) {
         return make_status(PUNA_ERROR_TRUNCATED,
-                           "%s: %zu bytes at %" PRIu64 " reach past its end at %" PRIu64,
-                           name_.c_str(), n_bytes, offset, size_);
+                           "%zu bytes at %" PRIu64 " reach past its end at %" PRIu64, n_bytes,
+                           offset, size_);
     }
     if (place_ != WeightPlace::kCopied) {
         if (n_bytes != 0) std::memcpy(dst, bytes_in_place().data() + offset, n_bytes);
@@ -134,8 +138,7 @@ Status Source::read_at(uint64_t offset, void* dst, size_t n_bytes) const {
     }
     if (descriptor_.read(offset, dst, n_bytes, descriptor_.user) == 0) return {};
     return make_status(PUNA_ERROR_CALLBACK_STOPPED,
-                       "%s: the read callback failed on %zu bytes at %" PRIu64, name_.c_str(),
-                       n_bytes, offset);
+                       "the read callback failed on %zu bytes at %" PRIu64, n_bytes, offset);
 }
 
 uint64_t Source::buffer_bytes(uint64_t begin, uint64_t end) const {

@@ -50,7 +50,8 @@ class Source {
     uint64_t size() const { return size_; }
     WeightPlace place() const { return place_; }
 
-    // From the first byte on. A header that was parsed in place points into this source.
+    // From the first byte on. A header that was parsed in place points into this source. Whoever reads
+    // it knows name() too, so failures leave it to them.
     std::unique_ptr<ByteSource> byte_source() const;
 
     Status read_at(uint64_t offset, void* dst, size_t n_bytes) const;
@@ -69,6 +70,8 @@ class Source {
 
   private:
     Status check(size_t index) const;
+    // As read_at(), but failures do not name the source.
+    Status read_bytes(uint64_t offset, void* dst, size_t n_bytes) const;
     Status open_path(bool disable_mmap);
     std::span<const std::byte> bytes_in_place() const;
     Status prefetch(uint64_t begin, uint64_t end, const Report& report) const;

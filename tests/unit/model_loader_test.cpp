@@ -518,6 +518,22 @@ TEST_F(ModelLoaderTest, TheCallbackStopsTheLoad) {
     EXPECT_EQ(allocator_.live_bytes(), 0u);
 }
 
+TEST_F(ModelLoaderTest, AReadThatFailsNamesTheSourceOnce) {
+    for (int n_good = 0;; ++n_good) {
+        MemorySource memory(make_random_model(small_shape()));
+        memory.fail_from_read(n_good);
+        const puna_source source = memory.by_callback();
+        const auto model = load({&source, 1});
+        if (model.ok()) {
+            EXPECT_GE(n_good, 2);  // at least one for the header and one for the weights
+            return;
+        }
+        EXPECT_EQ(model.status().code(), PUNA_ERROR_CALLBACK_STOPPED);
+        const std::string text = model.status().text();
+        EXPECT_TRUE(text.starts_with("source 0: the read callback failed on ")) << text;
+    }
+}
+
 TEST_F(ModelLoaderTest, InterruptionCancelsTheLoad) {
     ModelShape shape = small_shape();
     shape.n_ff = 20000;
