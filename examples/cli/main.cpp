@@ -88,5 +88,6 @@ int guarded(int argc, char** argv) {
 }  // namespace cli
 
 int main(int argc, char** argv) {
-    return cli::guarded(argc, argv);
+    const int status = cli::guarded(argc, argv);
+    return status == cli::kInterrupted ? cli::interrupted_status() : status;
 }

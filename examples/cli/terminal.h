@@ -1,4 +1,4 @@
-// What the operating system knows: arguments, streams, Ctrl-C. All text is UTF-8.
+// What the operating system knows: arguments, streams, signals. All text is UTF-8.
 #pragma once
 
 #include <cstdio>
@@ -17,7 +17,8 @@ std::vector<std::string> arguments(int argc, char** argv);
 void prepare_streams();
 bool is_terminal(std::FILE* stream);
 
-// Writes to standard output at once. Throws OutputClosed, or std::runtime_error with the reason.
+// Writes to standard output at once. Throws OutputClosed, Interrupted where the program was told to end
+// by more than Ctrl-C, or std::runtime_error with the reason.
 void write_output(std::string_view bytes);
 
 // As std::fopen.
@@ -25,7 +26,8 @@ std::FILE* open_file(const std::string& path, const char* mode);
 // What was written to it outlasts a loss of power. False, with errno: it does not.
 bool flush_to_disk(std::FILE* file);
 
-// While it lives, the first Ctrl-C triggers `cancel`; the second ends the program.
+// While it lives, the first Ctrl-C triggers `cancel`; the second ends the program. So do SIGTERM and a
+// terminal that is closed (SIGHUP), and Ctrl-Break on Windows; what is ignored stays ignored.
 class Interrupt {
   public:
     Interrupt();
@@ -38,5 +40,8 @@ class Interrupt {
   private:
     puna::Cancel cancel_;
 };
+
+// What the program exits with after that: 128 and the number of the signal.
+int interrupted_status();
 
 }  // namespace cli

@@ -12,11 +12,22 @@
 namespace cli {
 namespace {
 
-std::atomic<puna_cancel*> on_interrupt{nullptr};
-static_assert(std::atomic<puna_cancel*>::is_always_lock_free, "it is read in a signal handler");
+constexpr int kSignals[] = {SIGINT, SIGTERM, SIGHUP};
 
-void handle_interrupt(int) {
+std::atomic<puna_cancel*> on_interrupt{nullptr};
+std::atomic<int> last_signal{0};
+static_assert(std::atomic<puna_cancel*>::is_always_lock_free &&
+                  std::atomic<int>::is_always_lock_free,
+              "they are used in a signal handler");
+
+void handle_signal(int signal) {
+    last_signal = signal;
     puna_cancel_trigger(on_interrupt.load());
+}
+
+// Ctrl-C asks for what was generated; nobody waits for it after the others.
+bool is_told_to_end() {
+    return last_signal == SIGTERM || last_signal == SIGHUP;
 }
 
 }  // namespace
@@ -34,6 +45,7 @@ bool is_terminal(std::FILE* stream) {
 // Not through stdio, which loses bytes when a signal interrupts it.
 void write_output(std::string_view bytes) {
     while (!bytes.empty()) {
+        if (is_told_to_end()) throw Interrupted();
         const ssize_t written = ::write(STDOUT_FILENO, bytes.data(), bytes.size());
         if (written >= 0) {
             bytes.remove_prefix(static_cast<size_t>(written));
@@ -55,16 +67,24 @@ bool flush_to_disk(std::FILE* file) {
 
 Interrupt::Interrupt() {
     on_interrupt = cancel_.handle();
-    struct sigaction action {};
-    action.sa_handler = handle_interrupt;
-    // Without SA_RESTART, so that waiting for standard input ends too.
-    action.sa_flags = static_cast<int>(SA_RESETHAND);
-    ::sigaction(SIGINT, &action, nullptr);
+    for (const int signal : kSignals) {
+        struct sigaction action {};
+        ::sigaction(signal, nullptr, &action);
+        if (action.sa_handler == SIG_IGN) continue;  // as nohup asks for
+        action.sa_handler = handle_signal;
+        // Without SA_RESTART, so that waiting for standard input ends too. A terminal that is closed may
+        // say so twice, the system and the shell.
+        action.sa_flags = signal == SIGHUP ? 0 : static_cast<int>(SA_RESETHAND);
+        ::sigaction(signal, &action, nullptr);
+    }
 }
 
 Interrupt::~Interrupt() {
-    ::signal(SIGINT, SIG_DFL);
     on_interrupt = nullptr;
+}
+
+int interrupted_status() {
+    return 128 + last_signal;
 }
 
 }  // namespace cli

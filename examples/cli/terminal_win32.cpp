@@ -19,8 +19,8 @@ namespace {
 std::atomic<puna_cancel*> on_interrupt{nullptr};
 
 BOOL WINAPI handle_control(DWORD event) {
-    if (event != CTRL_C_EVENT) return FALSE;
-    // Taken out: the second Ctrl-C gets the default treatment, which ends the program.
+    if (event != CTRL_C_EVENT && event != CTRL_BREAK_EVENT) return FALSE;
+    // Taken out: the second one gets the default treatment, which ends the program.
     puna_cancel* const cancel = on_interrupt.exchange(nullptr);
     puna_cancel_trigger(cancel);
     return cancel != nullptr;
@@ -95,6 +95,10 @@ Interrupt::Interrupt() {
 Interrupt::~Interrupt() {
     SetConsoleCtrlHandler(handle_control, FALSE);
     on_interrupt = nullptr;
+}
+
+int interrupted_status() {
+    return kInterrupted;  // Ctrl-Break as well
 }
 
 }  // namespace cli
