@@ -2,6 +2,7 @@
 
 #include <cstdio>
 #include <exception>
+#include <utility>
 
 #include "commands.h"
 #include "errors.h"
@@ -44,6 +45,11 @@ std::string help() {
 
 int dispatch(Arguments arguments) {
     const std::string name = arguments.empty() ? "" : arguments[0];
+    if (name == "help") {  // "help COMMAND" is "COMMAND --help"
+        arguments[0] = "--help";
+        if (arguments.size() > 1) std::swap(arguments[0], arguments[1]);
+        return dispatch(std::move(arguments));
+    }
     if (name == "--help" || name == "-h" || name == "--version") {
         write_output(name == "--version" ? std::string("puna ") + puna_version() + "\n" : help());
         return kDone;

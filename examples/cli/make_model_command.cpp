@@ -135,8 +135,7 @@ int make_model_command(const Arguments& arguments) {
         "Writes a model with random weights: its text means nothing, but it takes the time and\n"
         "memory of a real one of its shape and type.",
         "\nExamples:\n  puna make-model t.gguf --shape tinyllama-1.1b --type q4_k_m && puna bench "
-        "t.gguf\n  puna make-model s.gguf --type q8_0 --shape "
-        "n_embd=256,n_layer=4,n_head=8,n_head_kv=2,n_ff=768,n_vocab=1000\n");
+        "t.gguf\n  puna make-model s.gguf --type q8_0 --shape stories15m,n_layer=2,n_vocab=1000\n");
     line.text("OUT", out, "", "The GGUF file to write, replaced when all of it is there")
         .required();
     line.text("--shape", shape, "SHAPE",

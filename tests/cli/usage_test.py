@@ -4,7 +4,8 @@ import unittest
 
 from program import check_failure, output, puna, small_model
 
-COMMANDS = ("run", "tokenize", "detokenize", "logits", "perplexity", "inspect", "bench")
+COMMANDS = ("run", "tokenize", "detokenize", "logits", "perplexity", "inspect", "bench",
+            "make-model")
 RUN_OPTIONS = """-p -f -n --temperature --top-k --top-p --min-p --typical-p --repeat-penalty
     --presence-penalty --frequency-penalty --mirostat --seed --stop --logit-bias --ctx --threads
     --batch --gpu-layers --no-mmap --kernels --kv-type-k --kv-type-v --deterministic --no-bos --no-special
@@ -20,6 +21,13 @@ class Usage(unittest.TestCase):
             self.assertIn(f"puna {command} ", text_of_command)
             self.assertIn("\nExample", text_of_command)
             self.assertLessEqual(max(map(len, text_of_command.splitlines())), 100)
+
+    def test_help_is_a_command_too(self):
+        for words in (("help",), ("help", "help"), ("help", "--help")):
+            self.assertEqual(output(*words), output("--help"))
+        for command in COMMANDS:
+            self.assertEqual(output("help", command), output(command, "--help"))
+        check_failure(self, puna("help", "chat"), 2, "unknown command 'chat'")
 
     def test_help_of_run_names_every_option_and_its_default(self):
         text = output("run", "--help").decode()
