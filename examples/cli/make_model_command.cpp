@@ -136,7 +136,11 @@ int make_model_command(const Arguments& arguments) {
         "memory of a real one of its shape and type.",
         "\nExamples:\n  puna make-model t.gguf --shape tinyllama-1.1b --type q4_k_m && puna bench "
         "t.gguf\n  puna make-model s.gguf --type q8_0 --shape stories15m,n_layer=2,n_vocab=1000\n");
-    line.text("OUT", out, "", "The GGUF file to write, replaced when all of it is there")
+    const auto take_out = [&out](const std::string& text) {
+        if (text == "-") throw InvalidValue("must be a file: one that is called - is ./-");
+        out = text;
+    };
+    line.value("OUT", take_out, "", "", "The GGUF file to write, replaced when all of it is there")
         .required();
     line.text("--shape", shape, "SHAPE",
               "tinyllama-1.1b, llama-3.2-1b, smollm2-135m, stories15m,\n"

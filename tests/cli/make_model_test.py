@@ -105,6 +105,8 @@ class MakeModel(unittest.TestCase):
         check_failure(self, run("--shape", SHAPE, "--type", "q8_0", "--vocab", "no.gguf"), 1,
                       "no.gguf")
         check_failure(self, run("--shape", SHAPE), 2, "--type")
+        check_failure(self, puna("make-model", "-", "--shape", SHAPE, "--type", "q8_0"), 2, "OUT",
+                      "./-")
         self.assertFalse(out.exists())
 
 
