@@ -554,7 +554,8 @@ enum puna_detokenize_flag {
 };
 
 /* [any thread] Tokens to text, the inverse of tokenize: raw bytes, which need not be valid UTF-8 at
- * the ends of a cut-out piece. Errors: ARGUMENT (an id outside the vocabulary), BUFFER. */
+ * the ends of a cut-out piece. U+2581 comes back as a space where the vocabulary has it for spaces, as
+ * SentencePiece's do. Errors: ARGUMENT (an id outside the vocabulary), BUFFER. */
 PUNA_API puna_status PUNA_CALL puna_model_detokenize(const puna_model* model, const int32_t* tokens,
                                                      int32_t n_tokens, int32_t flags, char* buffer,
                                                      size_t capacity, size_t* needed,

@@ -479,11 +479,12 @@ TEST(SpmTokenizer, GivesTheIdsOfSentencePiece) {
     const auto cases = read_json(test::project_file("tests/unit/data/sentencepiece_ids.json"));
     ASSERT_GE(cases.size(), 500u);
     for (const auto& item : cases) {
-        const std::string text = item.at("text");
+        std::string text = item.at("text");
         const Ids ids = tokenize(vocabulary, text);
         EXPECT_EQ(ids, item.at("ids").get<Ids>()) << text;
         // A space mark in a text comes back as a space.
-        if (text.find("\u2581") != text.npos) continue;
+        constexpr std::string_view kMark = "\u2581";
+        for (size_t at; (at = text.find(kMark)) != text.npos;) text.replace(at, kMark.size(), " ");
         EXPECT_EQ(detokenize_raw(vocabulary, ids), text);
     }
 }
