@@ -256,10 +256,13 @@ typedef void(PUNA_CALL* puna_parallel_fn)(int32_t n_parts, int32_t max_threads, 
  * as such (struct_size, unknown fields, their number) or not reached because an argument is NULL. */
 typedef void(PUNA_CALL* puna_release_fn)(void* user);
 
+#define PUNA_MAX_THREADS 512
+
 typedef struct puna_runtime_options {
     uint32_t struct_size;
     /* Threads that work on one batch, the caller included; 1 creates no thread. 0: the physical
-     * cores that the affinity mask and the cgroup quota leave to this process. At most 512. */
+     * cores that the affinity mask and the cgroup quota leave to this process. At most
+     * PUNA_MAX_THREADS. */
     int32_t n_threads;
     /* The most verbose PUNA_LOG_* level that reaches `log`. */
     int32_t log_level;
@@ -663,14 +666,20 @@ enum puna_kv_type {
 /* Positions per page of the KV cache: forks share whole pages, n_cells is rounded up to them. */
 enum puna_kv_page { PUNA_KV_PAGE = 32 };
 
+#define PUNA_MAX_CTX 16777216
+#define PUNA_MAX_CELLS 67108864
+#define PUNA_MAX_BATCH 65536
+
 typedef struct puna_context_options {
     uint32_t struct_size;
-    /* The most tokens one sequence may hold. 0: the model's training context, at most 4096. */
+    /* The most tokens one sequence may hold, up to PUNA_MAX_CTX. 0: the model's training context, at
+     * most 4096. */
     int32_t n_ctx;
-    /* KV cells of the context, shared by its sequences. 0: n_ctx. Eight users with n_ctx 2048 need
-     * up to 8 * 2048; forks and equal prefixes share theirs. */
+    /* KV cells of the context, shared by its sequences, up to PUNA_MAX_CELLS. 0: n_ctx. Eight users
+     * with n_ctx 2048 need up to 8 * 2048; forks and equal prefixes share theirs. */
     int32_t n_cells;
-    /* Rows evaluated together: longer prompts are worked in pieces of this size. 0: 512. */
+    /* Rows evaluated together, up to PUNA_MAX_BATCH: longer prompts are worked in pieces of this
+     * size. 0: 512. */
     int32_t n_batch;
     /* Cap on the threads of the runtime that this context uses. 0: all. */
     int32_t n_threads;
@@ -952,6 +961,8 @@ typedef struct puna_logit_bias {
     float bias;
 } puna_logit_bias;
 
+#define PUNA_MAX_LOGPROBS 64
+
 /* The sampler chain, in this order: bias, penalties, top-k, typical-p, top-p, min-p, temperature,
  * random choice. A mirostat other than 0 takes the place of everything after the penalties. */
 typedef struct puna_generation_options {
@@ -974,7 +985,8 @@ typedef struct puna_generation_options {
     int32_t when_full;       /* PUNA_FULL_* */
     int32_t n_keep;          /* PUNA_FULL_SHIFT: tokens at the start that stay; below n_ctx */
     int32_t prompt_mode;     /* PUNA_PROMPT_* */
-    int32_t n_logprobs;      /* the k most likely tokens with every event; 0: none; at most 64 */
+    int32_t n_logprobs;      /* the k most likely tokens with every event; 0: none; at most
+                                PUNA_MAX_LOGPROBS */
     int32_t ignore_end;      /* 1: end-of-generation tokens do not end it */
     /* 1: instead of sampling, next gives a LOGITS event and waits for puna_generation_accept. */
     int32_t stop_before_sampling;

@@ -7,9 +7,6 @@
 namespace puna::core {
 namespace {
 
-constexpr int32_t kMaxCtx = 1 << 24;
-constexpr int32_t kMaxCells = 1 << 26;
-constexpr int32_t kMaxBatch = 1 << 16;
 constexpr int32_t kDefaultCtx = 4096;
 constexpr int32_t kDefaultBatch = 512;
 
@@ -29,9 +26,9 @@ Status check_kv_type(const char* name, int32_t value) {
 
 Result<puna_executor_options> executor_options(const HyperParameters& hyper, Runtime& runtime,
                                                const puna_context_options& options) {
-    PUNA_TRY(check_range("n_ctx", options.n_ctx, kMaxCtx));
-    PUNA_TRY(check_range("n_cells", options.n_cells, kMaxCells));
-    PUNA_TRY(check_range("n_batch", options.n_batch, kMaxBatch));
+    PUNA_TRY(check_range("n_ctx", options.n_ctx, PUNA_MAX_CTX));
+    PUNA_TRY(check_range("n_cells", options.n_cells, PUNA_MAX_CELLS));
+    PUNA_TRY(check_range("n_batch", options.n_batch, PUNA_MAX_BATCH));
     PUNA_TRY(check_range("n_threads", options.n_threads, INT32_MAX));
     PUNA_TRY(check_kv_type("kv_type_k", options.kv_type_k));
     PUNA_TRY(check_kv_type("kv_type_v", options.kv_type_v));

@@ -9,7 +9,6 @@
 namespace puna::core {
 namespace {
 
-constexpr int32_t kMaxLogprobs = 64;
 constexpr int32_t kSample = -1;  // in place of a token: choose one
 
 Status check_enum(const char* name, int32_t value, int32_t last) {
@@ -25,7 +24,7 @@ Status check_options(const GenerationSetup& setup, int32_t n_ctx) {
     PUNA_TRY(check_enum("when_full", options.when_full, PUNA_FULL_SHIFT));
     PUNA_TRY(check_enum("n_keep", options.n_keep, n_ctx - 1));
     PUNA_TRY(check_enum("prompt_mode", options.prompt_mode, PUNA_PROMPT_REPLACE));
-    PUNA_TRY(check_enum("n_logprobs", options.n_logprobs, kMaxLogprobs));
+    PUNA_TRY(check_enum("n_logprobs", options.n_logprobs, PUNA_MAX_LOGPROBS));
     PUNA_TRY(check_enum("grammar_kind", options.grammar_kind, PUNA_GRAMMAR_JSON_SCHEMA));
     if (options.grammar != nullptr) {
         return make_status(PUNA_ERROR_UNSUPPORTED, "grammar: grammars are not in this version");

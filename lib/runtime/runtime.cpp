@@ -9,8 +9,6 @@
 namespace puna::core {
 namespace {
 
-constexpr int32_t kMaxThreads = 512;
-
 // The option, else the environment, else null: the backend's choice.
 const char* kernels_wanted(const puna_runtime_options& options) {
     if (options.kernels != nullptr) return options.kernels;
@@ -38,9 +36,9 @@ Runtime::~Runtime() {
 }
 
 Status Runtime::open(const puna_runtime_options& options) {
-    if (options.n_threads < 0 || options.n_threads > kMaxThreads) {
+    if (options.n_threads < 0 || options.n_threads > PUNA_MAX_THREADS) {
         return make_status(PUNA_ERROR_ARGUMENT, "n_threads is %d, not 0 .. %d",
-                           static_cast<int>(options.n_threads), static_cast<int>(kMaxThreads));
+                           static_cast<int>(options.n_threads), PUNA_MAX_THREADS);
     }
     if (options.log_level < PUNA_LOG_DEFAULT || options.log_level > PUNA_LOG_DEBUG) {
         return make_status(PUNA_ERROR_ARGUMENT, "log_level %d is no PUNA_LOG_ value",

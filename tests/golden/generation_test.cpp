@@ -482,7 +482,8 @@ TEST_F(GenerationTest, OptionsOutOfTheirRangeAreRefusedByName) {
         {"n_keep", PUNA_ERROR_ARGUMENT, [](GenerationOptions& o) { o.n_keep = 256; }},
         {"n_keep", PUNA_ERROR_ARGUMENT, [](GenerationOptions& o) { o.n_keep = -1; }},
         {"prompt_mode", PUNA_ERROR_ARGUMENT, [](GenerationOptions& o) { o.prompt_mode = 3; }},
-        {"n_logprobs", PUNA_ERROR_ARGUMENT, [](GenerationOptions& o) { o.n_logprobs = 65; }},
+        {"n_logprobs", PUNA_ERROR_ARGUMENT,
+         [](GenerationOptions& o) { o.n_logprobs = PUNA_MAX_LOGPROBS + 1; }},
         {"n_draft", PUNA_ERROR_UNSUPPORTED, [](GenerationOptions& o) { o.n_draft = 1; }},
         {"grammar", PUNA_ERROR_UNSUPPORTED,
          [](GenerationOptions& o) { o.gbnf_or_schema = "root ::= [a-z]"; }},
@@ -524,6 +525,28 @@ TEST_F(GenerationTest, OptionsOutOfTheirRangeAreRefusedByName) {
     const std::vector<Token> bad = {5, 400};
     EXPECT_EQ(status_of(sequence.try_generate(bad)), PUNA_ERROR_ARGUMENT);
     EXPECT_EQ(sequence.tokens(), prompt_);
+}
+
+TEST_F(GenerationTest, SizesOfAContextBeyondTheirLimitsAreRefused) {
+    const struct {
+        const char* name;
+        int32_t puna_context_options::*field;
+        int32_t limit;
+    } cases[] = {{"n_ctx", &puna_context_options::n_ctx, PUNA_MAX_CTX},
+                 {"n_cells", &puna_context_options::n_cells, PUNA_MAX_CELLS},
+                 {"n_batch", &puna_context_options::n_batch, PUNA_MAX_BATCH}};
+    for (const auto& test : cases) {
+        for (const int32_t value : {test.limit + 1, -1}) {
+            ContextOptions options;
+            options.*test.field = value;
+            const auto result = Context::try_create(engine_.model(), options);
+            ASSERT_EQ(status_of(result), PUNA_ERROR_ARGUMENT) << test.name;
+            EXPECT_EQ(result.failure().message.find(test.name), 0u) << result.failure().message;
+        }
+    }
+    RuntimeOptions options;
+    options.n_threads = PUNA_MAX_THREADS + 1;
+    EXPECT_EQ(status_of(Runtime::try_create(options)), PUNA_ERROR_ARGUMENT);
 }
 
 puna_status start_with(const Sequence& sequence, const void* options) {
