@@ -42,8 +42,8 @@ int main(int argc, char** argv) try {
         context.step(2ms);
         n_talking = kNames.size();
         for (size_t i = 0; i < generations.size(); ++i) {
-            puna::Event event = generations[i].next(-1us);  // what is there, without waiting
-            for (; !event.pending() && !event.done(); event = generations[i].next(-1us)) {
+            puna::Event event = generations[i].next(0us);  // what is there, without waiting
+            for (; !event.pending() && !event.done(); event = generations[i].next(0us)) {
                 lines[i] += event.text;
             }
             if (event.done()) --n_talking;

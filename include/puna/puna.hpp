@@ -44,6 +44,11 @@ namespace puna {
 
 using Token = std::int32_t;
 
+/// The time that a call may take: any duration of std::chrono. One that is zero or less is spent, which
+/// is never "no limit" as 0 is in puna.h.
+using Budget = std::chrono::duration<double, std::micro>;
+inline constexpr Budget kNoLimit = (Budget::max)();
+
 /// A failed call: one of the PUNA_ERROR_* codes and its line of text.
 struct Failure {
     puna_status status = PUNA_OK;
@@ -195,9 +200,12 @@ inline std::int32_t size32(std::size_t size) {
     return size > INT32_MAX ? INT32_MAX : static_cast<std::int32_t>(size);
 }
 
-inline std::int32_t microseconds(std::chrono::microseconds budget) {
-    if (budget.count() < 0) return PUNA_BUDGET_POLL;
-    return size32(static_cast<std::size_t>(budget.count()));
+// A rest of a frame is rounded up, because 0 is no limit to the C side; `spent` stands for no rest.
+inline std::int32_t microseconds(Budget budget, std::int32_t spent) {
+    if (!(budget.count() > 0)) return spent;
+    if (budget >= kNoLimit) return 0;
+    if (budget.count() >= INT32_MAX) return INT32_MAX;
+    return static_cast<std::int32_t>(std::chrono::ceil<std::chrono::microseconds>(budget).count());
 }
 
 template <class Handle, void(PUNA_CALL* Destroy)(Handle*)>
@@ -707,11 +715,12 @@ struct Event {
 
 class Generation {
   public:
-    /// A negative budget fetches only what is queued, zero waits for an event.
-    Result<Event> try_next(std::chrono::microseconds budget = {}) {
+    /// A budget that is spent fetches only what is queued.
+    Result<Event> try_next(Budget budget = kNoLimit) {
+        const std::int32_t budget_us = detail::microseconds(budget, PUNA_BUDGET_POLL);
         puna_event raw = PUNA_EVENT_INIT;
         auto result = detail::checked([&](puna_error* error) {
-            return puna_generation_next(handle(), detail::microseconds(budget), &raw, error);
+            return puna_generation_next(handle(), budget_us, &raw, error);
         });
         if (!result.ok()) return result.failure();
         return Event{raw.kind,
@@ -754,7 +763,7 @@ class Generation {
         }
     }
 #if PUNA_HPP_EXCEPTIONS
-    Event next(std::chrono::microseconds budget = {}) {
+    Event next(Budget budget = kNoLimit) {
         return detail::unwrap(try_next(budget));
     }
     void pause(bool paused) {
@@ -999,10 +1008,12 @@ class Context {
         if (!result.ok()) return result.failure();
         return Sequence(handle);
     }
-    Result<StepCounts> try_step(std::chrono::microseconds budget = {}) {
+    /// A budget that is spent runs one layer, as every step does at least.
+    Result<StepCounts> try_step(Budget budget = kNoLimit) {
+        const std::int32_t budget_us = detail::microseconds(budget, 1);
         return detail::value_of(StepCounts{}, [&](StepCounts* counts, puna_error* error) {
-            return puna_context_step(handle(), detail::microseconds(budget), &counts->n_ready,
-                                     &counts->n_active, error);
+            return puna_context_step(handle(), budget_us, &counts->n_ready, &counts->n_active,
+                                     error);
         });
     }
     Result<void> try_warm_up() {
@@ -1025,7 +1036,7 @@ class Context {
     Sequence sequence() {
         return detail::unwrap(try_sequence());
     }
-    StepCounts step(std::chrono::microseconds budget = {}) {
+    StepCounts step(Budget budget = kNoLimit) {
         return detail::unwrap(try_step(budget));
     }
     void warm_up() {

@@ -80,6 +80,44 @@ TEST_F(GameLoopTest, TwoMillisecondsAFrameTellTheSameText) {
     EXPECT_EQ(told, without_budget());
 }
 
+// As a loop has it that asks for what is left until the next frame.
+TEST_F(GameLoopTest, WhatIsLeftOfAFrameIsNeverNoLimit) {
+    Context context = engine_.context({.n_ctx = 256});
+    Sequence sequence = context.sequence();
+    Generation generation = sequence.generate(prompt_, greedy(1));
+    const auto n_layers_of = [&](const auto& call) {
+        const uint64_t n_before = context.info().n_layers_run;
+        call();
+        return context.info().n_layers_run - n_before;
+    };
+    using std::chrono::nanoseconds;
+    for (const Budget rest :
+         {Budget(nanoseconds(1)), Budget(nanoseconds(999)), Budget(0), Budget(nanoseconds(-1)),
+          Budget(std::chrono::hours::min()), Budget(std::chrono::duration<float>(1e-9f))}) {
+        SCOPED_TRACE(rest.count());
+        EXPECT_EQ(n_layers_of([&] { context.step(rest); }), 1u);
+        const uint64_t n_layers = n_layers_of([&] {  // see NextDoesTheSame
+            EXPECT_TRUE(generation.next(rest).pending());
+        });
+        if (rest.count() > 0) {
+            EXPECT_GE(n_layers, 1u);
+            EXPECT_LE(n_layers, 2u);
+        } else {
+            EXPECT_EQ(n_layers, 0u);
+        }
+    }
+}
+
+TEST_F(GameLoopTest, LongBudgetsAreWaitedFor) {
+    Context context = engine_.context({.n_ctx = 256});
+    for (const Budget budget :
+         {kNoLimit, Budget(std::chrono::hours::max()), Budget(std::chrono::nanoseconds::max())}) {
+        Sequence sequence = context.sequence();
+        Generation generation = sequence.generate(prompt_, greedy(1));
+        EXPECT_EQ(generation.next(budget).kind, PUNA_EVENT_TOKEN);
+    }
+}
+
 // Rows of each batch of a prompt of n tokens, while steps have this budget.
 std::vector<uint64_t> batches_of(Engine& engine, size_t n_prompt, microseconds budget) {
     Context context = engine.context({.n_ctx = 512});

@@ -92,8 +92,7 @@ class StoriesTest : public testing::TestWithParam<Storyteller> {
     }
 
     // All stories at once, by steps of the context.
-    void tell_together(const Engine& engine, const ContextShape& shape,
-                       std::chrono::microseconds budget) {
+    void tell_together(const Engine& engine, const ContextShape& shape, Budget budget = kNoLimit) {
         Context context = engine.context(shape);
         std::vector<Sequence> sequences;
         std::vector<Generation> generations;
@@ -145,7 +144,7 @@ TEST_P(StoriesTest, AreTheSameWithAnyWorkersAndBatch) {
             for (const int32_t n_batch : GetParam().batches) {
                 SCOPED_TRACE(testing::Message()
                              << kernels << ", " << n_threads << " threads, batch " << n_batch);
-                tell_together(engine, {.n_ctx = 256, .n_cells = 2048, .n_batch = n_batch}, {});
+                tell_together(engine, {.n_ctx = 256, .n_cells = 2048, .n_batch = n_batch});
             }
         }
     }

@@ -48,7 +48,11 @@ def main():
         for command, header in runs(arguments.c, arguments.cxx):
             # Twice: the include guard is part of the promise. A file without a declaration of its
             # own would be a warning in C.
-            source.write_text(f'#include "puna/{header}"\n' * 2 + "typedef int a_declaration;\n")
+            # Macros of windows.h stand before it, and what it includes before them.
+            lines = (INCLUDE / "puna" / header).read_text().splitlines(keepends=True)
+            source.write_text("".join(line for line in lines if line.startswith("#include <")) +
+                              "#define min(a, b) not_a_macro\n#define max(a, b) not_a_macro\n" +
+                              f'#include "puna/{header}"\n' * 2 + "typedef int a_declaration;\n")
             command = [*command, *WARNINGS, "-I", str(INCLUDE), "-fsyntax-only", str(source)]
             count += 1
             if subprocess.run(command).returncode != 0:
