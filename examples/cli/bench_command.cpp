@@ -68,8 +68,9 @@ bool parse(BenchOptions& options, const Arguments& arguments) {
     add_model(line, options.engine.model);
     line.group("Tests");
     SpeedPlan& plan = options.plan;
-    line.number("--prompt", plan.n_prompt, 0, 1 << 24, "Tokens of the prompt; 0: none is timed");
-    line.number("--generate", plan.n_generate, 0, 1 << 24, "Tokens to generate; 0: none");
+    line.number("--prompt", plan.n_prompt, 0, PUNA_MAX_CTX,
+                "Tokens of the prompt; 0: none is timed");
+    line.number("--generate", plan.n_generate, 0, PUNA_MAX_CTX, "Tokens to generate; 0: none");
     line.value(
         "--depth", [&plan](const std::string& text) { plan.depths = parse_depths(text); }, "N,N...",
         "0,1800", "Tokens in the cache before those, one test for each\nnumber");
@@ -79,6 +80,12 @@ bool parse(BenchOptions& options, const Arguments& arguments) {
     if (!line.parse(arguments)) return false;
     if (plan.n_prompt == 0 && plan.n_generate == 0) {
         throw UsageError("--prompt and --generate are both 0: nothing to measure");
+    }
+    for (const int32_t depth : plan.depths) {
+        if (int64_t{depth} + plan.n_generate <= PUNA_MAX_CTX) continue;
+        throw UsageError("--depth " + std::to_string(depth) + ": with --generate " +
+                         std::to_string(plan.n_generate) + " more than the " +
+                         std::to_string(PUNA_MAX_CTX) + " tokens of the largest context");
     }
     return true;
 }

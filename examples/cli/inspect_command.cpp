@@ -35,7 +35,7 @@ bool parse(InspectOptions& options, const Arguments& arguments) {
     line.flag("--json", options.json,
               "Print one JSON document, with metadata and tensors\nin full");
     add_engine_options(line, options.engine);
-    line.number("--ctx", options.n_ctx, 0,
+    line.number("--ctx", options.n_ctx, 0, PUNA_MAX_CTX,
                 "Tokens of the context whose memory is told; 0: what\nthe model was trained for");
     return line.parse(arguments);
 }

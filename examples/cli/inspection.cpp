@@ -145,9 +145,10 @@ void read_metadata(const puna::Model& model, Inspection& result) {
 
 void estimate(const EngineOptions& engine, int32_t n_ctx, Inspection& result) {
     if (n_ctx == 0) {
-        const Json trained = result.hyper.value("n_ctx_train", Json(0));
-        const bool fits = trained.is_number_integer() && trained <= INT32_MAX;
-        n_ctx = fits ? trained.get<int32_t>() : 0;
+        const Json trained = result.hyper.value("n_ctx_train", Json());
+        if (trained.is_number_unsigned()) {
+            n_ctx = static_cast<int32_t>(std::min<uint64_t>(trained.get<uint64_t>(), PUNA_MAX_CTX));
+        }
     }
     result.n_ctx = n_ctx;
     const auto memory = puna::Model::try_estimate(

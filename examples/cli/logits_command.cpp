@@ -39,22 +39,19 @@ std::vector<puna::Token> read_tokens(const std::string& value, const Interrupt& 
         }
     }
     if (tokens.empty()) throw std::runtime_error("--tokens: there are none to evaluate");
-    return tokens;
-}
-
-void check_tokens(std::span<const puna::Token> tokens, size_t n_vocab) {
-    for (const puna::Token token : tokens) {
-        if (static_cast<size_t>(token) < n_vocab) continue;
-        throw std::runtime_error("--tokens: there is no token " + std::to_string(token) +
-                                 ": the model has " + std::to_string(n_vocab));
+    if (tokens.size() > PUNA_MAX_CTX) {
+        throw std::runtime_error("--tokens: there are " + std::to_string(tokens.size()) +
+                                 ", and the largest context holds " + std::to_string(PUNA_MAX_CTX));
     }
+    return tokens;
 }
 
 // Rows of a batch are written before the next one is evaluated: the memory they take is bounded.
 void write_logits(const puna::Model& model, std::span<const puna::Token> tokens,
                   const EngineOptions& options, OutputFile& out, const Interrupt& interrupt) {
-    const auto n_vocab = static_cast<size_t>(model.info().n_vocab);
-    check_tokens(tokens, n_vocab);
+    const puna_model_info info = model.info();
+    const auto n_vocab = static_cast<size_t>(info.n_vocab);
+    for (const puna::Token token : tokens) check_token(token, info.n_vocab, "--tokens");
     const size_t n_batch = std::min(tokens.size(), static_cast<size_t>(options.n_batch));
     auto context_options = cli::context_options(options, static_cast<int32_t>(tokens.size()));
     context_options.n_batch = static_cast<int32_t>(n_batch);

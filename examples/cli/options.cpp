@@ -1,7 +1,6 @@
 #include "options.h"
 
 #include <algorithm>
-#include <cmath>
 #include <iterator>
 #include <limits>
 
@@ -47,9 +46,9 @@ puna_logit_bias parse_bias(const std::string& text) {
     const size_t colon = text.find(':');
     puna_logit_bias bias{};
     if (colon == text.npos || !read_number(std::string_view(text).substr(0, colon), bias.token) ||
-        !read_number(std::string_view(text).substr(colon + 1), bias.bias) ||
-        std::isnan(bias.bias)) {
-        throw InvalidValue("must be a token id, ':' and a number, not '" + text + "'");
+        !read_number(std::string_view(text).substr(colon + 1), bias.bias) || bias.token < 0 ||
+        !(bias.bias < std::numeric_limits<float>::infinity())) {
+        throw InvalidValue("must be a token id, ':' and a number or -inf, not '" + text + "'");
     }
     return bias;
 }
@@ -84,8 +83,10 @@ void add_model(CommandLine& line, std::string& model) {
 
 void add_engine_options(CommandLine& line, EngineOptions& options) {
     line.group("Speed and memory");
-    line.number("--threads", options.n_threads, 0, 512, "Threads; 0: one per physical core");
-    line.number("--batch", options.n_batch, 1, 65536, "Tokens of the prompt to evaluate together");
+    line.number("--threads", options.n_threads, 0, PUNA_MAX_THREADS,
+                "Threads; 0: one per physical core");
+    line.number("--batch", options.n_batch, 1, PUNA_MAX_BATCH,
+                "Tokens of the prompt to evaluate together");
     add_gpu_layers(line, options.n_gpu_layers);
     line.flag("--no-mmap", options.no_mmap,
               "Read the file into memory of its own instead of mapping it:\nslower to load, faster "

@@ -49,7 +49,7 @@ bool parse(PerplexityOptions& options, const Arguments& arguments) {
     line.text("-f,--file", options.text_file, "FILE",
               "File with the text, taken byte for byte; - is\nstandard input")
         .required();
-    line.number("--ctx", options.n_ctx, 0,
+    line.number("--ctx", options.n_ctx, 0, PUNA_MAX_CTX,
                 "Tokens of a chunk; 0: 512, or what the model was\ntrained for if that is less");
     line.number("--skip", options.n_skip, -1,
                 "Tokens of a chunk that serve as context alone;\n-1: half of them");

@@ -10,6 +10,7 @@
 #include "files.h"
 #include "printer.h"
 #include "roofline.h"
+#include "token_list.h"
 
 namespace cli {
 namespace {
@@ -64,7 +65,7 @@ bool parse(RunOptions& options, const Arguments& arguments) {
     line.flag("--stream", options.stream,
               "With --json: a document per line for each piece of\ntext (plain text is "
               "always streamed)");
-    line.number("--logprobs", options.sampling.generation.n_logprobs, 0, 64,
+    line.number("--logprobs", options.sampling.generation.n_logprobs, 0, PUNA_MAX_LOGPROBS,
                 "With --json: the log probabilities of each token\nand of the N likeliest ones")
         .needs(json);
 
@@ -74,7 +75,7 @@ bool parse(RunOptions& options, const Arguments& arguments) {
         .excludes(json);
 
     add_engine_options(line, options.engine);
-    line.number("--ctx", options.n_ctx, 0,
+    line.number("--ctx", options.n_ctx, 0, PUNA_MAX_CTX,
                 "Tokens that prompt and text may have together; 0:\nwhat they need, as far as the "
                 "model was trained for");
     if (!line.parse(arguments)) return false;
@@ -109,7 +110,7 @@ int32_t context_size(const RunOptions& options, size_t n_prompt, int32_t n_ctx_t
     const int64_t n_predict = options.sampling.n_predict;
     const int64_t wanted = static_cast<int64_t>(n_prompt) + (n_predict < 0 ? kOpenEnd : n_predict);
     const int64_t n_ctx =
-        options.n_ctx > 0 ? options.n_ctx : std::min<int64_t>(wanted, n_ctx_train);
+        options.n_ctx > 0 ? options.n_ctx : std::min<int64_t>({wanted, n_ctx_train, PUNA_MAX_CTX});
     if (static_cast<int64_t>(n_prompt) > n_ctx) {
         throw std::runtime_error("the prompt has " + std::to_string(n_prompt) +
                                  " tokens, the context holds " + std::to_string(n_ctx) +
@@ -173,6 +174,10 @@ int run_command(const Arguments& arguments) {
     auto start = Clock::now();
     const puna::Model model = load_model(options.engine, interrupt);
     timings.load_seconds = seconds_since(start);
+
+    for (const puna_logit_bias& bias : options.sampling.generation.bias) {
+        check_token(bias.token, model.info().n_vocab, "--logit-bias");
+    }
 
     const std::string prompt = read_prompt(options, interrupt);
     const auto tokens = prompt_tokens(model, prompt, options.tokenize);

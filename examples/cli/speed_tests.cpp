@@ -19,17 +19,12 @@ int32_t deepest_of(const SpeedPlan& plan) {
 
 puna::Context make_context(const puna::Model& model, const EngineOptions& engine,
                            const SpeedPlan& plan) {
-    const int64_t deepest = deepest_of(plan);
-    const int64_t n_deep = deepest + plan.n_generate;
-    const int64_t n_ctx = std::max<int64_t>({n_deep, plan.n_prompt, 1});
+    const int32_t deepest = deepest_of(plan);
+    const int32_t n_deep = deepest + plan.n_generate;
+    const int32_t n_ctx = std::max({n_deep, plan.n_prompt, 1});
+    puna::ContextOptions options = context_options(engine, n_ctx);
     // Beside the filled cache lies what one test adds to it, and the pages in which that begins.
-    const int64_t n_cells =
-        deepest + std::max(plan.n_generate, plan.n_prompt) + 3 * int64_t{PUNA_KV_PAGE};
-    const auto clipped = [](int64_t n) {
-        return static_cast<int32_t>(std::min<int64_t>(n, INT32_MAX));
-    };
-    puna::ContextOptions options = context_options(engine, clipped(n_ctx));
-    options.n_cells = clipped(n_cells);
+    options.n_cells = deepest + std::max(plan.n_generate, plan.n_prompt) + 3 * PUNA_KV_PAGE;
     options.disable_prefix_reuse = 1;  // the same prompt again is evaluated again
     auto context = puna::Context::try_create(model, options);
     if (context.ok()) return std::move(*context);

@@ -32,4 +32,10 @@ std::vector<puna::Token> parse_tokens(std::string_view text, std::string_view na
     return tokens;
 }
 
+void check_token(puna::Token token, int32_t n_vocab, std::string_view name) {
+    if (token < n_vocab) return;
+    throw std::runtime_error(std::string(name) + ": there is no token " + std::to_string(token) +
+                             ": the model has " + std::to_string(n_vocab));
+}
+
 }  // namespace cli

@@ -1,5 +1,6 @@
 """puna inspect."""
 
+import os
 import unittest
 
 from program import (FOLDER, SHARED, check_failure, document, output, puna, random_model,
@@ -67,6 +68,9 @@ class Inspect(unittest.TestCase):
                          sum(default[part + "_bytes"]
                              for part in ("mapped", "weight", "kv", "scratch")))
         self.assertEqual(memory("--ctx", "1024")["kv_bytes"], 1024 * cell)
+        endless = random_model(*SHAPE[:-1], "100000000")  # tokens: more than a context may have
+        self.assertEqual(document("inspect", endless, "--json")["memory"]["n_ctx"],
+                         16777216)
         self.assertEqual(memory("--kv-type-k", "f32")["kv_bytes"], 320 * cell * 3 / 2)
         self.assertEqual(memory("--kv-type-k", "bf16")["kv_bytes"], 320 * cell)
         small = memory("--kv-type-k", "q8_0", "--kv-type-v", "q8_0")  # heads of 16, and a scale
@@ -123,9 +127,10 @@ class Inspect(unittest.TestCase):
         self.assertIn("Q8_0", text)
 
     def test_options_that_do_not_run(self):
-        model = document("inspect", small_model(), "--json", "--ctx", "2000000000")
+        no_gpu = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}
+        model = document("inspect", small_model(), "--json", "--gpu-layers", "1", env=no_gpu)
         self.assertEqual((model["runs"], model["memory"]), (False, None))
-        self.assertIn("n_ctx", model["error"])
+        self.assertIn("no GPU", model["error"])
         self.assertEqual(model["hyper_parameters"]["n_embd"], 64)
 
     def test_tokenizer_that_is_not_supported(self):

@@ -213,8 +213,8 @@ class Choice(unittest.TestCase):
                             first)
         self.assertEqual(ids(*PROMPT, "-n", "3", *GREEDY, "--logit-bias", "300:+1e4", "301:9"),
                          [300] * 3)
-        check_failure(self, puna("run", small_model(), *PROMPT, "--logit-bias", "99999:1"), 1,
-                      "99999")
+        check_failure(self, puna("run", small_model(), *PROMPT, "--logit-bias", "300:1", "512:1"), 1,
+                      "--logit-bias: there is no token 512")
 
 
 class Machine(unittest.TestCase):
