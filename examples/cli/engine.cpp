@@ -1,12 +1,21 @@
 #include "engine.h"
 
 #include <stdexcept>
+#include <string_view>
 
+#include "errors.h"
 #include "model_name.h"
 #include "progress_bar.h"
 
 namespace cli {
 namespace {
+
+// Of options that the library alone can judge. The others are checked as they are read.
+struct OptionName {
+    std::string_view library, program;
+};
+constexpr OptionName kOptionNames[] = {{"kernels:", "--kernels:"},
+                                       {"n_gpu_layers:", "--gpu-layers:"}};
 
 puna::Model load(const puna::Runtime& runtime, const std::string& path, puna::ModelOptions options,
                  const Interrupt& interrupt) {
@@ -16,16 +25,33 @@ puna::Model load(const puna::Runtime& runtime, const std::string& path, puna::Mo
         bar.show(fraction);
         return true;
     };
-    return puna::Model(runtime, path, options);
+    auto model = puna::Model::try_load(runtime, path, options);
+    if (!model.ok()) throw puna::Error(in_program_words(model.failure()));
+    return std::move(*model);
 }
 
 }  // namespace
+
+// The library begins a message about an option with the name it has for it.
+puna::Failure in_program_words(puna::Failure failure) {
+    for (const OptionName& name : kOptionNames) {
+        if (!failure.message.starts_with(name.library)) continue;
+        failure.message.replace(0, name.library.size(), name.program);
+    }
+    return failure;
+}
 
 puna::Runtime make_runtime(const EngineOptions& options) {
     puna::RuntimeOptions runtime_options;
     runtime_options.n_threads = options.n_threads;
     if (!options.kernels.empty()) runtime_options.kernels = options.kernels.c_str();
-    return puna::Runtime(runtime_options);
+    auto runtime = puna::Runtime::try_create(runtime_options);
+    if (runtime.ok()) return std::move(*runtime);
+    const puna::Failure& failure = runtime.failure();
+    // Without the option it is the variable PUNA_KERNELS that names them.
+    const bool is_named = !options.kernels.empty() && failure.status == PUNA_ERROR_UNSUPPORTED;
+    if (is_named) throw UsageError(in_program_words(failure).message);
+    throw puna::Error(failure);
 }
 
 void find_model(EngineOptions& options, const Interrupt& interrupt) {

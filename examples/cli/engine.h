@@ -6,6 +6,11 @@
 
 namespace cli {
 
+// What the library says of an option, with the name that the program has for it. Functions below that
+// throw say it so.
+puna::Failure in_program_words(puna::Failure failure);
+
+// Throws UsageError for kernels that are not here.
 puna::Runtime make_runtime(const EngineOptions& options);
 puna::ModelOptions model_options(const EngineOptions& options);
 

@@ -156,7 +156,7 @@ void estimate(const EngineOptions& engine, int32_t n_ctx, Inspection& result) {
     if (memory.ok()) {
         result.memory = *memory;
     } else {
-        result.why_not = memory.failure().message;
+        result.why_not = in_program_words(memory.failure()).message;
     }
 }
 

@@ -130,7 +130,7 @@ class Inspect(unittest.TestCase):
         no_gpu = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}
         model = document("inspect", small_model(), "--json", "--gpu-layers", "1", env=no_gpu)
         self.assertEqual((model["runs"], model["memory"]), (False, None))
-        self.assertIn("no GPU", model["error"])
+        self.assertTrue(model["error"].startswith("--gpu-layers: no GPU"), model["error"])
         self.assertEqual(model["hyper_parameters"]["n_embd"], 64)
 
     def test_tokenizer_that_is_not_supported(self):

@@ -29,7 +29,8 @@ class Plugin(unittest.TestCase):
         model = shutil.copy(small_model(), package / "\u0444\u0430\u0439\u043b.gguf")
         words = [*EMULATOR, programs / f"puna{SUFFIX}", "run", model, *ARGUMENTS]
 
-        check_failure(self, run_program(words, "--gpu-layers", "all"), 1, PLUGIN)
+        check_failure(self, run_program(words, "--gpu-layers", "all"), 1, "puna: --gpu-layers: ",
+                      PLUGIN)
         shutil.copy(FAKE_GPU, libraries / PLUGIN)
         result = run_program(words, "--gpu-layers", "all")
         self.assertEqual(result.returncode, 0, result.stderr)

@@ -227,7 +227,11 @@ class Machine(unittest.TestCase):
             run(*PROMPT, "-n", "12", *GREEDY, *options)
 
     def test_kernels_that_are_not_there(self):
-        check_failure(self, puna("run", small_model(), *PROMPT, "--kernels", "mmx"), 1, "mmx")
+        check_failure(self, puna("run", small_model(), *PROMPT, "--kernels", "mmx"), 2,
+                      "--kernels: ", "'mmx'")
+        result = puna("run", small_model(), *PROMPT, env={**os.environ, "PUNA_KERNELS": "mmx"})
+        check_failure(self, result, 1, "'mmx'")
+        self.assertNotIn(b"--kernels", result.stderr)
 
 
 class Output(unittest.TestCase):
