@@ -98,4 +98,19 @@ puna::ContextOptions context_options(const EngineOptions& options, int32_t n_ctx
     return result;
 }
 
+puna::Context make_context(const puna::Model& model, const puna::ContextOptions& options,
+                           const std::string& remedy) {
+    auto context = puna::Context::try_create(model, options);
+    if (context.ok()) return std::move(*context);
+    puna::Failure failure = context.failure();
+    if (failure.status == PUNA_ERROR_OUT_OF_MEMORY || failure.status == PUNA_ERROR_DEVICE_MEMORY) {
+        const bool is_smallest =
+            options.kv_type_k == PUNA_KV_Q8_0 && options.kv_type_v == PUNA_KV_Q8_0;
+        failure.message = "no context of " + std::to_string(options.n_ctx) +
+                          " tokens: " + failure.message + ": try " + remedy +
+                          (is_smallest ? "" : ", or --kv-type-k q8_0 --kv-type-v q8_0");
+    }
+    throw puna::Error(failure);
+}
+
 }  // namespace cli

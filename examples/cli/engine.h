@@ -26,5 +26,8 @@ puna::Model load_model(const EngineOptions& options, const Interrupt& interrupt)
 puna::Model load_vocabulary(const std::string& path, const Interrupt& interrupt);
 
 puna::ContextOptions context_options(const EngineOptions& options, int32_t n_ctx);
+// `remedy`, as "a smaller --ctx", is what to try when memory is too small for it.
+puna::Context make_context(const puna::Model& model, const puna::ContextOptions& options,
+                           const std::string& remedy);
 
 }  // namespace cli

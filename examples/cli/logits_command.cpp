@@ -55,7 +55,7 @@ void write_logits(const puna::Model& model, std::span<const puna::Token> tokens,
     const size_t n_batch = std::min(tokens.size(), static_cast<size_t>(options.n_batch));
     auto context_options = cli::context_options(options, static_cast<int32_t>(tokens.size()));
     context_options.n_batch = static_cast<int32_t>(n_batch);
-    puna::Context context(model, context_options);
+    puna::Context context = make_context(model, context_options, "fewer --tokens");
     puna::Sequence sequence = context.sequence();
     std::vector<float> rows(n_batch * n_vocab);
     for (; !tokens.empty(); tokens = tokens.subspan(std::min(n_batch, tokens.size()))) {

@@ -127,8 +127,6 @@ class Measurement {
 
   private:
     size_t skipped(int32_t wanted) const;
-    static puna::Context make_context(const puna::Model& model, const EngineOptions& options,
-                                      size_t chunk_size);
 
     const puna::Cancel& cancel_;
     const puna_model_info info_;
@@ -156,7 +154,9 @@ Measurement::Measurement(const puna::Model& model, const PerplexityOptions& opti
       chunk_size_(chunk_size_of(options, info_.n_ctx_train, tokens_.size())),
       n_skip_(skipped(options.n_skip)),
       n_chunks_(tokens_.size() / chunk_size_),
-      context_(make_context(model, options.engine, chunk_size_)),
+      context_(make_context(model,
+                            context_options(options.engine, static_cast<int32_t>(chunk_size_)),
+                            "a smaller --ctx")),
       n_batch_(std::min(static_cast<size_t>(options.engine.n_batch), chunk_size_)),
       rows_(n_batch_ * static_cast<size_t>(info_.n_vocab)) {}
 
@@ -167,11 +167,6 @@ size_t Measurement::skipped(int32_t wanted) const {
                              std::to_string(chunk_size_) +
                              " tokens nothing would be left to score: make it at most " +
                              std::to_string(chunk_size_ - 2));
-}
-
-puna::Context Measurement::make_context(const puna::Model& model, const EngineOptions& options,
-                                        size_t chunk_size) {
-    return puna::Context(model, context_options(options, static_cast<int32_t>(chunk_size)));
 }
 
 void Measurement::next_chunk() {

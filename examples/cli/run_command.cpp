@@ -183,7 +183,8 @@ int run_command(const Arguments& arguments) {
     const auto tokens = prompt_tokens(model, prompt, options.tokenize);
     const int32_t n_ctx = context_size(options, tokens.size(), model.info().n_ctx_train);
     start = Clock::now();
-    puna::Context context(model, context_options(options.engine, n_ctx));
+    puna::Context context =
+        make_context(model, context_options(options.engine, n_ctx), "a smaller --ctx");
     timings.load_seconds += seconds_since(start);
 
     puna::Sequence sequence = context.sequence();

@@ -4,7 +4,6 @@
 #include <chrono>
 #include <random>
 #include <span>
-#include <stdexcept>
 
 #include "engine.h"
 #include "memory_traffic.h"
@@ -17,8 +16,8 @@ int32_t deepest_of(const SpeedPlan& plan) {
     return *std::max_element(plan.depths.begin(), plan.depths.end());
 }
 
-puna::Context make_context(const puna::Model& model, const EngineOptions& engine,
-                           const SpeedPlan& plan) {
+puna::Context make_context_for(const SpeedPlan& plan, const puna::Model& model,
+                               const EngineOptions& engine) {
     const int32_t deepest = deepest_of(plan);
     const int32_t n_deep = deepest + plan.n_generate;
     const int32_t n_ctx = std::max({n_deep, plan.n_prompt, 1});
@@ -26,13 +25,8 @@ puna::Context make_context(const puna::Model& model, const EngineOptions& engine
     // Beside the filled cache lies what one test adds to it, and the pages in which that begins.
     options.n_cells = deepest + std::max(plan.n_generate, plan.n_prompt) + 3 * PUNA_KV_PAGE;
     options.disable_prefix_reuse = 1;  // the same prompt again is evaluated again
-    auto context = puna::Context::try_create(model, options);
-    if (context.ok()) return std::move(*context);
-    const std::string option = n_deep >= plan.n_prompt
-                                   ? "--depth " + std::to_string(deepest)
-                                   : "--prompt " + std::to_string(plan.n_prompt);
-    throw std::runtime_error(option + ": no context of " + std::to_string(n_ctx) +
-                             " tokens: " + context.failure().message);
+    return make_context(model, options,
+                        n_deep >= plan.n_prompt ? "a smaller --depth" : "a smaller --prompt");
 }
 
 std::vector<puna::Token> random_tokens(size_t n, int32_t n_vocab) {
@@ -66,7 +60,7 @@ SpeedTests::SpeedTests(const puna::Model& model, const EngineOptions& engine, Sp
     : plan_(std::move(plan)),
       cancel_(cancel),
       deepest_(deepest_of(plan_)),
-      context_(make_context(model, engine, plan_)),
+      context_(make_context_for(plan_, model, engine)),
       tokens_(random_tokens(static_cast<size_t>(std::max(plan_.n_prompt, deepest_ + 1)),
                             model.info().n_vocab)),
       logits_(static_cast<size_t>(model.info().n_vocab)),

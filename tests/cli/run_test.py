@@ -226,6 +226,27 @@ class Machine(unittest.TestCase):
         for options in (("--kernels", "scalar"), ("--kv-type-k", "f32", "--kv-type-v", "f32")):
             run(*PROMPT, "-n", "12", *GREEDY, *options)
 
+    def test_a_context_that_no_memory_holds_says_what_to_try(self):
+        model = FOLDER / "wide.gguf"  # small, but for its cache: 16 MB for each token
+        output("make-model", model, "--type", "f16", "--shape",
+               "n_embd=1,n_layer=256,n_head=4,head_dim=4096,n_ff=1,n_vocab=300,n_ctx=16777216")
+        # Where the tests run under AddressSanitizer it would end the program, and it warns.
+        env = {**os.environ, "ASAN_OPTIONS":
+               ":".join([os.environ.get("ASAN_OPTIONS", ""), "allocator_may_return_null=1"])}
+        smallest = ("--kv-type-k", "q8_0", "--kv-type-v", "q8_0")
+        for words, remedy in (
+                (("run", model, *PROMPT, "--ctx", "16777216"),
+                 "a smaller --ctx, or --kv-type-k q8_0 --kv-type-v q8_0"),
+                (("run", model, *PROMPT, "-n", "16777216", *smallest), "a smaller --ctx"),
+                (("bench", model, "--depth", "0,16000000", *smallest), "a smaller --depth"),
+                (("logits", model, "--tokens", "@-", "--out", FOLDER / "never.f32"),
+                 "fewer --tokens, or --kv-type-k q8_0 --kv-type-v q8_0")):
+            result = puna(*words, stdin=b"5," * 4999999 + b"5", env=env)
+            self.assertEqual(result.returncode, 1)
+            self.assertRegex(result.stderr.decode().splitlines()[-1],
+                             rf"^puna: no context of \d+ tokens: .*memory.*: try {remedy}$")
+        model.unlink()
+
     def test_kernels_that_are_not_there(self):
         check_failure(self, puna("run", small_model(), *PROMPT, "--kernels", "mmx"), 2,
                       "--kernels: ", "'mmx'")
