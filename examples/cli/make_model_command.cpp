@@ -179,8 +179,13 @@ int make_model_command(const Arguments& arguments) {
         progress.show(fraction);
         return true;
     };
-    const int32_t n_files = puna::write_synthetic_model(options, out);
-    if (n_files > 1) std::fprintf(stderr, "written in %d files\n", static_cast<int>(n_files));
+    const auto n_files = puna::try_write_synthetic_model(options, out);
+    if (!n_files.ok()) {
+        const puna::Failure& failure = n_files.failure();
+        if (failure.status == PUNA_ERROR_ARGUMENT) throw UsageError(failure.message);
+        throw puna::Error(failure);
+    }
+    if (*n_files > 1) std::fprintf(stderr, "written in %d files\n", static_cast<int>(*n_files));
     return kDone;
 }
 

@@ -36,7 +36,7 @@ class MakeModel(unittest.TestCase):
         self.assertEqual(document("tokenize", other, stdin=b"a story")["tokens"], ids)
         clash = puna("make-model", FOLDER / "no.gguf", "--shape", SHAPE.replace("400", "401"),
                      "--type", "q8_0", "--vocab", model)
-        check_failure(self, clash, 1, "n_vocab", "401", "400")
+        check_failure(self, clash, 2, "n_vocab", "401", "400")
 
     def test_the_seed_decides(self):
         one = make("one.gguf").read_bytes()
@@ -97,9 +97,9 @@ class MakeModel(unittest.TestCase):
         check_failure(self, run("--shape", "n_embd=64", "--type", "q8_0"), 2, "n_layer")
         check_failure(self, run("--shape", SHAPE + ",x=1", "--type", "q8_0"), 2, "'x'")
         check_failure(self, run("--shape", SHAPE.replace("256", "two"), "--type", "q8_0"), 2, "two")
-        check_failure(self, run("--shape", SHAPE, "--type", "q4_k_xxl"), 1, "q4_k_xxl", "Q4_K_M")
+        check_failure(self, run("--shape", SHAPE, "--type", "q4_k_xxl"), 2, "q4_k_xxl", "Q4_K_M")
         check_failure(self, run("--shape", SHAPE.replace("n_head_kv=2", "n_head_kv=3"), "--type",
-                                "q8_0"), 1, "n_head_kv")
+                                "q8_0"), 2, "n_head_kv")
         check_failure(self, run("--shape", SHAPE, "--type", "q8_0", "--split-size", "1T"), 2,
                       "--split-size")
         check_failure(self, run("--shape", SHAPE, "--type", "q8_0", "--vocab", "no.gguf"), 1,
