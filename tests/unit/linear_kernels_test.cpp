@@ -50,7 +50,7 @@ std::vector<Kernel> all_kernels() {
 // n_in of one to several steps of every kernel, with every kind of tail.
 std::vector<int64_t> widths_of(const BlockFormatInfo& info) {
     const int64_t length = info.block_length;
-    const int64_t most = length == 1 ? 70 : length == 32 ? 17 : 5;
+    const int64_t most = length == 1 ? 70 : length == 32 ? 34 : 5;
     std::vector<int64_t> widths;
     for (int64_t blocks = 1; blocks <= most; ++blocks) widths.push_back(blocks * length);
     if (length == 1) widths.insert(widths.end(), {127, 128, 129, 256, 511, 513});
@@ -284,7 +284,8 @@ TEST(LinearKernels, BlocksDoNotChangeBits) {
     constexpr int32_t kRows = 17;
     for (const Kernel& kernel : all_kernels()) {
         const int64_t length = kernel.info->block_length;
-        for (const int64_t n_in : {3 * length, length == 256 ? length : 288 + length % 32}) {
+        const int64_t rest = length == 256 ? length : 288 + length % 32;
+        for (const int64_t n_in : {3 * length, rest, 768 + rest}) {
             const Weights weights(*kernel.info, kOut, n_in,
                                   random_weights(*kernel.info, kOut * n_in, 1.0f), 2);
             const auto x = random_floats(kRows * n_in, 13);
@@ -314,7 +315,7 @@ TEST(LinearKernels, BlocksDoNotChangeBits) {
 TEST(LinearKernels, ReadOrdersGiveTheSameBits) {
     for (const Kernel& kernel : all_kernels()) {
         const int64_t length = kernel.info->block_length;
-        // Up to three spans of 24 chunks are one stream.
+        // Up to three spans of 6,144 columns are one stream.
         for (const int64_t n_in : {length, 256 + length, 2048 + 256 - length % 256, 6144 + length,
                                    18432 - length, 18432 + length}) {
             const int64_t n_columns = n_in / length * length;

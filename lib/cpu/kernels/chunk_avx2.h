@@ -30,6 +30,8 @@ inline void cross_pairs(Vector (&blocks)[kRowBlocks]) {
 
 // x = scale * word, for signed quants, which have wide scales.
 struct alignas(32) ChunkOfWords {
+    static constexpr int64_t kColumns = kChunk;
+
     // The elements 0, 2, 4 .. and 1, 3, 5 .. of what crossed blocks meet.
     Vector even[kRowBlocks];
     Vector odd[kRowBlocks];
@@ -72,6 +74,8 @@ struct alignas(32) ChunkOfWords {
 // x = scale * (256 * high + low), with signed bytes, for quants that are not signed. Weights whose own scales
 // are integers need one scale of activations for all of a chunk, the others one for a block.
 struct alignas(32) ChunkOfBytes {
+    static constexpr int64_t kColumns = kChunk;
+
     Vector high[kRowBlocks];
     Vector low[kRowBlocks];
     __m256 scales;  // lane i: of block i

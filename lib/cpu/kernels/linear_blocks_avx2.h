@@ -196,22 +196,22 @@ template <int kPair = 0, class Products, class Format, int32_t kOuts, int32_t kR
 
 template <class Products>
 struct Spans {
-    static constexpr int64_t kChunk = core::kChunk;
+    static constexpr int64_t kLeastColumns = kChunk;
     static constexpr int64_t kPrefetchBytes = core::kPrefetchBytes;
     static constexpr int32_t outs(int32_t n_rows, int64_t) { return n_rows == 1 ? 2 : 1; }
     using Sum = __m256;
     template <class Format>
-    using Chunk = ChunkOfX<Format>;
+    using Step = ChunkOfX<Format>;
 
     static Sum zero() { return _mm256_setzero_ps(); }
     static float total(Sum sum) { return sum_lanes(sum); }
     template <class Format>
-    static void load(Chunk<Format>& chunk, const float* x, int64_t n) {
+    static void load(Step<Format>& chunk, const float* x, int64_t n) {
         chunk.template load<Format>(x, n);
     }
-    template <class Format, int32_t kOuts, int32_t kRows>
+    template <int64_t kColumns, class Format, int32_t kOuts, int32_t kRows>
     [[gnu::always_inline]] static void add(const uint8_t* at, int64_t out_bytes,
-                                           const Chunk<Format>* const (&x)[kRows],
+                                           const Step<Format>* const (&x)[kRows],
                                            Sum (&sums)[kOuts][kRows]) {
         Format w[kOuts];
         ChunkSums<Products, Format> of_chunk[kOuts][kRows];

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <cstring>
 
+#include "cpu/kernels/format_bytes.h"
 #include "cpu/kernels/linear_spans.h"
 #include "cpu/kernels/linear_tile_avx512.h"
 #include "cpu/kernels/quants_avx512.h"
@@ -59,11 +60,10 @@ struct QuadsOfX {
     __m512i high[kCount];
     __m512i low[kCount];
 
-    template <class Chunk>
-    QuadsOfX(const Chunk& x, int first) {
+    QuadsOfX(const int8_t* highs, const int8_t* lows, int first) {
         for (int i = 0; i < kCount; ++i) {
-            high[i] = _mm512_load_si512(x.high + (first + i) * 64);
-            low[i] = _mm512_load_si512(x.low + (first + i) * 64);
+            high[i] = _mm512_load_si512(highs + (first + i) * 64);
+            low[i] = _mm512_load_si512(lows + (first + i) * 64);
         }
     }
     // For weight rows that pass together.
@@ -84,42 +84,53 @@ struct QuadsOfX {
     }
 };
 
-// The lanes 0, 2, 4 .. of v.
-inline __m256 even_lanes(__m512 v) {
-    return _mm256_castsi256_ps(_mm512_cvtepi64_epi32(_mm512_castps_si512(v)));
-}
-inline __m256 product(__m256 a, __m256 b) {
-    return _mm256_mul_ps(a, b);
-}
-inline __m512 product(__m512 a, __m512 b) {
-    return _mm512_mul_ps(a, b);
-}
-// Zeros above factors of blocks.
-inline __m512 widen(__m256 v) {
-    return _mm512_zextps256_ps512(v);
-}
-inline __m512 widen(__m512 v) {
-    return v;
-}
-
-// A chunk of activations as a format's weights meet it: x = scale * (256 * high + low).
+// As many chunks of activations as have 16 scales, as a format's weights meet them: x = scale * (256 * high + low).
 template <class Format>
-struct alignas(64) ChunkOfX {
+struct alignas(64) StepOfX {
     // The largest magnitude whose high byte is still one after rounding.
     static constexpr float kLargest = 127 * 256 + 127;
     // Blocks that hold nothing above it count as zeros: the inverse of their scale would overflow.
     static constexpr float kLeast = 0x1p-100f;
+    static constexpr int kChunks = Format::kWideScales ? 2 : 1;
+    static constexpr int64_t kColumns = kChunks * kChunk;
 
-    int8_t high[kChunk];
-    int8_t low[kChunk];
-    alignas(64) Factors<Format::kWideScales> scales;  // lane i: of block i, or of group i
+    int8_t high[kChunks][kChunk];
+    int8_t low[kChunks][kChunk];
+    __m512 scales;  // lane i: of block i, or of group i
     // What minimums meet: the sums of the activations, as rounded, of a block or a group. Without minimums,
-    // that times -kOffset: what quants are too large. Right behind the scales, if those are of blocks.
-    Factors<Format::kWideScales> sums;
-    __m512 factors() const { return _mm512_load_ps(reinterpret_cast<const float*>(&scales)); }
+    // that times -kOffset: what quants are too large.
+    __m512 sums;
 
     // The first n elements, a multiple of 16, and zeros beyond. Infinity and NaN become NaN.
     void load(const float* x, int64_t n) {
+        constexpr int kTimes = Format::kHasMinimums ? 1 : -Format::kOffset;
+        Rounded rounded[kChunks];
+        for (int i = 0; i < kChunks; ++i) {
+            const int64_t left = n - i * kChunk;
+            rounded[i] = load_chunk(i, left > 0 ? x + i * kChunk : x, left > 0 ? left : 0);
+        }
+        __m512i totals;
+        if constexpr (Format::kWideScales) {
+            constexpr Lanes kBlocks = make_lanes([](int lane) { return 2 * lane; });
+            scales = _mm512_mask_mov_ps(rounded[0].scales, 0xff00, rounded[1].scales);
+            totals = _mm512_permutex2var_epi32(of_blocks(rounded[0].group_sums), kBlocks,
+                                               of_blocks(rounded[1].group_sums));
+        } else {
+            constexpr Lanes kBlocks = make_lanes([](int lane) { return lane / 2; });
+            scales = _mm512_permutexvar_ps(kBlocks, rounded[0].scales);
+            totals = rounded[0].group_sums;
+        }
+        sums = _mm512_mul_ps(_mm512_mul_ps(_mm512_cvtepi32_ps(totals), scales),
+                             _mm512_set1_ps(kTimes));
+    }
+
+  private:
+    struct Rounded {
+        __m512 scales;  // lanes b and 8 + b: of block b
+        __m512i group_sums;
+    };
+
+    Rounded load_chunk(int i, const float* x, int64_t n) {
         float rest[kChunk];
         if (n < kChunk) {
             std::memset(rest, 0, sizeof rest);
@@ -137,23 +148,26 @@ struct alignas(64) ChunkOfX {
         __m512i totals[kQuads];
         for (int quad = 0; quad < kQuads; ++quad) {
             __m512i rounded[4];
-            for (int i = 0; i < 4; ++i) {
-                const __m512i block = _mm512_set1_epi32(2 * quad + i / 2);
+            for (int j = 0; j < 4; ++j) {
+                const __m512i block = _mm512_set1_epi32(2 * quad + j / 2);
                 const __m512 factor = _mm512_permutexvar_ps(block, factors);
-                rounded[i] = _mm512_cvtps_epi32(_mm512_mul_ps(values[4 * quad + i], factor));
+                rounded[j] = _mm512_cvtps_epi32(_mm512_mul_ps(values[4 * quad + j], factor));
             }
             split_bytes(rounded, tops[quad], lows[quad]);
             totals[quad] = total_of_fours(tops[quad], lows[quad]);
         }
-        store<0>(high, tops);
-        store<0>(low, lows);
+        store<0>(high[i], tops);
+        store<0>(low[i], lows);
         // Zero, or NaN for infinity, whose scale would not spoil every product.
         const __m512 zero = _mm512_sub_ps(largest, largest);
-        set_factors(_mm512_fmadd_ps(largest, _mm512_set1_ps(1.0f / kLargest), zero),
-                    join_quarters(totals, sum));
+        return {_mm512_fmadd_ps(largest, _mm512_set1_ps(1.0f / kLargest), zero),
+                join_quarters(totals, sum)};
+    }
+    // The sums of each two groups, in the lanes of both.
+    static __m512i of_blocks(__m512i group_sums) {
+        return sum(group_sums, _mm512_shuffle_epi32(group_sums, _MM_PERM_CDAB));
     }
 
-  private:
     // Lanes b and 8 + b: the largest magnitude of block b.
     static __m512 largest_of_blocks(const __m512 (&values)[kGroups]) {
         // As integers, magnitudes are ordered like floats, and NaN is the largest.
@@ -203,66 +217,62 @@ struct alignas(64) ChunkOfX {
                            _mm512_permutex2var_epi32(quads[kFirst], kFrom, quads[kFirst + 1]));
         if constexpr (kVector + 1 < kQuads) store<kVector + 1>(to, quads);
     }
-
-    // Scales of blocks in the lanes b and 8 + b, sums of groups.
-    void set_factors(__m512 block_scales, __m512i group_sums) {
-        constexpr int kTimes = Format::kHasMinimums ? 1 : -Format::kOffset;
-        if constexpr (Format::kWideScales) {
-            scales = _mm512_castps512_ps256(block_scales);
-            group_sums = sum(group_sums, _mm512_shuffle_epi32(group_sums, _MM_PERM_CDAB));
-            const __m256 of_blocks = even_lanes(_mm512_cvtepi32_ps(group_sums));
-            sums = product(product(of_blocks, scales), _mm256_set1_ps(kTimes));
-        } else {
-            constexpr Lanes kBlocks = make_lanes([](int lane) { return lane / 2; });
-            scales = _mm512_permutexvar_ps(kBlocks, block_scales);
-            sums = product(product(_mm512_cvtepi32_ps(group_sums), scales), _mm512_set1_ps(kTimes));
-        }
-    }
 };
 
 // ---- Sums ---------------------------------------------------------------------------------------
 
-// The scales of weights times those of activations; adds what minimums, or what quants are too large, make.
-template <class Format>
-[[gnu::always_inline]] inline __m512 meet_factors(const Format& w, const ChunkOfX<Format>& x,
-                                                  __m512& sum) {
-    if constexpr (Format::kWideScales && Format::kHasMinimums) {
-        const __m512 products = _mm512_mul_ps(w.factors, x.factors());
-        sum = _mm512_mask_add_ps(sum, 0xff00, sum, products);
-        return products;
-    } else {
-        if constexpr (Format::kHasMinimums) {
-            sum = _mm512_fmadd_ps(w.minimums, x.sums, sum);
-        } else if constexpr (Format::kOffset != 0) {
-            sum = _mm512_fmadd_ps(widen(w.scales), widen(x.sums), sum);
-        }
-        return widen(product(w.scales, x.scales));
-    }
+inline __m512 widen(__m256 v) {
+    return _mm512_zextps256_ps512(v);
+}
+inline __m512 widen(__m512 v) {
+    return v;
+}
+// The scales and minimums of kColumns columns; zeros if these are half of a step.
+template <int64_t kColumns, class Format>
+[[gnu::always_inline]] inline SixteenFactors open_factors(const uint8_t* at) {
+    if constexpr (Format::kWideScales && kColumns > kChunk) return Format::open_two(at);
+    Format w;
+    w.open(at);
+    SixteenFactors factors = {widen(w.scales), _mm512_setzero_ps()};
+    if constexpr (Format::kHasMinimums) factors.minimums = widen(w.minimums);
+    return factors;
 }
 
-// Adds part kPart of each of kOuts weight rows with each of kRows rows of activations: a quad, or four
-// blocks. scales[o][r] are those of the weights times those of the activations.
-template <int kPart, class Format, int32_t kOuts, int32_t kRows>
-[[gnu::always_inline]] inline void add_part(const Format (&w)[kOuts],
-                                            const ChunkOfX<Format>* const (&x)[kRows],
+// The scales of weights times those of activations; adds what minimums, or what quants are too large, make.
+template <class Format>
+[[gnu::always_inline]] inline __m512 meet_factors(const SixteenFactors& w, const StepOfX<Format>& x,
+                                                  __m512& sum) {
+    if constexpr (Format::kHasMinimums) {
+        sum = _mm512_fmadd_ps(w.minimums, x.sums, sum);
+    } else if constexpr (Format::kOffset != 0) {
+        sum = _mm512_fmadd_ps(w.scales, x.sums, sum);
+    }
+    return _mm512_mul_ps(w.scales, x.scales);
+}
+
+// Adds part kPart of chunk kOfStep of each of kOuts weight rows, of which `at` is the first, with each of kRows rows of
+// activations: a quad, or four blocks. scales[o][r] are those of the weights times those of the activations.
+template <int kOfStep, int kPart, class Format, int32_t kOuts, int32_t kRows>
+[[gnu::always_inline]] inline void add_part(const uint8_t* at, int64_t out_bytes,
+                                            const StepOfX<Format>* const (&x)[kRows],
                                             const __m512 (&scales)[kOuts][kRows],
                                             __m512 (&sums)[kOuts][kRows]) {
     constexpr bool kPairs = Format::kPairs;
     constexpr int kCount = kPairs ? 2 : 1;  // of vectors
     constexpr Lanes kScales = make_lanes([](int lane) {
         const int eight = eight_at<Format>(8 * kCount * kPart + lane / 2);
-        return Format::kWideScales ? eight / 4 : eight / 2;
+        return Format::kWideScales ? 8 * kOfStep + eight / 4 : eight / 2;
     });
     __m512i quants[kOuts][kCount];
     for (int32_t o = 0; o < kOuts; ++o) {
         if constexpr (kPairs) {
-            w[o].template pair<kPart>(quants[o][0], quants[o][1]);
+            Format::template pair<kPart>(at + o * out_bytes, quants[o][0], quants[o][1]);
         } else {
-            quants[o][0] = w[o].template quants<kPart>();
+            quants[o][0] = Format::template quants<kPart>(at + o * out_bytes);
         }
     }
     for (int32_t r = 0; r < kRows; ++r) {
-        QuadsOfX<kCount> quads(*x[r], kCount * kPart);
+        QuadsOfX<kCount> quads(x[r]->high[kOfStep], x[r]->low[kOfStep], kCount * kPart);
         if constexpr (kOuts > 1) quads.stay_in_registers();
         for (int32_t o = 0; o < kOuts; ++o) {
             const __m512 products = _mm512_cvtepi32_ps(quads.multiply(quants[o]));
@@ -272,26 +282,36 @@ template <int kPart, class Format, int32_t kOuts, int32_t kRows>
     }
 }
 
-template <class Format, int32_t kOuts, int32_t kRows>
-[[gnu::always_inline]] inline void add_chunk_of_blocks(const uint8_t* at, int64_t out_bytes,
-                                                       const ChunkOfX<Format>* const (&x)[kRows],
-                                                       __m512 (&sums)[kOuts][kRows]) {
-    Format w[kOuts];
-    __m512 scales[kOuts][kRows];
-    for (int32_t o = 0; o < kOuts; ++o) {
-        w[o].open(at + o * out_bytes);
-        for (int32_t r = 0; r < kRows; ++r) scales[o][r] = meet_factors(w[o], *x[r], sums[o][r]);
-    }
-    add_part<0>(w, x, scales, sums);
-    add_part<1>(w, x, scales, sums);
+template <int kOfStep, class Format, int32_t kOuts, int32_t kRows>
+[[gnu::always_inline]] inline void add_chunk(const uint8_t* at, int64_t out_bytes,
+                                             const StepOfX<Format>* const (&x)[kRows],
+                                             const __m512 (&scales)[kOuts][kRows],
+                                             __m512 (&sums)[kOuts][kRows]) {
+    at += kOfStep * bytes_of<Format>(kChunk);
+    add_part<kOfStep, 0>(at, out_bytes, x, scales, sums);
+    add_part<kOfStep, 1>(at, out_bytes, x, scales, sums);
     if constexpr (!Format::kPairs) {
-        add_part<2>(w, x, scales, sums);
-        add_part<3>(w, x, scales, sums);
+        add_part<kOfStep, 2>(at, out_bytes, x, scales, sums);
+        add_part<kOfStep, 3>(at, out_bytes, x, scales, sums);
     }
 }
 
+// A step, or the first chunk of one.
+template <int64_t kColumns, class Format, int32_t kOuts, int32_t kRows>
+[[gnu::always_inline]] inline void add_columns(const uint8_t* at, int64_t out_bytes,
+                                               const StepOfX<Format>* const (&x)[kRows],
+                                               __m512 (&sums)[kOuts][kRows]) {
+    __m512 scales[kOuts][kRows];
+    for (int32_t o = 0; o < kOuts; ++o) {
+        const SixteenFactors w = open_factors<kColumns, Format>(at + o * out_bytes);
+        for (int32_t r = 0; r < kRows; ++r) scales[o][r] = meet_factors(w, *x[r], sums[o][r]);
+    }
+    add_chunk<0>(at, out_bytes, x, scales, sums);
+    if constexpr (kColumns > kChunk) add_chunk<1>(at, out_bytes, x, scales, sums);
+}
+
 struct Spans {
-    static constexpr int64_t kChunk = core::kChunk;
+    static constexpr int64_t kLeastColumns = kChunk;
     static constexpr int64_t kPrefetchBytes = core::kPrefetchBytes;
     // Each weight row is a stream of its own from memory. On Zen 4, under one activation row, four streams
     // were 7 % faster than two with up to 5.5 bits a weight, and 10 % slower with Q8_0. Under more rows two
@@ -302,19 +322,19 @@ struct Spans {
     }
     using Sum = __m512;
     template <class Format>
-    using Chunk = ChunkOfX<Format>;
+    using Step = StepOfX<Format>;
 
     static Sum zero() { return _mm512_setzero_ps(); }
     static float total(Sum sum) { return _mm512_reduce_add_ps(sum); }
     template <class Format>
-    static void load(Chunk<Format>& chunk, const float* x, int64_t n) {
-        chunk.load(x, n);
+    static void load(Step<Format>& step, const float* x, int64_t n) {
+        step.load(x, n);
     }
-    template <class Format, int32_t kOuts, int32_t kRows>
+    template <int64_t kColumns, class Format, int32_t kOuts, int32_t kRows>
     [[gnu::always_inline]] static void add(const uint8_t* at, int64_t out_bytes,
-                                           const Chunk<Format>* const (&x)[kRows],
+                                           const Step<Format>* const (&x)[kRows],
                                            Sum (&sums)[kOuts][kRows]) {
-        add_chunk_of_blocks<Format>(at, out_bytes, x, sums);
+        add_columns<kColumns>(at, out_bytes, x, sums);
     }
 };
 

@@ -27,6 +27,8 @@ struct alignas(64) ChunkOfX {
     // Parts that hold nothing above it count as zeros: the inverse of their scale would overflow.
     static constexpr float kLeast = 0x1p-100f;
 
+    static constexpr int64_t kColumns = kChunk;
+
     int8_t high[kChunk];
     int8_t low[kChunk];
     float scales[kParts];
@@ -164,12 +166,12 @@ template <class Format, int32_t kOuts, int32_t kRows>
 }
 
 struct Spans {
-    static constexpr int64_t kChunk = core::kChunk;
+    static constexpr int64_t kLeastColumns = kChunk;
     static constexpr int64_t kPrefetchBytes = 0;
     static constexpr int32_t outs(int32_t n_rows, int64_t) { return n_rows == 1 ? 2 : 1; }
     using Sum = float32x4_t;
     template <class Format>
-    using Chunk = ChunkOfX;
+    using Step = ChunkOfX;
 
     static Sum zero() { return vdupq_n_f32(0.0f); }
     static float total(Sum sum) { return vaddvq_f32(sum); }
@@ -177,7 +179,7 @@ struct Spans {
     static void load(ChunkOfX& chunk, const float* x, int64_t n) {
         chunk.load(x, n);
     }
-    template <class Format, int32_t kOuts, int32_t kRows>
+    template <int64_t kColumns, class Format, int32_t kOuts, int32_t kRows>
     [[gnu::always_inline]] static void add(const uint8_t* at, int64_t out_bytes,
                                            const ChunkOfX* const (&x)[kRows],
                                            Sum (&sums)[kOuts][kRows]) {

@@ -24,6 +24,7 @@
 
 #include "cpu/kernels.h"
 #include "cpu/kernels/chunk_neon.h"
+#include "cpu/kernels/format_bytes.h"
 #include "cpu/kernels/panel_rows_neon.h"
 
 namespace puna::core {
@@ -86,7 +87,7 @@ void unpack_chunk(const uint8_t* const (&rows)[4], int64_t block, int32_t quarte
 template <class Product, class Format>
 void unpack_quartet(const uint8_t* const (&rows)[4], int64_t n_bytes, int32_t quartet,
                     UnpackedTile<Format>& tile) {
-    constexpr int64_t kChunkBytes = kChunk / Format::kBlock * Format::kBlockBytes;
+    constexpr int64_t kChunkBytes = bytes_of<Format>(kChunk);
     int64_t block = 0;
     for (int64_t at = 0; at < n_bytes; at += kChunkBytes, block += kParts) {
         const uint8_t* chunks[4];
@@ -109,9 +110,9 @@ void unpack_quartet(const uint8_t* const (&rows)[4], int64_t n_bytes, int32_t qu
 template <class Product, class Format>
 void unpack_tile(const PanelBlock& block, int64_t first_column, int64_t n_columns, int64_t first,
                  UnpackedTile<Format>& tile) {
-    const int64_t n_bytes = n_columns / Format::kBlock * Format::kBlockBytes;
-    const auto* weights = static_cast<const uint8_t*>(block.weights) +
-                          first_column / Format::kBlock * Format::kBlockBytes;
+    const int64_t n_bytes = bytes_of<Format>(n_columns);
+    const auto* weights =
+        static_cast<const uint8_t*>(block.weights) + bytes_of<Format>(first_column);
     for (int32_t q = 0; q < kQuartets && first + 4 * q < block.n_out; ++q) {
         const uint8_t* rows[4];
         for (int32_t r = 0; r < 4; ++r) {

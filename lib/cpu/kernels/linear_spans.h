@@ -2,21 +2,21 @@
 // activations are prepared once, and in a span the weight rows one after the other.
 //
 // A set is a struct with
-//   static constexpr int64_t kChunk;          // elements that are multiplied together
+//   static constexpr int64_t kLeastColumns;   // that are multiplied together, a divisor of those of a step
 //   static constexpr int64_t kPrefetchBytes;  // how far ahead the cache is asked; 0: not at all
-//   static constexpr int32_t outs(int32_t n_rows, int64_t chunk_bytes);  // bytes of a weight row's chunk
+//   static constexpr int32_t outs(int32_t n_rows, int64_t least_bytes);  // bytes of so many columns of a weight row
 //   using Sum;                                // a vector of partial results
 //   static Sum zero();
 //   static float total(Sum sum);
-//   template <class Format> using Chunk;      // of activations
-//   template <class Format> static void load(Chunk<Format>& chunk, const float* x, int64_t n);
-//   template <class Format, int32_t kOuts, int32_t kRows>
-//   static void add(const uint8_t* at, int64_t out_bytes, const Chunk<Format>* const (&x)[kRows],
+//   template <class Format> using Step;       // of activations, Step<Format>::kColumns
+//   template <class Format> static void load(Step<Format>& step, const float* x, int64_t n);
+//   template <int64_t kColumns, class Format, int32_t kOuts, int32_t kRows>
+//   static void add(const uint8_t* at, int64_t out_bytes, const Step<Format>* const (&x)[kRows],
 //                   Sum (&sums)[kOuts][kRows]);
 // `outs` is how many weight rows pass together: they share the loads of activations. `load` takes the
-// first n elements, a multiple of 32, and zeros beyond; `add` adds the products of a chunk of kOuts weight
-// rows, out_bytes apart, with those of kRows activation rows. Of a format this needs kBlock and
-// kBlockBytes, the elements and the bytes of a block; kBlock divides kChunk.
+// first n elements, a multiple of 32, and zeros beyond; `add` adds the products of a step of kOuts weight
+// rows, out_bytes apart, with those of kRows activation rows, or of the first kLeastColumns of a step. Of a format this
+// needs kBlock and kBlockBytes, the elements and the bytes of a block; kBlock divides kLeastColumns.
 #pragma once
 
 #include <cstddef>
@@ -24,35 +24,39 @@
 #include <cstring>
 
 #include "cpu/kernels.h"
+#include "cpu/kernels/format_bytes.h"
 #include "cpu/kernels/linear_tile.h"
 #include "cpu/kernels/prefetch.h"
 
 namespace puna::core {
 namespace {  // compiled once per kernel file, with the flags of its set
 
-// Chunks of columns that pass together: their activations are on the stack, some 16 KB for each row. So
-// the weights of most models stream row by row.
-constexpr int64_t kSpan = 24;
+// Columns that pass together: their activations are on the stack, some 16 KB for each row. So the weights of
+// most models stream row by row. All steps divide it.
+constexpr int64_t kSpan = 6144;
 
-// Unless rows are read together, a single one of so many chunks is prepared whole: 46 KB. Formats whose chunk
-// of 256 is smaller wait for arithmetic, and so want weight rows that share activations.
+// Unless rows are read together, a single one of so many columns is prepared whole: 46 KB. Formats whose least
+// columns are smaller wait for arithmetic, and so want weight rows that share activations.
 constexpr int64_t kLongestStream = 3 * kSpan;
 constexpr int64_t kLeastBytesOfOneStream = 96;
 
-// Some chunks of columns of a matrix.
+// Some steps of columns of a matrix.
 template <class Set, class Format>
 struct Span {
-    static constexpr int64_t kChunkBytes = Set::kChunk / Format::kBlock * Format::kBlockBytes;
+    static constexpr int64_t kColumns = Set::template Step<Format>::kColumns;  // of a step
+    static constexpr int64_t kStepBytes = bytes_of<Format>(kColumns);
+    static constexpr int64_t kLeastBytes = bytes_of<Format>(Set::kLeastColumns);
+    static_assert(kSpan % kColumns == 0 && kColumns % Set::kLeastColumns == 0);
 
     Span(int64_t begin, int64_t n_columns)
-        : offset(begin / Format::kBlock * Format::kBlockBytes),
-          n_bytes(n_columns / Set::kChunk * kChunkBytes),
-          tail_bytes(n_columns % Set::kChunk / Format::kBlock * Format::kBlockBytes) {
+        : offset(bytes_of<Format>(begin)),
+          n_bytes(n_columns / kColumns * kStepBytes),
+          rest_bytes(bytes_of<Format>(n_columns % kColumns)) {
         rows_ahead = n_bytes > 0 ? Set::kPrefetchBytes / n_bytes : 0;
         bytes_ahead = n_bytes > 0 ? Set::kPrefetchBytes % n_bytes : 0;
     }
 
-    // Asks for the chunk that comes some way after the one at row + `at`, in each of the rows that pass
+    // Asks for the step that comes some way after the one at row + `at`, in each of the rows that pass
     // together.
     template <int32_t kOuts>
     [[gnu::always_inline]] inline void prefetch(const uint8_t* row, int64_t row_bytes,
@@ -66,49 +70,70 @@ struct Span {
             }
             ahead += rows * kOuts * row_bytes;
             for (int32_t o = 0; o < kOuts; ++o, ahead += row_bytes) {
-                prefetch_bytes<kChunkBytes>(row, ahead);
+                prefetch_bytes<kStepBytes>(row, ahead);
             }
         }
     }
 
     int64_t offset;      // in the rows, in bytes
-    int64_t n_bytes;     // of whole chunks
-    int64_t tail_bytes;  // of a last one that is not whole
+    int64_t n_bytes;     // of whole steps
+    int64_t rest_bytes;  // of a last one that is not whole
     // How far ahead that is, as rows of the span and the rest.
     int64_t rows_ahead;
     int64_t bytes_ahead;
 };
 
-// y[r * y_stride + o] (+)= the products of kOuts weight rows and kRows activation rows in a span.
+// Adds the last n_bytes of the columns of rows at `at`, less than a step: kColumns of them, which are zeros beyond.
+template <class Set, class Format, int64_t kColumns, int32_t kOuts, int32_t kRows>
+[[gnu::always_inline]] inline void add_padded(
+    const uint8_t* at, int64_t out_bytes, int64_t n_bytes,
+    const typename Set::template Step<Format>* const (&x)[kRows],
+    typename Set::Sum (&sums)[kOuts][kRows]) {
+    constexpr int64_t kBytes = bytes_of<Format>(kColumns);
+    if (n_bytes == kBytes) {
+        Set::template add<kColumns, Format>(at, out_bytes, x, sums);
+    } else if constexpr (Format::kBlock < kColumns) {
+        uint8_t padded[kOuts][kBytes] = {};
+        for (int32_t o = 0; o < kOuts; ++o) {
+            std::memcpy(padded[o], at + o * out_bytes, static_cast<size_t>(n_bytes));
+        }
+        Set::template add<kColumns, Format>(padded[0], kBytes, x, sums);
+    }
+}
+
+// y[r * y_stride + o] (+)= the products of kOuts weight rows and kRows activation rows in a span. What is not a whole
+// step comes first: the calls that copy it would make the compiler keep the sums in memory.
 template <class Set, class Format, int32_t kOuts, bool kStream, int32_t kRows>
 void multiply_span(const LinearBlock& block, const Span<Set, Format>& span, const uint8_t* row,
-                   const typename Set::template Chunk<Format>* const (&x)[kRows], float* y) {
-    constexpr int64_t kChunkBytes = Span<Set, Format>::kChunkBytes;
+                   const typename Set::template Step<Format>* const (&x)[kRows], float* y) {
+    using S = Span<Set, Format>;
     typename Set::Sum sums[kOuts][kRows];
     for (int32_t o = 0; o < kOuts; ++o) {
         for (int32_t r = 0; r < kRows; ++r) sums[o][r] = Set::zero();
     }
-    const typename Set::template Chunk<Format>* at_x[kRows];
+    const typename Set::template Step<Format>* at_x[kRows];
     row += span.offset;
-    if constexpr (Format::kBlock < Set::kChunk) {
-        if (span.tail_bytes > 0) {  // as a chunk that is zero beyond
-            uint8_t tail[kOuts][kChunkBytes] = {};
-            for (int32_t o = 0; o < kOuts; ++o) {
-                std::memcpy(tail[o], row + o * block.row_bytes + span.n_bytes,
-                            static_cast<size_t>(span.tail_bytes));
+    if constexpr (Format::kBlock < S::kColumns) {
+        if (span.rest_bytes > 0) {
+            for (int32_t r = 0; r < kRows; ++r) at_x[r] = x[r] + span.n_bytes / S::kStepBytes;
+            const uint8_t* rest = row + span.n_bytes;
+            if (span.rest_bytes <= S::kLeastBytes) {
+                add_padded<Set, Format, Set::kLeastColumns>(rest, block.row_bytes, span.rest_bytes,
+                                                            at_x, sums);
+            } else {
+                add_padded<Set, Format, S::kColumns>(rest, block.row_bytes, span.rest_bytes, at_x,
+                                                     sums);
             }
-            for (int32_t r = 0; r < kRows; ++r) at_x[r] = x[r] + span.n_bytes / kChunkBytes;
-            Set::template add<Format>(tail[0], kChunkBytes, at_x, sums);
         }
     }
     for (int32_t r = 0; r < kRows; ++r) at_x[r] = x[r];
-    for (int64_t at = 0; at < span.n_bytes; at += kChunkBytes) {
+    for (int64_t at = 0; at < span.n_bytes; at += S::kStepBytes) {
         if constexpr (kStream) {
-            prefetch_stream<kChunkBytes>(row + at, block.read_order);
+            prefetch_stream<S::kStepBytes>(row + at, block.read_order);
         } else {
             span.template prefetch<kOuts>(row, block.row_bytes, at);
         }
-        Set::template add<Format>(row + at, block.row_bytes, at_x, sums);
+        Set::template add<S::kColumns, Format>(row + at, block.row_bytes, at_x, sums);
         for (int32_t r = 0; r < kRows; ++r) ++at_x[r];
     }
     for (int32_t o = 0; o < kOuts; ++o) {
@@ -122,26 +147,27 @@ void multiply_span(const LinearBlock& block, const Span<Set, Format>& span, cons
 
 // Prepares n elements of an activation row.
 template <class Set, class Format>
-void load_chunks(const float* x, int64_t n, typename Set::template Chunk<Format>* chunks) {
-    for (int64_t j = 0; j < n; j += Set::kChunk) {
-        Set::template load<Format>(chunks[j / Set::kChunk], x + j, n - j);
+void load_steps(const float* x, int64_t n, typename Set::template Step<Format>* steps) {
+    constexpr int64_t kColumns = Span<Set, Format>::kColumns;
+    for (int64_t j = 0; j < n; j += kColumns) {
+        Set::template load<Format>(steps[j / kColumns], x + j, n - j);
     }
 }
 
 // All weight rows with kRows activation rows.
 template <class Set, class Format, int32_t kRows>
 void multiply_spans(const LinearBlock& block, const float* x, float* y) {
-    using Chunk = typename Set::template Chunk<Format>;
-    Chunk chunks[kRows][kSpan];
-    const Chunk* prepared[kRows];
-    for (int32_t r = 0; r < kRows; ++r) prepared[r] = chunks[r];
-    for (int64_t begin = 0; begin < block.n_in; begin += kSpan * Set::kChunk) {
+    using Step = typename Set::template Step<Format>;
+    Step steps[kRows][kSpan / Step::kColumns];
+    const Step* prepared[kRows];
+    for (int32_t r = 0; r < kRows; ++r) prepared[r] = steps[r];
+    for (int64_t begin = 0; begin < block.n_in; begin += kSpan) {
         const int64_t left = block.n_in - begin;
-        const int64_t n = left < kSpan * Set::kChunk ? left : kSpan * Set::kChunk;
+        const int64_t n = left < kSpan ? left : kSpan;
         for (int32_t r = 0; r < kRows; ++r) {
-            load_chunks<Set, Format>(x + r * block.x_stride + begin, n, chunks[r]);
+            load_steps<Set, Format>(x + r * block.x_stride + begin, n, steps[r]);
         }
-        constexpr int32_t kOuts = Set::outs(kRows, Span<Set, Format>::kChunkBytes);
+        constexpr int32_t kOuts = Set::outs(kRows, Span<Set, Format>::kLeastBytes);
         const Span<Set, Format> span(begin, n);
         const auto* row = static_cast<const uint8_t*>(block.weights);
         int64_t i = 0;
@@ -160,20 +186,20 @@ void multiply_spans(const LinearBlock& block, const float* x, float* y) {
 // their speed, whatever else is where, for no reason that was found. The middle of a page is a good one.
 template <class Set, class Format>
 void multiply_stream(const LinearBlock& block, const float* x, float* y) {
+    using Step = typename Set::template Step<Format>;
     constexpr size_t kPage = 4096;
     struct alignas(kPage) {
         uint8_t half[kPage / 2];
-        typename Set::template Chunk<Format> chunks[kLongestStream];
+        Step steps[kLongestStream / Step::kColumns];
     } prepared;
-    auto& chunks = prepared.chunks;
-    load_chunks<Set, Format>(x, block.n_in, chunks);
+    auto& steps = prepared.steps;
+    load_steps<Set, Format>(x, block.n_in, steps);
     const auto* row = static_cast<const uint8_t*>(block.weights);
     for (int64_t i = 0; i < block.n_out; ++i, row += block.row_bytes) {
-        for (int64_t begin = 0; begin < block.n_in; begin += kSpan * Set::kChunk) {
+        for (int64_t begin = 0; begin < block.n_in; begin += kSpan) {
             const int64_t left = block.n_in - begin;
-            const int64_t n = left < kSpan * Set::kChunk ? left : kSpan * Set::kChunk;
-            const Span<Set, Format> span(begin, n);
-            multiply_span<Set, Format, 1, true>(block, span, row, {chunks + begin / Set::kChunk},
+            const Span<Set, Format> span(begin, left < kSpan ? left : kSpan);
+            multiply_span<Set, Format, 1, true>(block, span, row, {steps + begin / Step::kColumns},
                                                 y + i);
         }
     }
@@ -182,9 +208,8 @@ void multiply_stream(const LinearBlock& block, const float* x, float* y) {
 template <class Set, class Format>
 void multiply_rows_in_spans(const LinearBlock& block) {
     for_each_tile(block, [&]<int32_t kRows>(RowCount<kRows>, const float* x, float* y) {
-        if constexpr (kRows == 1 && Span<Set, Format>::kChunkBytes >= kLeastBytesOfOneStream) {
-            if (block.read_order != ReadOrder::kRowsTogether &&
-                block.n_in <= kLongestStream * Set::kChunk) {
+        if constexpr (kRows == 1 && Span<Set, Format>::kLeastBytes >= kLeastBytesOfOneStream) {
+            if (block.read_order != ReadOrder::kRowsTogether && block.n_in <= kLongestStream) {
                 multiply_stream<Set, Format>(block, x, y);
                 return;
             }

@@ -10,6 +10,7 @@
 // strip, which follows it in memory, comes into L2 meanwhile. What was measured: docs/kernels.md.
 #include "cpu/kernels.h"
 #include "cpu/kernels/byte_rows_amx.h"
+#include "cpu/kernels/format_bytes.h"
 #include "cpu/kernels/quants_iq4_nl_avx512.h"
 #include "cpu/kernels/quants_iq4_xs_avx512.h"
 #include "cpu/kernels/quants_mxfp4_avx512.h"
@@ -45,7 +46,7 @@ class TakenApart {
                 chunk.load(row, at);
             } else {
                 uint8_t tail[kChunkBytes] = {};
-                const int64_t n_bytes = n / Format::kBlock * Format::kBlockBytes;
+                const int64_t n_bytes = bytes_of<Format>(n);
                 std::memcpy(tail, at, static_cast<size_t>(n_bytes));
                 chunk.load(row, tail);
             }
@@ -68,7 +69,7 @@ class TakenApart {
     }
 
   private:
-    static constexpr int64_t kChunkBytes = kChunk / Format::kBlock * Format::kBlockBytes;
+    static constexpr int64_t kChunkBytes = bytes_of<Format>(kChunk);
 
     struct alignas(64) Chunk {
         int8_t quants[kTileRows][kChunk];
@@ -77,10 +78,10 @@ class TakenApart {
         [[gnu::always_inline]] void load(int32_t row, const uint8_t* at) {
             Format w;
             w.open(at);
-            _mm512_store_si512(quants[row], without_offset(w.template quants<0>()));
-            _mm512_store_si512(quants[row] + 64, without_offset(w.template quants<1>()));
-            _mm512_store_si512(quants[row] + 128, without_offset(w.template quants<2>()));
-            _mm512_store_si512(quants[row] + 192, without_offset(w.template quants<3>()));
+            _mm512_store_si512(quants[row], without_offset(Format::template quants<0>(at)));
+            _mm512_store_si512(quants[row] + 64, without_offset(Format::template quants<1>(at)));
+            _mm512_store_si512(quants[row] + 128, without_offset(Format::template quants<2>(at)));
+            _mm512_store_si512(quants[row] + 192, without_offset(Format::template quants<3>(at)));
             if constexpr (Format::kHasMinimums) {
                 _mm512_store_ps(factors[row], w.factors);
             } else {

@@ -27,9 +27,7 @@ class IntegerRow {
 
     // `scales`: 16 bytes.
     [[gnu::always_inline]] IntegerRow(const uint8_t* block, const uint8_t* scales)
-        : scales_(in_each(load_16(scales))) {
-        format_.block = block;
-    }
+        : block_(block), scales_(in_each(load_16(scales))) {}
     [[gnu::always_inline]] void store(uint8_t* low, uint8_t* high) const {
         if constexpr (kLooksUp) {
             look_up<0>(low, high);
@@ -62,7 +60,8 @@ class IntegerRow {
     [[gnu::always_inline]] Integers multiplied() const {
         static constexpr Bytes kScale =
             make_bytes([](int i) { return (64 * kQuad + i) / kScaled; });
-        return multiply(format_.template quants<kQuad>(), _mm512_shuffle_epi8(scales_, kScale));
+        return multiply(Format::template quants<kQuad>(block_),
+                        _mm512_shuffle_epi8(scales_, kScale));
     }
 
     template <int kTable>
@@ -83,7 +82,7 @@ class IntegerRow {
                                               const Integers& table) const {
         static constexpr Bytes kFirst =
             make_bytes([](int i) { return (64 * (kQuad % kTableQuads) + i) / kScaled * kLevels; });
-        const __m512i index = _mm512_or_si512(format_.template quants<kQuad>(), kFirst);
+        const __m512i index = _mm512_or_si512(Format::template quants<kQuad>(block_), kFirst);
         Integers found = {_mm512_permutexvar_epi8(index, table.low), table.high};
         if constexpr (kBytes == 2) found.high = _mm512_permutexvar_epi8(index, table.high);
         store_quad<kQuad>(low, high, found);
@@ -98,7 +97,7 @@ class IntegerRow {
         if constexpr (kBytes == 2) _mm512_store_si512(high + 64 * kQuad, integers.high);
     }
 
-    Format format_;
+    const uint8_t* block_;
     __m512i scales_;
 };
 

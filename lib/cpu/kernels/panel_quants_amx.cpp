@@ -1,5 +1,6 @@
 #include <cmath>
 
+#include "cpu/kernels/format_bytes.h"
 #include "cpu/kernels/linear_panel_amx.h"
 #include "cpu/kernels/quants_iq4_nl_avx512.h"
 #include "cpu/kernels/quants_iq4_xs_avx512.h"
@@ -169,9 +170,9 @@ constexpr auto way_of() {
 template <class Format>
 struct Quants {
     using Way = decltype(way_of<Format>());
-    static constexpr int64_t kChunkBytes = kChunk / Format::kBlock * Format::kBlockBytes;
+    static constexpr int64_t kChunkBytes = core::bytes_of<Format>(kChunk);
 
-    static int64_t bytes_of(int64_t n) { return n / Format::kBlock * Format::kBlockBytes; }
+    static int64_t bytes_of(int64_t n) { return core::bytes_of<Format>(n); }
 
     [[gnu::always_inline]] static inline void unpack(const uint8_t* at, int64_t n, PanelRow& row) {
         for (int64_t j = 0; j < n; j += kChunk, at += kChunkBytes) {
@@ -195,10 +196,10 @@ struct Quants {
         alignas(64) uint8_t codes[kChunk];
         alignas(64) float scales[Way::kFactors];
         alignas(64) float minimums[Way::kFactors];
-        _mm512_store_si512(codes, Way::codes(w.template quants<0>()));
-        _mm512_store_si512(codes + 64, Way::codes(w.template quants<1>()));
-        _mm512_store_si512(codes + 128, Way::codes(w.template quants<2>()));
-        _mm512_store_si512(codes + 192, Way::codes(w.template quants<3>()));
+        _mm512_store_si512(codes, Way::codes(Format::template quants<0>(at)));
+        _mm512_store_si512(codes + 64, Way::codes(Format::template quants<1>(at)));
+        _mm512_store_si512(codes + 128, Way::codes(Format::template quants<2>(at)));
+        _mm512_store_si512(codes + 192, Way::codes(Format::template quants<3>(at)));
         store(scales, w.scales);
         if constexpr (Format::kHasMinimums) {
             store(minimums, w.minimums);

@@ -17,11 +17,12 @@
 //   static constexpr int64_t kFactorAt;            // at most 8 levels and scales for 16 elements: see below
 //   static __m128i integer_scales(const uint8_t* at);
 //   void open(const uint8_t* at);
-//   template <int kQuad> __m512i quants() const;
-//   template <int kPair> void pair(__m512i& first, __m512i& second) const;
+//   static SixteenFactors open_two(const uint8_t* at);  // if scales are wide
+//   template <int kQuad> static __m512i quants(const uint8_t* at);
+//   template <int kPair> static void pair(const uint8_t* at, __m512i& first, __m512i& second);
 //   static constexpr int eight_at(int slot);
-// `open` prepares the chunk at `at`; `quants` gives the elements 64 kQuad .. 64 kQuad + 63 in order. `pair`
-// gives half of the chunk in whatever order costs least, as long as the same eight bytes of both vectors
+// `open` gives the scales and minimums of the chunk at `at`, `open_two` those of two chunks; `quants` gives the elements
+// 64 kQuad .. 64 kQuad + 63 of a chunk in order. `pair` gives half of it in whatever order costs least, as long as the same eight bytes of both vectors
 // meet the same scale: then their products take half of the scaling. Slot 16 kPair + i is those of `first`
 // from 8 i on, slot 16 kPair + 8 + i those of `second`; eight_at says which elements they are: slot of
 // eight_at(s) is s, it has the elements 8 eight_at(s) .. 8 eight_at(s) + 7. `integer_scales` are signed bytes, which
@@ -31,6 +32,7 @@
 #include <cstdint>
 #include <cstring>
 
+#include "cpu/kernels/format_bytes.h"
 #include "cpu/kernels/intrinsics_avx512.h"
 
 namespace puna::core {
@@ -115,15 +117,64 @@ inline __m512i load_pair(const uint8_t* first, const uint8_t* second) {
     return _mm512_inserti64x4(_mm512_castsi256_si512(load_32(first)), load_32(second), 1);
 }
 
-// 16 bytes each, kStride apart. Inserts of 16 bytes into half of a vector cost half of what masked
-// broadcasts do on Zen 4.
-template <int64_t kStride>
-__m512i load_fours(const uint8_t* at) {
-    const auto pair = [](const uint8_t* first) {
-        return _mm256_inserti128_si256(_mm256_castsi128_si256(load_16(first)),
-                                       load_16(first + kStride), 1);
-    };
-    return _mm512_inserti64x4(_mm512_castsi256_si512(pair(at)), pair(at + 2 * kStride), 1);
+// Pairs of bytes, each from where byte_at(i) says. Processors of Intel move bytes in one operation and words in two.
+struct WordPlaces {
+    alignas(64) uint16_t of[32];
+
+    operator __m512i() const { return _mm512_load_si512(of); }
+};
+template <class ByteAt>
+constexpr WordPlaces make_word_places(ByteAt byte_at) {
+    WordPlaces words = {};
+    for (int i = 0; i < 32; ++i) {
+        const auto at = static_cast<uint32_t>(byte_at(i));
+#ifdef __AVX512VBMI__
+        words.of[i] = static_cast<uint16_t>(at % 64 | (at + 1) % 64 << 8);
+#else
+        words.of[i] = static_cast<uint16_t>(at / 2 % 32);
+#endif
+    }
+    return words;
+}
+inline __m512i move_words(__m512i from, __m512i v) {
+#ifdef __AVX512VBMI__
+    return _mm512_permutexvar_epi8(from, v);
+#else
+    return _mm512_permutexvar_epi16(from, v);
+#endif
+}
+// Only those of kWhich, into `old`.
+template <uint32_t kWhich>
+__m512i move_words(__m512i old, __m512i from, __m512i v) {
+#ifdef __AVX512VBMI__
+    constexpr uint64_t kBytes = [] {
+        uint64_t bytes = 0;
+        for (int i = 0; i < 32; ++i) bytes |= uint64_t{kWhich >> i & 1} * 3 << 2 * i;
+        return bytes;
+    }();
+    return _mm512_mask_permutexvar_epi8(old, kBytes, from, v);
+#else
+    return _mm512_mask_permutexvar_epi16(old, kWhich, from, v);
+#endif
+}
+
+// Of four blocks the 16 bytes from kAt on. What 64 bytes hold is moved by words, for they hold the factors as well:
+// loads that cross a cache line are scarcer than shuffles. Inserts of 16 bytes into half of a vector cost half
+// of what masked broadcasts do on Zen 4.
+template <int64_t kBlockBytes, int64_t kAt>
+__m512i load_fours(const uint8_t* blocks) {
+    const auto load = [&](int i) { return load_16(blocks + i * kBlockBytes + kAt); };
+    if constexpr (kBlockBytes % 2 == 0 && kAt + 2 * kBlockBytes + 16 <= 64) {
+        static constexpr WordPlaces kFrom =
+            make_word_places([](int i) { return i / 8 * kBlockBytes + kAt + i % 8 * 2; });
+        const __m512i three = move_words(kFrom, _mm512_loadu_si512(blocks));
+        return _mm512_inserti32x4(three, load(3), 3);
+    } else {
+        const auto pair = [&](int i) {
+            return _mm256_inserti128_si256(_mm256_castsi128_si256(load(i)), load(i + 1), 1);
+        };
+        return _mm512_inserti64x4(_mm512_castsi256_si512(pair(0)), pair(2), 1);
+    }
 }
 
 // The second lane, in all.
@@ -134,52 +185,55 @@ inline __m512 spread_second(__m128 v) {
 inline __m128 load_half(const uint8_t* at) {
     return _mm_cvtph_ps(_mm_cvtsi32_si128(load_u16(at)));
 }
-// The last F16 of a block that ends at `end`, in all lanes: loads of four bytes cost less than those of two.
+// The last F16 of a block that ends at `end`, in all lanes: conversions out of memory cost least.
 inline __m512 spread_last_half(const uint8_t* end) {
-    const __m128 two = _mm_cvtph_ps(_mm_cvtsi32_si128(static_cast<int32_t>(load_u32(end - 4))));
-    return spread_second(two);
+    const __m128 four = _mm_cvtph_ps(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(end - 8)));
+    return _mm512_permutexvar_ps(_mm512_set1_epi32(3), _mm512_castps128_ps512(four));
 }
 
-// The F16 numbers kAt bytes after the beginning of eight blocks, out of as few loads of 64 bytes as hold
-// them, all within the blocks.
-template <int64_t kBlockBytes, int64_t kAt>
+// The F16 numbers at the beginning of kBlocks blocks, kPerBlock of each: the first of all, then the second of all. Out
+// of as few loads of 64 bytes as hold them, all within the blocks.
+template <int64_t kBlockBytes, int kBlocks, int kPerBlock>
 struct Halves {
-    static constexpr int kPerLoad = (64 - 2) / kBlockBytes + 1;
-    static constexpr int kLoads = (8 + kPerLoad - 1) / kPerLoad;
+    static constexpr int kPerLoad = (64 - 2 * kPerBlock) / kBlockBytes + 1;
+    static constexpr int kLoads = (kBlocks + kPerLoad - 1) / kPerLoad;
+    static_assert(kBlockBytes % 2 == 0 && kBlocks * kPerBlock <= 32);
 
+    static __m512i load(const uint8_t* blocks) {
+        __m512i halves;
+        add<0>(blocks, halves);
+        return halves;
+    }
+
+  private:
     static constexpr int64_t offset(int load) {
-        const int64_t first = load * kPerLoad * kBlockBytes + kAt / 2 * 2;
-        const int64_t last = 8 * kBlockBytes - 64;
+        const int64_t first = load * kPerLoad * kBlockBytes;
+        const int64_t last = kBlocks * kBlockBytes - 64;
         return first < last ? first : last;
     }
+    // The words that load kLoad has.
+    static constexpr uint32_t which(int load) {
+        const uint64_t blocks = ((uint64_t{1} << kPerLoad) - 1) << load * kPerLoad;
+        const uint64_t in_range = blocks & ((uint64_t{1} << kBlocks) - 1);
+        return static_cast<uint32_t>(kPerBlock == 1 ? in_range : in_range | in_range << kBlocks);
+    }
     template <int kLoad>
-    static void add(const uint8_t* blocks, __m512i& halves) {
-        constexpr Words kFrom = [] {
-            Words words = {};
-            for (int i = 0; i < 8; ++i) {
-                words.of[i] = static_cast<int16_t>((i * kBlockBytes + kAt - offset(kLoad)) / 2);
-            }
-            return words;
-        }();
-        constexpr uint32_t kMine = ((1u << kPerLoad) - 1) << kLoad * kPerLoad & 0xff;
+    [[gnu::always_inline]] static void add(const uint8_t* blocks, __m512i& halves) {
+        static constexpr WordPlaces kFrom = make_word_places(
+            [](int i) { return i % kBlocks * kBlockBytes + i / kBlocks * 2 - offset(kLoad); });
         const __m512i bytes = _mm512_loadu_si512(blocks + offset(kLoad));
-        halves = kLoad == 0 ? _mm512_permutexvar_epi16(kFrom, bytes)
-                            : _mm512_mask_permutexvar_epi16(halves, kMine, kFrom, bytes);
+        halves =
+            kLoad == 0 ? move_words(kFrom, bytes) : move_words<which(kLoad)>(halves, kFrom, bytes);
         if constexpr (kLoad + 1 < kLoads) add<kLoad + 1>(blocks, halves);
     }
-
-    struct Words {
-        alignas(64) int16_t of[32];
-
-        operator __m512i() const { return _mm512_load_si512(of); }
-    };
 };
-template <int64_t kBlockBytes, int64_t kAt>
+// Those of eight blocks, of which each has one.
+template <int64_t kBlockBytes>
 [[gnu::always_inline]] inline __m256 load_halves(const uint8_t* blocks) {
-    static_assert(kBlockBytes % 2 == 0 && kAt % 2 == 0);
-    if constexpr (Halves<kBlockBytes, kAt>::kLoads > 3) {
+    using HalvesOf = Halves<kBlockBytes, 8, 1>;
+    if constexpr (HalvesOf::kLoads > 3) {
         const auto pair = [blocks](int64_t i) {
-            const uint8_t* at = blocks + i * kBlockBytes + kAt;
+            const uint8_t* at = blocks + i * kBlockBytes;
             return _mm_unpacklo_epi16(
                 _mm_cvtsi32_si128(static_cast<int32_t>(load_u32(at))),
                 _mm_cvtsi32_si128(static_cast<int32_t>(load_u32(at + kBlockBytes))));
@@ -187,10 +241,39 @@ template <int64_t kBlockBytes, int64_t kAt>
         const __m128i low = _mm_unpacklo_epi32(pair(0), pair(2));
         const __m128i high = _mm_unpacklo_epi32(pair(4), pair(6));
         return _mm256_cvtph_ps(_mm_unpacklo_epi64(low, high));
+    } else {
+        return _mm256_cvtph_ps(_mm512_castsi512_si128(HalvesOf::load(blocks)));
     }
-    __m512i halves;
-    Halves<kBlockBytes, kAt>::template add<0>(blocks, halves);
-    return _mm256_cvtph_ps(_mm512_castsi512_si128(halves));
+}
+
+// What a vector holds of: 16 blocks of 32 elements, or 16 groups of 16.
+struct SixteenFactors {
+    __m512 scales;
+    __m512 minimums;  // if there are any
+};
+inline __m512 join_halves(__m256 low, __m256 high) {
+    return _mm512_insertf32x8(_mm512_castps256_ps512(low), high, 1);
+}
+// Of two chunks of a format with wide scales.
+template <class Format>
+[[gnu::always_inline]] inline SixteenFactors open_each(const uint8_t* at) {
+    Format first;
+    Format second;
+    first.open(at);
+    second.open(at + bytes_of<Format>(kChunk));
+    return {join_halves(first.scales, second.scales), _mm512_setzero_ps()};
+}
+// The same for blocks that begin with an F16 scale, or with a scale and a minimum.
+template <int64_t kBlockBytes>
+[[gnu::always_inline]] inline SixteenFactors load_scales(const uint8_t* blocks) {
+    const __m512i halves = Halves<kBlockBytes, 16, 1>::load(blocks);
+    return {_mm512_cvtph_ps(_mm512_castsi512_si256(halves)), _mm512_setzero_ps()};
+}
+template <int64_t kBlockBytes>
+[[gnu::always_inline]] inline SixteenFactors load_scales_and_minimums(const uint8_t* blocks) {
+    const __m512i halves = Halves<kBlockBytes, 16, 2>::load(blocks);
+    return {_mm512_cvtph_ps(_mm512_castsi512_si256(halves)),
+            _mm512_cvtph_ps(_mm512_extracti64x4_epi64(halves, 1))};
 }
 
 // How far up bits lie in the bytes of each piece of 8.
@@ -334,7 +417,7 @@ struct FifthBits {
     }
     // Of four blocks the first halves and the second.
     static void halves(const uint8_t* four, __m512i& first, __m512i& second) {
-        const __m512i bytes = load_fours<kBlockBytes>(four + kNibbles);
+        const __m512i bytes = load_fours<kBlockBytes, kNibbles>(four);
         first = join(low_nibbles(bytes), half_words(four + kBits));
         second = join(high_nibbles(bytes), half_words(four + kBits + 2));
     }
@@ -386,11 +469,12 @@ inline __m512i look_up_iq4(__m512i nibbles) {
     return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(values), nibbles);
 }
 
-// Q4_K and Q5_K: an F16 scale and an F16 that is subtracted, and eight pairs of 6 bits that multiply
-// them. The scales are the lanes 0 .. 7 of the result, the minimums the others.
+// Q4_K and Q5_K begin with an F16 scale, an F16 that is subtracted, and eight pairs of 6 bits that multiply them: dwords a,
+// b and c hold six bits of four scales each and of four minimums each, the last four of both in the nibbles of c
+// and the top bits of a and b.
+//
+// The scales are the lanes 0 .. 7 of the result, the minimums the others.
 inline __m512 load_k_factors(const uint8_t* block) {
-    // The dwords a, b and c behind the factors hold six bits of four scales each and of four
-    // minimums each, the last four of both in the nibbles of c and the top bits of a and b.
     const __m128i bytes = load_16(block);
     const __m128i low =
         _mm_and_si128(_mm_srlv_epi32(_mm_shuffle_epi32(bytes, _MM_SHUFFLE(3, 2, 3, 1)),
@@ -403,6 +487,30 @@ inline __m512 load_k_factors(const uint8_t* block) {
     constexpr Lanes kHalves = make_lanes([](int lane) { return lane / 8; });
     const __m128 halves = _mm_cvtph_ps(_mm_xor_si128(bytes, _mm_cvtsi32_si128(INT32_MIN)));
     return _mm512_mul_ps(six, _mm512_permutexvar_ps(kHalves, _mm512_castps128_ps512(halves)));
+}
+// Those of two blocks.
+inline SixteenFactors load_k_factors_of_two(const uint8_t* first, const uint8_t* second) {
+    const __m256i bytes =
+        _mm256_inserti128_si256(_mm256_castsi128_si256(load_16(first)), load_16(second), 1);
+    // a c of both blocks, then b c of both.
+    const __m256i low = _mm256_and_si256(
+        _mm256_srlv_epi32(
+            _mm256_permutevar8x32_epi32(bytes, _mm256_setr_epi32(1, 3, 5, 7, 2, 3, 6, 7)),
+            _mm256_setr_epi32(0, 0, 0, 0, 0, 4, 0, 4)),
+        _mm256_set1_epi64x(0x0f0f0f0f3f3f3f3f));
+    const __m256i high = _mm256_srli_epi32(
+        _mm256_permutevar8x32_epi32(bytes, _mm256_setr_epi32(1, 1, 5, 5, 2, 2, 6, 6)), 2);
+    const __m256i six =
+        _mm256_or_si256(low, _mm256_and_si256(high, _mm256_set1_epi64x(0x3030303000000000)));
+    const auto times = [](__m128i integers, __m512 factors) {
+        return _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(integers)), factors);
+    };
+    constexpr Lanes kScales = make_lanes([](int lane) { return lane / 8 * 8; });
+    constexpr Lanes kMinimums = make_lanes([](int lane) { return lane / 8 * 8 + 1; });
+    const __m512 halves = _mm512_cvtph_ps(
+        _mm256_xor_si256(bytes, _mm256_set1_epi64x(static_cast<int64_t>(0x80000000))));
+    return {times(_mm256_castsi256_si128(six), _mm512_permutexvar_ps(kScales, halves)),
+            times(_mm256_extracti128_si256(six, 1), _mm512_permutexvar_ps(kMinimums, halves))};
 }
 
 }  // namespace

@@ -15,22 +15,19 @@ struct IQ4_NL {
     static constexpr bool kPairs = true;
     static constexpr bool kHasMinimums = false;
 
-    const uint8_t* blocks;
     __m256 scales;
 
-    void open(const uint8_t* at) {
-        blocks = at;
-        scales = load_halves<kBlockBytes, 0>(at);
-    }
+    void open(const uint8_t* at) { scales = load_halves<kBlockBytes>(at); }
+    static SixteenFactors open_two(const uint8_t* at) { return load_scales<kBlockBytes>(at); }
     template <int kQuad>
-    __m512i quants() const {
+    static __m512i quants(const uint8_t* blocks) {
         const uint8_t* two = blocks + 2 * kQuad * kBlockBytes;
         return look_up_iq4(spread_nibbles(two + 2, two + kBlockBytes + 2));
     }
     static constexpr int eight_at(int slot) { return halves_apart(slot); }
     template <int kPair>
-    void pair(__m512i& first, __m512i& second) const {
-        const __m512i bytes = load_fours<kBlockBytes>(blocks + 4 * kPair * kBlockBytes + 2);
+    static void pair(const uint8_t* blocks, __m512i& first, __m512i& second) {
+        const __m512i bytes = load_fours<kBlockBytes, 2>(blocks + 4 * kPair * kBlockBytes);
         first = look_up_iq4(low_nibbles(bytes));
         second = look_up_iq4(high_nibbles(bytes));
     }

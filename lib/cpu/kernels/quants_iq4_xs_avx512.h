@@ -16,7 +16,6 @@ struct IQ4_XS {
     static constexpr bool kPairs = true;
     static constexpr bool kHasMinimums = false;
 
-    const uint8_t* block;
     __m256 scales;
 
     static __m256 load_scales(const uint8_t* at) {
@@ -31,17 +30,17 @@ struct IQ4_XS {
         return _mm256_cvtepi32_ps(_mm256_sub_epi32(six, _mm256_set1_epi32(32)));
     }
     void open(const uint8_t* at) {
-        block = at;
         scales = _mm256_mul_ps(_mm256_broadcastss_ps(load_half(at)), load_scales(at + 2));
     }
+    static SixteenFactors open_two(const uint8_t* at) { return open_each<IQ4_XS>(at); }
     template <int kQuad>
-    __m512i quants() const {
+    static __m512i quants(const uint8_t* block) {
         const uint8_t* two = block + 8 + 32 * kQuad;
         return look_up_iq4(spread_nibbles(two, two + 16));
     }
     static constexpr int eight_at(int slot) { return halves_apart(slot); }
     template <int kPair>
-    void pair(__m512i& first, __m512i& second) const {
+    static void pair(const uint8_t* block, __m512i& first, __m512i& second) {
         const __m512i bytes = _mm512_loadu_si512(block + 8 + 64 * kPair);
         first = look_up_iq4(low_nibbles(bytes));
         second = look_up_iq4(high_nibbles(bytes));

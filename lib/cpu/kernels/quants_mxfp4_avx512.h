@@ -15,7 +15,6 @@ struct MXFP4 {
     static constexpr bool kPairs = true;
     static constexpr bool kHasMinimums = false;
 
-    const uint8_t* blocks;
     __m256 scales;
 
     // 2^(e - 128), e being the first bytes of eight blocks.
@@ -28,25 +27,23 @@ struct MXFP4 {
         return _mm256_castsi256_ps(_mm256_mask_mov_epi32(normal, is_subnormal, subnormal));
     }
 
-    void open(const uint8_t* at) {
-        blocks = at;
-        scales = half_powers(at);
-    }
+    void open(const uint8_t* at) { scales = half_powers(at); }
     // Twice the values, plus 16, by nibble.
     static __m512i look_up(__m512i nibbles) {
         const __m128i values =
             _mm_setr_epi8(16, 17, 18, 19, 20, 22, 24, 28, 16, 15, 14, 13, 12, 10, 8, 4);
         return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(values), nibbles);
     }
+    static SixteenFactors open_two(const uint8_t* at) { return open_each<MXFP4>(at); }
     template <int kQuad>
-    __m512i quants() const {
+    static __m512i quants(const uint8_t* blocks) {
         const uint8_t* two = blocks + 2 * kQuad * kBlockBytes;
         return look_up(spread_nibbles(two + 1, two + kBlockBytes + 1));
     }
     static constexpr int eight_at(int slot) { return halves_apart(slot); }
     template <int kPair>
-    void pair(__m512i& first, __m512i& second) const {
-        const __m512i bytes = load_fours<kBlockBytes>(blocks + 4 * kPair * kBlockBytes + 1);
+    static void pair(const uint8_t* blocks, __m512i& first, __m512i& second) {
+        const __m512i bytes = load_fours<kBlockBytes, 1>(blocks + 4 * kPair * kBlockBytes);
         first = look_up(low_nibbles(bytes));
         second = look_up(high_nibbles(bytes));
     }

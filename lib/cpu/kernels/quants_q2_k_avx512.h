@@ -17,12 +17,10 @@ struct Q2_K {
     static constexpr bool kHasMinimums = true;
     static constexpr int64_t kFactorAt = 80;
 
-    const uint8_t* block;
     __m512 scales;
     __m512 minimums;
 
     void open(const uint8_t* at) {
-        block = at;
         const __m512i sub = _mm512_cvtepu8_epi32(load_16(at));
         const __m512 scale = _mm512_cvtepi32_ps(_mm512_and_si512(sub, _mm512_set1_epi32(15)));
         const __m512 minimum = _mm512_cvtepi32_ps(_mm512_srli_epi32(sub, 4));
@@ -37,13 +35,13 @@ struct Q2_K {
         return _mm_and_si128(load_16(at), _mm_set1_epi8(15));
     }
     template <int kQuad>
-    __m512i quants() const {
+    static __m512i quants(const uint8_t* block) {
         constexpr int kShift = kQuad % 2 * 4;
         return take_bits<2, halves_by(kShift, kShift + 2)>(load_twice(block + 16 + kQuad / 2 * 32));
     }
     static constexpr int eight_at(int slot) { return eight_of_two_bits(slot); }
     template <int kPair>
-    void pair(__m512i& first, __m512i& second) const {
+    static void pair(const uint8_t* block, __m512i& first, __m512i& second) {
         const __m512i bytes = load_twice(block + 16 + 32 * kPair);
         first = take_bits<2, kTwoBits>(bytes);
         second = take_bits<2, kTwoBits>(exchange_eights(bytes));

@@ -17,11 +17,9 @@ struct Q3_K {
     static constexpr bool kHasMinimums = false;
     static constexpr int64_t kFactorAt = 108;
 
-    const uint8_t* block;
     __m512 scales;
 
     void open(const uint8_t* at) {
-        block = at;
         const __m512 sub = _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(integer_scales(at)));
         scales = _mm512_mul_ps(spread_last_half(at + kBlockBytes), sub);
     }
@@ -37,7 +35,7 @@ struct Q3_K {
         return _mm_sub_epi8(six, _mm_set1_epi8(32));
     }
     template <int kQuad>
-    __m512i quants() const {
+    static __m512i quants(const uint8_t* block) {
         constexpr int kShift = kQuad % 2 * 4;
         // Bit i of a byte belongs to the elements 32 i .. 32 i + 31.
         return join_bits<2, halves_by(kShift, kShift + 2), 1, halves_by(2 * kQuad, 2 * kQuad + 1)>(
@@ -45,13 +43,15 @@ struct Q3_K {
     }
     static constexpr int eight_at(int slot) { return eight_of_two_bits(slot); }
     template <int kPair>
-    void pair(__m512i& first, __m512i& second) const {
+    static void pair(const uint8_t* block, __m512i& first, __m512i& second) {
         constexpr int64_t k = 4 * kPair;
         constexpr Shifts kThird = {{k, k + 1, k, k + 1, k + 2, k + 3, k + 2, k + 3}};
+        constexpr Shifts kOtherTwo = {{2, 0, 2, 0, 6, 4, 6, 4}};
+        constexpr Shifts kOtherThird = {{k + 1, k, k + 1, k, k + 3, k + 2, k + 3, k + 2}};
         const __m512i low = load_twice(block + 32 + 32 * kPair);
         const __m512i third = load_twice(block);
         first = join_bits<2, kTwoBits, 1, kThird>(low, third);
-        second = join_bits<2, kTwoBits, 1, kThird>(exchange_eights(low), exchange_eights(third));
+        second = exchange_eights(join_bits<2, kOtherTwo, 1, kOtherThird>(low, third));
     }
 };
 

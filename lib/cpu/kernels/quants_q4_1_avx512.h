@@ -15,26 +15,27 @@ struct Q4_1 {
     static constexpr bool kPairs = true;
     static constexpr bool kHasMinimums = true;
 
-    const uint8_t* blocks;
     __m512 factors;
     __m256 scales;
     __m256 minimums;
 
     void open(const uint8_t* at) {
-        blocks = at;
-        scales = load_halves<kBlockBytes, 0>(at);
-        minimums = load_halves<kBlockBytes, 2>(at);
-        factors = _mm512_insertf32x8(_mm512_castps256_ps512(scales), minimums, 1);
+        factors = _mm512_cvtph_ps(_mm512_castsi512_si256(Halves<kBlockBytes, 8, 2>::load(at)));
+        scales = _mm512_castps512_ps256(factors);
+        minimums = _mm512_extractf32x8_ps(factors, 1);
+    }
+    static SixteenFactors open_two(const uint8_t* at) {
+        return load_scales_and_minimums<kBlockBytes>(at);
     }
     template <int kQuad>
-    __m512i quants() const {
+    static __m512i quants(const uint8_t* blocks) {
         const uint8_t* two = blocks + 2 * kQuad * kBlockBytes;
         return spread_nibbles(two + 4, two + kBlockBytes + 4);
     }
     static constexpr int eight_at(int slot) { return halves_apart(slot); }
     template <int kPair>
-    void pair(__m512i& first, __m512i& second) const {
-        const __m512i bytes = load_fours<kBlockBytes>(blocks + 4 * kPair * kBlockBytes + 4);
+    static void pair(const uint8_t* blocks, __m512i& first, __m512i& second) {
+        const __m512i bytes = load_fours<kBlockBytes, 4>(blocks + 4 * kPair * kBlockBytes);
         first = low_nibbles(bytes);
         second = high_nibbles(bytes);
     }

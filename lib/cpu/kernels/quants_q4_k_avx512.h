@@ -15,24 +15,25 @@ struct Q4_K {
     static constexpr bool kPairs = true;
     static constexpr bool kHasMinimums = true;
 
-    const uint8_t* block;
     __m512 factors;
     __m256 scales;
     __m256 minimums;
 
     void open(const uint8_t* at) {
-        block = at;
         factors = load_k_factors(at);
         scales = _mm512_castps512_ps256(factors);
         minimums = _mm512_extractf32x8_ps(factors, 1);
     }
+    static SixteenFactors open_two(const uint8_t* at) {
+        return load_k_factors_of_two(at, at + kBlockBytes);
+    }
     template <int kQuad>
-    __m512i quants() const {
+    static __m512i quants(const uint8_t* block) {
         return take_bits<4, halves_by(0, 4)>(load_twice(block + 16 + 32 * kQuad));
     }
     static constexpr int eight_at(int slot) { return halves_crossed(slot); }
     template <int kPair>
-    void pair(__m512i& first, __m512i& second) const {
+    static void pair(const uint8_t* block, __m512i& first, __m512i& second) {
         const __m512i bytes = _mm512_loadu_si512(block + 16 + 64 * kPair);
         first = take_bits<4, kFirstNibbles>(bytes);
         second = exchange_groups(take_bits<4, kSecondNibbles>(bytes));

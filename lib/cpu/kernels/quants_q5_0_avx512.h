@@ -15,20 +15,17 @@ struct Q5_0 {
     static constexpr bool kPairs = true;
     static constexpr bool kHasMinimums = false;
 
-    const uint8_t* blocks;
     __m256 scales;
 
-    void open(const uint8_t* at) {
-        blocks = at;
-        scales = load_halves<kBlockBytes, 0>(at);
-    }
+    void open(const uint8_t* at) { scales = load_halves<kBlockBytes>(at); }
+    static SixteenFactors open_two(const uint8_t* at) { return open_each<Q5_0>(at); }
     template <int kQuad>
-    __m512i quants() const {
+    static __m512i quants(const uint8_t* blocks) {
         return Bits::in_order(blocks + 2 * kQuad * kBlockBytes);
     }
     static constexpr int eight_at(int slot) { return halves_apart(slot); }
     template <int kPair>
-    void pair(__m512i& first, __m512i& second) const {
+    static void pair(const uint8_t* blocks, __m512i& first, __m512i& second) {
         Bits::halves(blocks + 4 * kPair * kBlockBytes, first, second);
     }
 

@@ -16,26 +16,27 @@ struct Q5_K {
     static constexpr bool kPairs = true;
     static constexpr bool kHasMinimums = true;
 
-    const uint8_t* block;
     __m512 factors;
     __m256 scales;
     __m256 minimums;
 
     void open(const uint8_t* at) {
-        block = at;
         factors = load_k_factors(at);
         scales = _mm512_castps512_ps256(factors);
         minimums = _mm512_extractf32x8_ps(factors, 1);
     }
+    static SixteenFactors open_two(const uint8_t* at) {
+        return load_k_factors_of_two(at, at + kBlockBytes);
+    }
     template <int kQuad>
-    __m512i quants() const {
+    static __m512i quants(const uint8_t* block) {
         // Bit i of a byte belongs to the elements 32 i .. 32 i + 31.
         return join_bits<4, halves_by(0, 4), 1, halves_by(2 * kQuad, 2 * kQuad + 1)>(
             load_twice(block + 48 + 32 * kQuad), load_twice(block + 16));
     }
     static constexpr int eight_at(int slot) { return halves_crossed(slot); }
     template <int kPair>
-    void pair(__m512i& first, __m512i& second) const {
+    static void pair(const uint8_t* block, __m512i& first, __m512i& second) {
         constexpr int64_t k = 4 * kPair;
         constexpr Shifts kFirst = {{k, k, k + 1, k + 1, k + 2, k + 2, k + 3, k + 3}};
         constexpr Shifts kSecond = {{k + 1, k + 1, k, k, k + 3, k + 3, k + 2, k + 2}};

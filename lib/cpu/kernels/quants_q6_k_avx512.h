@@ -16,16 +16,14 @@ struct Q6_K {
     static constexpr bool kPairs = true;
     static constexpr bool kHasMinimums = false;
 
-    const uint8_t* block;
     __m512 scales;
 
     void open(const uint8_t* at) {
-        block = at;
         const __m512 sub = _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(load_16(at + 192)));
         scales = _mm512_mul_ps(spread_last_half(at + kBlockBytes), sub);
     }
     template <int kQuad>
-    __m512i quants() const {
+    static __m512i quants(const uint8_t* block) {
         // Bits 2 i and 2 i + 1 of a byte belong to the elements 32 i .. 32 i + 31 of the half.
         constexpr int kShift = kQuad % 2 * 4;
         return join_bits<4, all_by(kShift), 2, halves_by(kShift, kShift + 2)>(
@@ -38,13 +36,15 @@ struct Q6_K {
         return slot / 16 * 16 + i % 2 * 8 + i / 2 * 2 + (i + slot / 8) % 2;
     }
     template <int kPair>
-    void pair(__m512i& first, __m512i& second) const {
+    static void pair(const uint8_t* block, __m512i& first, __m512i& second) {
         constexpr Shifts kLow = {{0, 4, 0, 4, 0, 4, 0, 4}};
         constexpr Shifts kHigh = {{0, 4, 0, 4, 2, 6, 2, 6}};
+        constexpr Shifts kOtherLow = {{4, 0, 4, 0, 4, 0, 4, 0}};
+        constexpr Shifts kOtherHigh = {{4, 0, 4, 0, 6, 2, 6, 2}};
         const __m512i low = _mm512_loadu_si512(block + 64 * kPair);
         const __m512i high = load_twice(block + 128 + 32 * kPair);
         first = join_bits<4, kLow, 2, kHigh>(low, high);
-        second = join_bits<4, kLow, 2, kHigh>(exchange_eights(low), exchange_eights(high));
+        second = exchange_eights(join_bits<4, kOtherLow, 2, kOtherHigh>(low, high));
     }
 };
 

@@ -15,15 +15,12 @@ struct Q8_0 {
     static constexpr bool kPairs = false;
     static constexpr bool kHasMinimums = false;
 
-    const uint8_t* blocks;
     __m256 scales;
 
-    void open(const uint8_t* at) {
-        blocks = at;
-        scales = load_halves<kBlockBytes, 0>(at);
-    }
+    void open(const uint8_t* at) { scales = load_halves<kBlockBytes>(at); }
+    static SixteenFactors open_two(const uint8_t* at) { return open_each<Q8_0>(at); }
     template <int kQuad>
-    __m512i quants() const {
+    static __m512i quants(const uint8_t* blocks) {
         const uint8_t* two = blocks + 2 * kQuad * kBlockBytes;
         return _mm512_xor_si512(load_pair(two + 2, two + kBlockBytes + 2), _mm512_set1_epi8(-128));
     }
