@@ -42,14 +42,14 @@ puna_kernel_set(avx512 ARCH x86_64 BASE avx2
     FLAGS -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni
     FEATURES Avx512F Avx512Bw Avx512Dq Avx512Vl Avx512Vnni)
 puna_kernel_set(avx512_gfni ARCH x86_64 BASE avx512
-    FLAGS -mgfni
-    FEATURES Gfni)
+    FLAGS -mgfni -mavx512vbmi
+    FEATURES Gfni Avx512Vbmi)
 puna_kernel_set(avx512_bf16 ARCH x86_64 BASE avx512_gfni
     FLAGS -mavx512bf16
     FEATURES Avx512Bf16)
 puna_kernel_set(amx ARCH x86_64 BASE avx512_bf16
-    FLAGS -mavx512vbmi -mamx-tile -mamx-bf16 -mamx-int8
-    FEATURES Avx512Vbmi AmxTile AmxBf16 AmxInt8)
+    FLAGS -mamx-tile -mamx-bf16 -mamx-int8
+    FEATURES AmxTile AmxBf16 AmxInt8)
 puna_kernel_set(neon ARCH aarch64
     FLAGS -march=armv8.2-a+dotprod
     FEATURES Neon NeonDotprod)
