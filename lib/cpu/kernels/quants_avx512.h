@@ -21,12 +21,12 @@
 //   template <int kQuad> static __m512i quants(const uint8_t* at);
 //   template <int kPair> static void pair(const uint8_t* at, __m512i& first, __m512i& second);
 //   static constexpr int eight_at(int slot);
-// `open` gives the scales and minimums of the chunk at `at`, `open_two` those of two chunks; `quants` gives the elements
-// 64 kQuad .. 64 kQuad + 63 of a chunk in order. `pair` gives half of it in whatever order costs least, as long as the same eight bytes of both vectors
-// meet the same scale: then their products take half of the scaling. Slot 16 kPair + i is those of `first`
-// from 8 i on, slot 16 kPair + 8 + i those of `second`; eight_at says which elements they are: slot of
-// eight_at(s) is s, it has the elements 8 eight_at(s) .. 8 eight_at(s) + 7. `integer_scales` are signed bytes, which
-// times the F16 number at kFactorAt are the scales.
+// `open` gives the scales and minimums of the chunk at `at`, `open_two` those of two chunks; `quants` gives the
+// elements 64 kQuad .. 64 kQuad + 63 of a chunk in order. `pair` gives half of it in whatever order costs least,
+// as long as the same eight bytes of both vectors meet the same scale: then their products take half of the
+// scaling. Slot 16 kPair + i is those of `first` from 8 i on, slot 16 kPair + 8 + i those of `second`; eight_at
+// says which elements they are: slot of eight_at(s) is s, it has the elements 8 eight_at(s) .. 8 eight_at(s) + 7.
+// `integer_scales` are signed bytes, which times the F16 number at kFactorAt are the scales.
 #pragma once
 
 #include <cstdint>
