@@ -1,7 +1,7 @@
 // The AVX-512 linear kernel for quantised weights and many activation rows, written once for all
 // formats.
 //
-// Some strips of 16 weight rows at a time are unpacked into unsigned bytes and stay in L1 and L2 while all
+// Some strips of 16 weight rows at a time are transposed, unpacked into unsigned bytes and stay in L1 and L2 while all
 // activation rows pass. A vector holds four elements of each row of a strip, and VNNI multiplies it with four of
 // an activation row in all lanes: these were rounded to 8 bits in groups of 32 with a scale of their own
 // (panel_rows_avx512.h). So a lane is a result, no sum across lanes is needed, and any number of
@@ -25,7 +25,7 @@
 #include "cpu/kernels/panel_rows_avx512.h"
 #include "cpu/kernels/prefetch.h"
 #include "cpu/kernels/quants_avx512.h"
-#include "cpu/kernels/transpose_avx512.h"
+#include "cpu/kernels/sixteen_rows_avx512.h"
 
 namespace puna::core {
 namespace {
@@ -60,12 +60,10 @@ struct PanelOf {
 
 // ---- Weights ------------------------------------------------------------------------------------
 
-// 64 bytes of quants, each times the scale of its 16, whose sign is the other one if quants have an offset:
+// Quants times the scales that lie at the same bytes, whose sign is the other one if quants have an offset:
 // (4 - q) * scale is in -128 .. 124 for Q3_K, and goes up by 128.
-template <class Format, int kQuad>
-inline __m512i multiplied(__m512i quants, __m128i integer_scales) {
-    static constexpr Bytes kScale = make_bytes([](int i) { return (64 * kQuad + i) / 16; });
-    const __m512i scales = _mm512_shuffle_epi8(_mm512_broadcast_i32x4(integer_scales), kScale);
+template <class Format>
+inline __m512i multiplied(__m512i quants, __m512i scales) {
     const __m512i products = ByteProducts(quants, scales).low();
     if constexpr (Format::kOffset == 0) {
         return products;
@@ -88,35 +86,15 @@ struct alignas(64) Strip {
     float minimums[Format::kHasMinimums ? kPanelBlocks * Panel::kMinimums : 1][kStripRows];
 };
 
-// 256 columns of the rows of a strip, row by row.
+// What the rows of a strip have of factors in 256 columns, row by row.
 template <class Format>
-class alignas(64) RowChunks {
+class alignas(64) RowFactors {
   public:
-    // Those of row r.
-    void unpack(const uint8_t* at, int32_t r) {
-        Format w;
-        w.open(at);
-        unpack_quad<0>(at, r);
-        unpack_quad<1>(at, r);
-        unpack_quad<2>(at, r);
-        unpack_quad<3>(at, r);
-        if constexpr (Panel::kMultiplied) {
-            const float factor = _mm_cvtss_f32(load_half(at + Format::kFactorAt));
-            factors_[r] = Format::kOffset != 0 ? -factor : factor;
-        } else {
-            store_factors(scales_[r], w.scales);
-        }
-        if constexpr (Format::kHasMinimums) store_factors(minimums_[r], w.minimums);
+    explicit RowFactors(const SixteenRows& rows) {
+        for (int32_t r = 0; r < kStripRows; ++r) open(rows.at[r], r);
     }
-
     // All of them, transposed, from block `block` of the panel on.
     void put(Strip<Format>& strip, int64_t block) const {
-        for (int32_t quad = 0; quad < kQuads; ++quad) {
-            auto* to = reinterpret_cast<float*>(strip.bytes[block + 2 * quad]);
-            for_each_column<16, kChunk / 4>(
-                reinterpret_cast<const float*>(bytes_[0] + 64 * quad),
-                [&](int32_t i, __m512 v) { _mm512_store_ps(to + kStripRows * i, v); });
-        }
         if constexpr (Panel::kMultiplied) {
             std::memcpy(strip.scales[block / kChunkBlocks], factors_, sizeof factors_);
         } else {
@@ -130,13 +108,16 @@ class alignas(64) RowChunks {
   private:
     using Panel = PanelOf<Format>;
 
-    template <int kQuad>
-    void unpack_quad(const uint8_t* at, int32_t r) {
-        __m512i quad = Format::template quants<kQuad>(at);
+    void open(const uint8_t* at, int32_t r) {
+        Format w;
+        w.open(at);
         if constexpr (Panel::kMultiplied) {
-            quad = multiplied<Format, kQuad>(quad, Format::integer_scales(at));
+            const float factor = _mm_cvtss_f32(load_half(at + Format::kFactorAt));
+            factors_[r] = Format::kOffset != 0 ? -factor : factor;
+        } else {
+            store_factors(scales_[r], w.scales);
         }
-        _mm512_store_si512(bytes_[r] + 64 * kQuad, quad);
+        if constexpr (Format::kHasMinimums) store_factors(minimums_[r], w.minimums);
     }
     static void store_factors(float* at, __m512 factors) { _mm512_store_ps(at, factors); }
     static void store_factors(float* at, __m256 factors) { _mm256_store_ps(at, factors); }
@@ -145,39 +126,108 @@ class alignas(64) RowChunks {
     template <int kFactors>
     static void put_factors(const float (&rows)[kStripRows][16], float (*to)[kStripRows]) {
         for_each_column<kFactors * kChunkBlocks, 16>(
-            rows[0], [&](int32_t i, __m512 v) { _mm512_store_ps(to[i], v); });
+            rows[0], [&](int32_t i, __m512 v)
+                         __attribute__((always_inline)) { _mm512_store_ps(to[i], v); });
     }
 
-    uint8_t bytes_[kStripRows][kChunk];
     float scales_[kStripRows][16];
     float factors_[kStripRows];  // instead of scales, of quants that are multiplied
     float minimums_[kStripRows][16];
 };
 
+template <class Format>
+concept HasFactorsOfRows = requires(const SixteenRows& rows) {
+    Format::factors_of_rows(
+        rows, [](int, __m512) {}, [](int, __m512) {});
+};
+
+template <class Format>
+void unpack_factors(const SixteenRows& rows, Strip<Format>& strip, int64_t block) {
+    using Panel = PanelOf<Format>;
+    if constexpr (HasFactorsOfRows<Format>) {
+        float(*const scales)[kStripRows] = strip.scales + block * Panel::kScales;
+        float(*const minimums)[kStripRows] = strip.minimums + block * Panel::kMinimums;
+        Format::factors_of_rows(
+            rows,
+            [&](int i, __m512 of_rows)
+                __attribute__((always_inline)) { _mm512_store_ps(scales[i], of_rows); },
+            [&](int i, __m512 of_rows)
+                __attribute__((always_inline)) { _mm512_store_ps(minimums[i], of_rows); });
+    } else {
+        RowFactors<Format>(rows).put(strip, block);
+    }
+}
+
+// What the fours 4 g .. 4 g + 3 are multiplied by: groups[g].
+template <class Format>
+void spread_integers(const SixteenRows& rows, __m512i (&groups)[kGroups]) {
+    alignas(64) int8_t integers[kStripRows][kGroups];
+    for (int32_t r = 0; r < kStripRows; ++r) {
+        _mm_store_si128(reinterpret_cast<__m128i*>(integers[r]),
+                        Format::integer_scales(rows.at[r]));
+    }
+    for_each_column<kGroups / 4>(
+        reinterpret_cast<const float*>(integers), [&](int32_t i, __m512 dwords)
+                                                      __attribute__((always_inline)) {
+                                                          for (int j = 0; j < 4; ++j) {
+                                                              groups[4 * i + j] = spread_bytes(
+                                                                  _mm512_castps_si512(dwords), j);
+                                                          }
+                                                      });
+}
+
+// 256 columns of 16 rows, from block `block` of a panel on. ask(r) is called for one row after the other.
+template <class Format, class Ask>
+void unpack_chunk(const SixteenRows& rows, Strip<Format>& strip, int64_t block, const Ask& ask) {
+    unpack_factors(rows, strip, block);
+    uint8_t* const to = strip.bytes[block][0][0];
+    const auto put = [&](int four, __m512i bytes) __attribute__((always_inline)) {
+        constexpr int kFours = kChunk / 4 / kStripRows;
+        if (four % kFours == 0) ask(four / kFours);
+        _mm512_store_si512(to + 64 * four, bytes);
+    };
+    if constexpr (PanelOf<Format>::kMultiplied) {
+        __m512i integers[kGroups];
+        spread_integers<Format>(rows, integers);
+        Format::fours(
+            rows, [&](int four, __m512i quants) __attribute__((always_inline)) {
+                put(four, multiplied<Format>(quants, integers[four / 4]));
+            });
+    } else {
+        Format::fours(rows, put);
+    }
+}
+
 // A panel of columns of the weight rows from `first` on. Beyond the last it is that one again. L2 is asked for
-// what lies `ahead` bytes behind, chunk by chunk: a panel at once was 0.93 of the speed of 8 rows of Q8_0.
+// what lies `ahead` bytes behind a row while a part of the chunk is unpacked: for all rows before it, 8 rows of
+// activations were half (Q6_K) to 0.8 (Q4_0) as fast, for single lines between the parts 0.9 to 1.
 template <class Format>
 void unpack_strip(const PanelBlock& block, const Columns& columns, int64_t first, int64_t ahead,
                   Strip<Format>& strip) {
     constexpr int64_t kChunkBytes = bytes_of<Format>(kChunk);
-    RowChunks<Format> chunks;
+    uint8_t padded[kStripRows][kChunkBytes];
     for (int64_t column = columns.begin; column < columns.end; column += kChunk) {
-        const int64_t offset = bytes_of<Format>(column);
         const int64_t n_bytes = bytes_of<Format>(columns.end - column);
+        SixteenRows rows;
         for (int32_t r = 0; r < kStripRows; ++r) {
             const int64_t row = first + r < block.n_out ? first + r : block.n_out - 1;
-            const uint8_t* at =
-                static_cast<const uint8_t*>(block.weights) + row * block.row_bytes + offset;
-            prefetch_bytes<kChunkBytes>(at, ahead);
-            if (n_bytes >= kChunkBytes) {
-                chunks.unpack(at, r);
-            } else {
-                uint8_t tail[kChunkBytes] = {};
-                std::memcpy(tail, at, static_cast<size_t>(n_bytes));
-                chunks.unpack(tail, r);
+            rows.at[r] = static_cast<const uint8_t*>(block.weights) + row * block.row_bytes +
+                         bytes_of<Format>(column);
+        }
+        const SixteenRows stored = rows;
+        if (n_bytes < kChunkBytes) {
+            for (int32_t r = 0; r < kStripRows; ++r) {
+                std::memset(padded[r], 0, kChunkBytes);
+                std::memcpy(padded[r], stored.at[r], static_cast<size_t>(n_bytes));
+                rows.at[r] = padded[r];
             }
         }
-        chunks.put(strip, (column - columns.begin) / kRowBlock);
+        const bool is_last = column + kChunk >= columns.end;
+        const auto ask = [&](int32_t r) __attribute__((always_inline)) {
+            prefetch_bytes<kChunkBytes>(stored.at[r], ahead);
+            if (is_last) prefetch_bytes<1>(stored.at[r], ahead + kChunkBytes - 1);
+        };
+        unpack_chunk(rows, strip, (column - columns.begin) / kRowBlock, ask);
     }
 }
 

@@ -21,11 +21,16 @@
 //   template <int kQuad> static __m512i quants(const uint8_t* at);
 //   template <int kPair> static void pair(const uint8_t* at, __m512i& first, __m512i& second);
 //   static constexpr int eight_at(int slot);
+//   template <class Put> static void fours(const SixteenRows& rows, const Put& put);
+//   template <class PutScale, class PutMinimum>    // or not
+//   static void factors_of_rows(const SixteenRows& rows, const PutScale& scale, const PutMinimum& minimum);
 // `open` gives the scales and minimums of the chunk at `at`, `open_two` those of two chunks; `quants` gives the
 // elements 64 kQuad .. 64 kQuad + 63 of a chunk in order. `pair` gives half of it in whatever order costs least,
 // as long as the same eight bytes of both vectors meet the same scale: then their products take half of the
 // scaling. Slot 16 kPair + i is those of `first` from 8 i on, slot 16 kPair + 8 + i those of `second`; eight_at
 // says which elements they are: slot of eight_at(s) is s, it has the elements 8 eight_at(s) .. 8 eight_at(s) + 7.
+// `fours` gives the elements 4 i .. 4 i + 3 of the chunks of 16 rows, a lane each: put(i, quants), in whatever order.
+// `factors_of_rows` does the same with the scales and minimums of block or group i, if that is faster than `open`.
 // `integer_scales` are signed bytes, which times the F16 number at kFactorAt are the scales.
 #pragma once
 

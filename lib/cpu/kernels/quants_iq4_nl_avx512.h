@@ -1,6 +1,7 @@
 #pragma once
 
 #include "cpu/kernels/quants_avx512.h"
+#include "cpu/kernels/sixteen_rows_avx512.h"
 
 namespace puna::core {
 namespace {
@@ -30,6 +31,12 @@ struct IQ4_NL {
         const __m512i bytes = load_fours<kBlockBytes, 2>(blocks + 4 * kPair * kBlockBytes);
         first = look_up_iq4(low_nibbles(bytes));
         second = look_up_iq4(high_nibbles(bytes));
+    }
+    template <class Put>
+    [[gnu::always_inline]] static void fours(const SixteenRows& rows, const Put& put) {
+        fours_of_nibbles<kBlockBytes, 2>(
+            rows, [&](int four, __m512i nibbles)
+                      __attribute__((always_inline)) { put(four, look_up_iq4(nibbles)); });
     }
 };
 

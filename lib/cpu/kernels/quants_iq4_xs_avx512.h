@@ -1,6 +1,7 @@
 #pragma once
 
 #include "cpu/kernels/quants_avx512.h"
+#include "cpu/kernels/sixteen_rows_avx512.h"
 
 namespace puna::core {
 namespace {
@@ -44,6 +45,12 @@ struct IQ4_XS {
         const __m512i bytes = _mm512_loadu_si512(block + 8 + 64 * kPair);
         first = look_up_iq4(low_nibbles(bytes));
         second = look_up_iq4(high_nibbles(bytes));
+    }
+    template <class Put>
+    [[gnu::always_inline]] static void fours(const SixteenRows& rows, const Put& put) {
+        fours_of_nibbles<16, 8>(
+            rows, [&](int four, __m512i nibbles)
+                      __attribute__((always_inline)) { put(four, look_up_iq4(nibbles)); });
     }
 };
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "cpu/kernels/quants_avx512.h"
+#include "cpu/kernels/sixteen_rows_avx512.h"
 
 namespace puna::core {
 namespace {
@@ -46,6 +47,12 @@ struct MXFP4 {
         const __m512i bytes = load_fours<kBlockBytes, 1>(blocks + 4 * kPair * kBlockBytes);
         first = look_up(low_nibbles(bytes));
         second = look_up(high_nibbles(bytes));
+    }
+    template <class Put>
+    [[gnu::always_inline]] static void fours(const SixteenRows& rows, const Put& put) {
+        fours_of_nibbles<kBlockBytes, 1>(
+            rows, [&](int four, __m512i nibbles)
+                      __attribute__((always_inline)) { put(four, look_up(nibbles)); });
     }
 };
 

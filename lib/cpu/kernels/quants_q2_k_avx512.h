@@ -1,6 +1,7 @@
 #pragma once
 
 #include "cpu/kernels/quants_avx512.h"
+#include "cpu/kernels/sixteen_rows_avx512.h"
 
 namespace puna::core {
 namespace {
@@ -45,6 +46,10 @@ struct Q2_K {
         const __m512i bytes = load_twice(block + 16 + 32 * kPair);
         first = take_bits<2, kTwoBits>(bytes);
         second = take_bits<2, kTwoBits>(exchange_eights(bytes));
+    }
+    template <class Put>
+    [[gnu::always_inline]] static void fours(const SixteenRows& rows, const Put& put) {
+        fours_of_two_bits<16>(rows, put);
     }
 };
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "cpu/kernels/quants_avx512.h"
+#include "cpu/kernels/sixteen_rows_avx512.h"
 
 namespace puna::core {
 namespace {
@@ -52,6 +53,15 @@ struct Q3_K {
         const __m512i third = load_twice(block);
         first = join_bits<2, kTwoBits, 1, kThird>(low, third);
         second = exchange_eights(join_bits<2, kOtherTwo, 1, kOtherThird>(low, third));
+    }
+    template <class Put>
+    [[gnu::always_inline]] static void fours(const SixteenRows& rows, const Put& put) {
+        __m512i third[8];
+        load_dwords(rows, 0, 8, third);
+        fours_of_two_bits<32>(
+            rows, [&](int four, __m512i two) __attribute__((always_inline)) {
+                put(four, add_bits(two, third[four % 8], four / 8, 2, 1));
+            });
     }
 };
 

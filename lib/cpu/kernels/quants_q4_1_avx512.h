@@ -1,6 +1,7 @@
 #pragma once
 
 #include "cpu/kernels/quants_avx512.h"
+#include "cpu/kernels/sixteen_rows_avx512.h"
 
 namespace puna::core {
 namespace {
@@ -38,6 +39,10 @@ struct Q4_1 {
         const __m512i bytes = load_fours<kBlockBytes, 4>(blocks + 4 * kPair * kBlockBytes);
         first = low_nibbles(bytes);
         second = high_nibbles(bytes);
+    }
+    template <class Put>
+    [[gnu::always_inline]] static void fours(const SixteenRows& rows, const Put& put) {
+        fours_of_nibbles<kBlockBytes, 4>(rows, put);
     }
 };
 

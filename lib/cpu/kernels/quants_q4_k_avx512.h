@@ -1,6 +1,7 @@
 #pragma once
 
 #include "cpu/kernels/quants_avx512.h"
+#include "cpu/kernels/sixteen_rows_avx512.h"
 
 namespace puna::core {
 namespace {
@@ -37,6 +38,16 @@ struct Q4_K {
         const __m512i bytes = _mm512_loadu_si512(block + 16 + 64 * kPair);
         first = take_bits<4, kFirstNibbles>(bytes);
         second = exchange_groups(take_bits<4, kSecondNibbles>(bytes));
+    }
+    template <class Put>
+    [[gnu::always_inline]] static void fours(const SixteenRows& rows, const Put& put) {
+        fours_of_k_nibbles<16>(rows, put);
+    }
+    template <class PutScale, class PutMinimum>
+    [[gnu::always_inline]] static void factors_of_rows(const SixteenRows& rows,
+                                                       const PutScale& scale,
+                                                       const PutMinimum& minimum) {
+        for_each_k_factor(rows, scale, minimum);
     }
 };
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "cpu/kernels/quants_avx512.h"
+#include "cpu/kernels/sixteen_rows_avx512.h"
 
 namespace puna::core {
 namespace {
@@ -35,6 +36,10 @@ struct Q5_1 {
     template <int kPair>
     static void pair(const uint8_t* blocks, __m512i& first, __m512i& second) {
         Bits::halves(blocks + 4 * kPair * kBlockBytes, first, second);
+    }
+    template <class Put>
+    [[gnu::always_inline]] static void fours(const SixteenRows& rows, const Put& put) {
+        fours_of_five_bits<kBlockBytes, 4>(rows, put);
     }
 
   private:

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "cpu/kernels/quants_avx512.h"
+#include "cpu/kernels/sixteen_rows_avx512.h"
 
 namespace puna::core {
 namespace {
@@ -44,6 +45,21 @@ struct Q5_K {
         const __m512i fifth = load_twice(block + 16);
         first = join_bits<4, kFirstNibbles, 1, kFirst>(nibbles, fifth);
         second = exchange_groups(join_bits<4, kSecondNibbles, 1, kSecond>(nibbles, fifth));
+    }
+    template <class Put>
+    [[gnu::always_inline]] static void fours(const SixteenRows& rows, const Put& put) {
+        __m512i fifth[8];
+        load_dwords(rows, 16, 8, fifth);
+        fours_of_k_nibbles<48>(
+            rows, [&](int four, __m512i nibbles) __attribute__((always_inline)) {
+                put(four, add_bits(nibbles, fifth[four % 8], four / 8, 4, 1));
+            });
+    }
+    template <class PutScale, class PutMinimum>
+    [[gnu::always_inline]] static void factors_of_rows(const SixteenRows& rows,
+                                                       const PutScale& scale,
+                                                       const PutMinimum& minimum) {
+        for_each_k_factor(rows, scale, minimum);
     }
 };
 

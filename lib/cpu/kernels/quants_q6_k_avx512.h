@@ -1,6 +1,7 @@
 #pragma once
 
 #include "cpu/kernels/quants_avx512.h"
+#include "cpu/kernels/sixteen_rows_avx512.h"
 
 namespace puna::core {
 namespace {
@@ -45,6 +46,38 @@ struct Q6_K {
         const __m512i high = load_twice(block + 128 + 32 * kPair);
         first = join_bits<4, kLow, 2, kHigh>(low, high);
         second = exchange_eights(join_bits<4, kOtherLow, 2, kOtherHigh>(low, high));
+    }
+    template <class Put>
+    [[gnu::always_inline]] static void fours(const SixteenRows& rows, const Put& put) {
+        for (int half = 0; half < 2; ++half) {
+            __m512i high[8];
+            load_dwords(rows, 128 + 32 * half, 8, high);
+            for (int quarter = 0; quarter < 4; ++quarter) {  // of 64 bytes
+                for_four_dwords(
+                    rows, 64 * half + 16 * quarter,
+                    [&](int i, __m512i low) __attribute__((always_inline)) {
+                        const int four =
+                            4 * quarter + i;  // of the half; the high nibbles are 16 behind
+                        put(32 * half + four,
+                            add_bits(low_nibbles(low), high[four % 8], four / 8 * 2, 4, 2));
+                        put(32 * half + 16 + four,
+                            add_bits(high_nibbles(low), high[four % 8], 4 + four / 8 * 2, 4, 2));
+                    });
+            }
+        }
+    }
+    template <class PutScale, class PutMinimum>
+    [[gnu::always_inline]] static void factors_of_rows(const SixteenRows& rows,
+                                                       const PutScale& scale, const PutMinimum&) {
+        __m512i last[4];  // the factor is the upper half of the last dword
+        load_dwords(rows, kBlockBytes - 16, 4, last);
+        const __m512 factor = high_halves(last[3]);
+        __m512i sub[4];
+        load_dwords(rows, 192, 4, sub);
+        for (int i = 0; i < kGroups; ++i) {
+            const __m512i integers = signed_bytes_of_dwords(sub[i / 4], i % 4);
+            scale(i, _mm512_mul_ps(factor, _mm512_cvtepi32_ps(integers)));
+        }
     }
 };
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "cpu/kernels/quants_avx512.h"
+#include "cpu/kernels/sixteen_rows_avx512.h"
 
 namespace puna::core {
 namespace {
@@ -23,6 +24,16 @@ struct Q8_0 {
     static __m512i quants(const uint8_t* blocks) {
         const uint8_t* two = blocks + 2 * kQuad * kBlockBytes;
         return _mm512_xor_si512(load_pair(two + 2, two + kBlockBytes + 2), _mm512_set1_epi8(-128));
+    }
+    template <class Put>
+    [[gnu::always_inline]] static void fours(const SixteenRows& rows, const Put& put) {
+        for (int half = 0; half < 2 * kChunk / kBlock; ++half) {
+            for_four_dwords(
+                rows, half / 2 * kBlockBytes + 2 + half % 2 * 16,
+                [&](int i, __m512i bytes) __attribute__((always_inline)) {
+                    put(4 * half + i, _mm512_xor_si512(bytes, _mm512_set1_epi8(-128)));
+                });
+        }
     }
 };
 
