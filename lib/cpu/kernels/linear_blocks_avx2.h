@@ -209,10 +209,11 @@ struct Spans {
     static void load(Step<Format>& chunk, const float* x, int64_t n) {
         chunk.template load<Format>(x, n);
     }
-    template <int64_t kColumns, class Format, int32_t kOuts, int32_t kRows>
+    template <int64_t kColumns, class Format, int32_t kOuts, int32_t kRows, class Ask>
     [[gnu::always_inline]] static void add(const uint8_t* at, int64_t out_bytes,
                                            const Step<Format>* const (&x)[kRows],
-                                           Sum (&sums)[kOuts][kRows]) {
+                                           Sum (&sums)[kOuts][kRows], const Ask& ask) {
+        ask(0);
         Format w[kOuts];
         ChunkSums<Products, Format> of_chunk[kOuts][kRows];
         for (int32_t o = 0; o < kOuts; ++o) {

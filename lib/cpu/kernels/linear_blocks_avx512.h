@@ -297,17 +297,21 @@ template <int kOfStep, class Format, int32_t kOuts, int32_t kRows>
 }
 
 // A step, or the first chunk of one.
-template <int64_t kColumns, class Format, int32_t kOuts, int32_t kRows>
+template <int64_t kColumns, class Format, int32_t kOuts, int32_t kRows, class Ask>
 [[gnu::always_inline]] inline void add_columns(const uint8_t* at, int64_t out_bytes,
                                                const StepOfX<Format>* const (&x)[kRows],
-                                               __m512 (&sums)[kOuts][kRows]) {
+                                               __m512 (&sums)[kOuts][kRows], const Ask& ask) {
+    ask(0);
     __m512 scales[kOuts][kRows];
     for (int32_t o = 0; o < kOuts; ++o) {
         const SixteenFactors w = open_factors<kColumns, Format>(at + o * out_bytes);
         for (int32_t r = 0; r < kRows; ++r) scales[o][r] = meet_factors(w, *x[r], sums[o][r]);
     }
     add_chunk<0>(at, out_bytes, x, scales, sums);
-    if constexpr (kColumns > kChunk) add_chunk<1>(at, out_bytes, x, scales, sums);
+    if constexpr (kColumns > kChunk) {
+        ask(1);
+        add_chunk<1>(at, out_bytes, x, scales, sums);
+    }
 }
 
 struct Spans {
@@ -330,11 +334,11 @@ struct Spans {
     static void load(Step<Format>& step, const float* x, int64_t n) {
         step.load(x, n);
     }
-    template <int64_t kColumns, class Format, int32_t kOuts, int32_t kRows>
+    template <int64_t kColumns, class Format, int32_t kOuts, int32_t kRows, class Ask>
     [[gnu::always_inline]] static void add(const uint8_t* at, int64_t out_bytes,
                                            const Step<Format>* const (&x)[kRows],
-                                           Sum (&sums)[kOuts][kRows]) {
-        add_columns<kColumns>(at, out_bytes, x, sums);
+                                           Sum (&sums)[kOuts][kRows], const Ask& ask) {
+        add_columns<kColumns>(at, out_bytes, x, sums, ask);
     }
 };
 

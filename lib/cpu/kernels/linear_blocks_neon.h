@@ -179,10 +179,11 @@ struct Spans {
     static void load(ChunkOfX& chunk, const float* x, int64_t n) {
         chunk.load(x, n);
     }
-    template <int64_t kColumns, class Format, int32_t kOuts, int32_t kRows>
+    template <int64_t kColumns, class Format, int32_t kOuts, int32_t kRows, class Ask>
     [[gnu::always_inline]] static void add(const uint8_t* at, int64_t out_bytes,
                                            const ChunkOfX* const (&x)[kRows],
-                                           Sum (&sums)[kOuts][kRows]) {
+                                           Sum (&sums)[kOuts][kRows], const Ask& ask) {
+        ask(0);
         add_chunk<Format>(at, out_bytes, x, sums);
     }
 };
