@@ -47,11 +47,9 @@ puna::Runtime make_runtime(const EngineOptions& options) {
     if (!options.kernels.empty()) runtime_options.kernels = options.kernels.c_str();
     auto runtime = puna::Runtime::try_create(runtime_options);
     if (runtime.ok()) return std::move(*runtime);
-    const puna::Failure& failure = runtime.failure();
-    // Without the option it is the variable PUNA_KERNELS that names them.
-    const bool is_named = !options.kernels.empty() && failure.status == PUNA_ERROR_UNSUPPORTED;
-    if (is_named) throw UsageError(in_program_words(failure).message);
-    throw puna::Error(failure);
+    // Without the option it is the variable PUNA_KERNELS that names kernels.
+    throw puna::Error(options.kernels.empty() ? runtime.failure()
+                                              : in_program_words(runtime.failure()));
 }
 
 void find_model(EngineOptions& options, const Interrupt& interrupt) {

@@ -10,7 +10,6 @@ namespace cli {
 // throw say it so.
 puna::Failure in_program_words(puna::Failure failure);
 
-// Throws UsageError for kernels that are not here.
 puna::Runtime make_runtime(const EngineOptions& options);
 puna::ModelOptions model_options(const EngineOptions& options);
 

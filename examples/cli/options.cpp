@@ -31,6 +31,28 @@ void add_kv_type(CommandLine& line, const std::string& name, int32_t& type,
     line.value(name, take, "TYPE", preset->name, help);
 }
 
+constexpr std::string_view kKernelSets[] = {"scalar", "avx2",        "avx2_vnni",
+                                            "avx512", "avx512_gfni", "avx512_bf16",
+                                            "amx",    "neon",        "neon_i8mm"};
+
+// All that there are; what this build and this machine have of them the library says.
+void add_kernels(CommandLine& line, std::string& kernels) {
+    std::string names;
+    for (const std::string_view name : kKernelSets) {
+        if (!names.empty()) names += name == "avx512_gfni" ? ",\n" : ", ";
+        names += name;
+    }
+    const auto take = [&kernels](const std::string& text) {
+        const auto* found = std::find(std::begin(kKernelSets), std::end(kKernelSets), text);
+        if (found == std::end(kKernelSets)) {
+            throw InvalidValue("there are no kernels '" + text + "'");
+        }
+        kernels = text;
+    };
+    line.value("--kernels", take, "NAME", "",
+               "CPU kernels: " + names + ".\nDefault: the best for this machine");
+}
+
 void add_gpu_layers(CommandLine& line, int32_t& n_layers) {
     const auto take = [&n_layers](const std::string& text) {
         if (text == "all") {
@@ -91,9 +113,7 @@ void add_engine_options(CommandLine& line, EngineOptions& options) {
     line.flag("--no-mmap", options.no_mmap,
               "Read the file into memory of its own instead of mapping it:\nslower to load, faster "
               "to generate on systems that map files\nin small pages");
-    line.text("--kernels", options.kernels, "NAME",
-              "CPU kernels: scalar, avx2, avx2_vnni, avx512,\navx512_gfni, avx512_bf16, amx, neon, "
-              "neon_i8mm.\nDefault: the best for this machine");
+    add_kernels(line, options.kernels);
     line.flag(
         "--deterministic", options.deterministic,
         "The same bits whatever is evaluated together: --batch, and what a\nformer text left in "

@@ -26,7 +26,9 @@ puna::Context make_context_for(const SpeedPlan& plan, const puna::Model& model,
     options.n_cells = deepest + std::max(plan.n_generate, plan.n_prompt) + 3 * PUNA_KV_PAGE;
     options.disable_prefix_reuse = 1;  // the same prompt again is evaluated again
     return make_context(model, options,
-                        n_deep >= plan.n_prompt ? "a smaller --depth" : "a smaller --prompt");
+                        n_deep < plan.n_prompt      ? "a smaller --prompt"
+                        : deepest < plan.n_generate ? "a smaller --generate"
+                                                    : "a smaller --depth");
 }
 
 std::vector<puna::Token> random_tokens(size_t n, int32_t n_vocab) {

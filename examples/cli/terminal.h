@@ -17,8 +17,7 @@ std::vector<std::string> arguments(int argc, char** argv);
 void prepare_streams();
 bool is_terminal(std::FILE* stream);
 
-// Writes to standard output at once. Throws OutputClosed, Interrupted where the program was told to end
-// by more than Ctrl-C, or std::runtime_error with the reason.
+// Writes to standard output at once. Throws OutputClosed, Interrupted after SIGTERM or SIGHUP, or std::runtime_error with the reason.
 void write_output(std::string_view bytes);
 
 // As std::fopen.
@@ -26,8 +25,9 @@ std::FILE* open_file(const std::string& path, const char* mode);
 // What was written to it outlasts a loss of power. False, with errno: it does not.
 bool flush_to_disk(std::FILE* file);
 
-// While it lives, the first Ctrl-C triggers `cancel`; the second ends the program. So do SIGTERM and a
-// terminal that is closed (SIGHUP), and Ctrl-Break on Windows; what is ignored stays ignored.
+// While it lives, the first Ctrl-C triggers `cancel`; the second ends the program. So do SIGTERM, and Ctrl-Break
+// on Windows. A terminal that is closed (SIGHUP) may say so more than once, which changes nothing. What is ignored stays
+// ignored.
 class Interrupt {
   public:
     Interrupt();

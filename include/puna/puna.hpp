@@ -45,7 +45,8 @@ namespace puna {
 using Token = std::int32_t;
 
 /// The time that a call may take: any duration of std::chrono. One that is zero or less is spent, which
-/// is never "no limit" as 0 is in puna.h.
+/// is never "no limit" as 0 is in puna.h. More than INT32_MAX microseconds, some 35 minutes, count as so many:
+/// only kNoLimit has no end.
 using Budget = std::chrono::duration<double, std::micro>;
 inline constexpr Budget kNoLimit = (Budget::max)();
 

@@ -105,7 +105,7 @@ Told tell_all(Generation& generation) {
 
 bool tell_queued(Generation& generation, Told& told) {
     for (;;) {
-        const Event event = generation.next(std::chrono::microseconds(PUNA_BUDGET_POLL));
+        const Event event = generation.next(std::chrono::microseconds(0));
         if (event.pending()) return false;
         if (tell(event, told)) return true;
     }
