@@ -10,12 +10,13 @@
 #include "format/gguf_reader.h"
 #include "format/split_name.h"
 #include "model/tensor_table.h"
+#include "puna/puna.h"
 
 namespace puna::core {
 
 namespace {
 
-constexpr uint32_t kMaxParts = 256;  // as many as sources can be given
+constexpr uint32_t kMaxParts = PUNA_MAX_SOURCES;
 
 class ModelLoader {
   public:

@@ -1,6 +1,7 @@
 // The AVX-512 linear kernel for quantised weights, written once for all formats.
 //
-// It goes through a row in chunks of 256 elements. Weights stay the bytes of their format
+// It goes through a row in steps: a chunk of 256 elements, or two, for which the scales of weights fill a vector of 16.
+// Weights stay the bytes of their format
 // (quants_avx512.h), and VNNI adds four products of such a byte with a signed one. Activations are
 // rounded to 16 bits in blocks of 32 with a scale of their own, which changes one by 1/65278 of the largest
 // of its block at most. They are multiplied as two signed bytes each, so that sums of products are exact

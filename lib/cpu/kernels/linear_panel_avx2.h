@@ -23,6 +23,7 @@
 #include <cstring>
 
 #include "cpu/kernels.h"
+#include "cpu/kernels/format_bytes.h"
 #include "cpu/kernels/panel_rows_avx2.h"
 #include "cpu/kernels/prefetch.h"
 #include "cpu/kernels/quants_avx2.h"
@@ -42,7 +43,7 @@ constexpr int64_t kPanelBlocks = kPanelColumns / kRowBlock;
 // Row `r` of a tile, from the columns of a panel of the weight row at `row`.
 template <class Tile>
 void unpack_row(const uint8_t* row, int64_t n_bytes, int64_t ahead, int32_t r, Tile& tile) {
-    constexpr int64_t kChunkBytes = kChunk / Tile::Format::kBlock * Tile::Format::kBlockBytes;
+    constexpr int64_t kChunkBytes = bytes_of<typename Tile::Format>(kChunk);
     int64_t block = 0;
     for (int64_t at = 0; at < n_bytes; at += kChunkBytes, block += kChunk / 32) {
         prefetch_bytes<kChunkBytes>(row, at + ahead);
@@ -60,9 +61,9 @@ void unpack_row(const uint8_t* row, int64_t n_bytes, int64_t ahead, int32_t r, T
 template <class Tile>
 void unpack_tile(const PanelBlock& block, int64_t first_column, int64_t n_columns, int64_t first,
                  Tile& tile) {
-    const int64_t n_bytes = n_columns / Tile::Format::kBlock * Tile::Format::kBlockBytes;
-    const auto* weights = static_cast<const uint8_t*>(block.weights) +
-                          first_column / Tile::Format::kBlock * Tile::Format::kBlockBytes;
+    const int64_t n_bytes = bytes_of<typename Tile::Format>(n_columns);
+    const auto* weights =
+        static_cast<const uint8_t*>(block.weights) + bytes_of<typename Tile::Format>(first_column);
     for (int32_t r = 0; r < kTileRowsOfW; ++r) {
         if (first + r < block.n_out) {
             unpack_row(weights + (first + r) * block.row_bytes, n_bytes,

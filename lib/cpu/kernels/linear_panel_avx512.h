@@ -146,13 +146,13 @@ void unpack_factors(const SixteenRows& rows, Strip<Format>& strip, int64_t block
     using Panel = PanelOf<Format>;
     if constexpr (HasFactorsOfRows<Format>) {
         float(*const scales)[kStripRows] = strip.scales + block * Panel::kScales;
-        float(*const minimums)[kStripRows] = strip.minimums + block * Panel::kMinimums;
         Format::factors_of_rows(
             rows,
             [&](int i, __m512 of_rows)
                 __attribute__((always_inline)) { _mm512_store_ps(scales[i], of_rows); },
-            [&](int i, __m512 of_rows)
-                __attribute__((always_inline)) { _mm512_store_ps(minimums[i], of_rows); });
+            [&](int i, __m512 of_rows) __attribute__((always_inline)) {
+                _mm512_store_ps(strip.minimums[block * Panel::kMinimums + i], of_rows);
+            });
     } else {
         RowFactors<Format>(rows).put(strip, block);
     }

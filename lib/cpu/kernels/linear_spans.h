@@ -37,7 +37,7 @@ namespace {  // compiled once per kernel file, with the flags of its set
 // most models stream row by row. All steps divide it.
 constexpr int64_t kSpan = 6144;
 
-// Unless rows are read together, a single one of so many columns is prepared whole: 46 KB. Formats whose least
+// Unless rows are read together, a single one of so many columns is prepared whole: 41 to 46 KB. Formats whose least
 // columns are smaller wait for arithmetic, and so want weight rows that share activations.
 constexpr int64_t kLongestStream = 3 * kSpan;
 constexpr int64_t kLeastBytesOfOneStream = 96;
@@ -53,10 +53,9 @@ struct Span {
     Span(int64_t begin, int64_t n_columns)
         : offset(bytes_of<Format>(begin)),
           n_bytes(n_columns / kColumns * kStepBytes),
-          rest_bytes(bytes_of<Format>(n_columns % kColumns)) {
-        rows_ahead = n_bytes > 0 ? Set::kPrefetchBytes / n_bytes : 0;
-        bytes_ahead = n_bytes > 0 ? Set::kPrefetchBytes % n_bytes : 0;
-    }
+          rest_bytes(bytes_of<Format>(n_columns % kColumns)),
+          rows_ahead(Set::kPrefetchBytes / (n_bytes + rest_bytes)),
+          bytes_ahead(Set::kPrefetchBytes % (n_bytes + rest_bytes)) {}
 
     // Asks for the least columns that come some way after those at row + `at`, in each of the rows that pass
     // together.
@@ -66,8 +65,8 @@ struct Span {
         if constexpr (Set::kPrefetchBytes > 0) {
             int64_t rows = rows_ahead;
             int64_t ahead = at + bytes_ahead;
-            if (ahead >= n_bytes) {
-                ahead -= n_bytes;
+            if (ahead >= n_bytes + rest_bytes) {
+                ahead -= n_bytes + rest_bytes;
                 ++rows;
             }
             ahead += rows * kOuts * row_bytes;
@@ -86,16 +85,19 @@ struct Span {
 };
 
 // Adds the last n_bytes of the columns of rows at `at`, less than a step: kColumns of them, which are zeros beyond.
-template <class Set, class Format, int64_t kColumns, int32_t kOuts, int32_t kRows>
-[[gnu::always_inline]] inline void add_padded(
+template <class Set, class Format, int64_t kColumns, int32_t kOuts, int32_t kRows, class Ask>
+[[gnu::always_inline]] inline void add_rest(
     const uint8_t* at, int64_t out_bytes, int64_t n_bytes,
     const typename Set::template Step<Format>* const (&x)[kRows],
-    typename Set::Sum (&sums)[kOuts][kRows]) {
+    typename Set::Sum (&sums)[kOuts][kRows], const Ask& ask) {
     constexpr int64_t kBytes = bytes_of<Format>(kColumns);
-    const auto ask = [](int64_t) {};
-    if (n_bytes == kBytes) {
-        Set::template add<kColumns, Format>(at, out_bytes, x, sums, ask);
-    } else if constexpr (Format::kBlock < kColumns) {
+    if constexpr (kColumns < Span<Set, Format>::kColumns) {
+        if (n_bytes == kBytes) {
+            Set::template add<kColumns, Format>(at, out_bytes, x, sums, ask);
+            return;
+        }
+    }
+    if constexpr (Format::kBlock < Set::kLeastColumns) {
         uint8_t padded[kOuts][kBytes] = {};
         for (int32_t o = 0; o < kOuts; ++o) {
             std::memcpy(padded[o], at + o * out_bytes, static_cast<size_t>(n_bytes));
@@ -116,29 +118,30 @@ void multiply_span(const LinearBlock& block, const Span<Set, Format>& span, cons
     }
     const typename Set::template Step<Format>* at_x[kRows];
     row += span.offset;
+    int64_t at = span.n_bytes;
+    const auto ask = [&](int64_t i) __attribute__((always_inline)) {
+        const int64_t least = at + i * S::kLeastBytes;
+        if constexpr (kStream) {
+            prefetch_stream<S::kLeastBytes>(row + least, block.read_order);
+        } else {
+            span.template prefetch<kOuts>(row, block.row_bytes, least);
+        }
+    };
     if constexpr (Format::kBlock < S::kColumns) {
         if (span.rest_bytes > 0) {
-            for (int32_t r = 0; r < kRows; ++r) at_x[r] = x[r] + span.n_bytes / S::kStepBytes;
-            const uint8_t* rest = row + span.n_bytes;
-            if (span.rest_bytes <= S::kLeastBytes) {
-                add_padded<Set, Format, Set::kLeastColumns>(rest, block.row_bytes, span.rest_bytes,
-                                                            at_x, sums);
-            } else {
-                add_padded<Set, Format, S::kColumns>(rest, block.row_bytes, span.rest_bytes, at_x,
-                                                     sums);
+            for (int32_t r = 0; r < kRows; ++r) at_x[r] = x[r] + at / S::kStepBytes;
+            if (S::kColumns == Set::kLeastColumns || span.rest_bytes <= S::kLeastBytes) {
+                add_rest<Set, Format, Set::kLeastColumns>(row + at, block.row_bytes,
+                                                          span.rest_bytes, at_x, sums, ask);
+            } else if constexpr (S::kColumns > Set::kLeastColumns &&
+                                 Format::kBlock < Set::kLeastColumns) {
+                add_rest<Set, Format, S::kColumns>(row + at, block.row_bytes, span.rest_bytes, at_x,
+                                                   sums, ask);
             }
         }
     }
     for (int32_t r = 0; r < kRows; ++r) at_x[r] = x[r];
-    for (int64_t at = 0; at < span.n_bytes; at += S::kStepBytes) {
-        const auto ask = [&](int64_t i) __attribute__((always_inline)) {
-            const int64_t least = at + i * S::kLeastBytes;
-            if constexpr (kStream) {
-                prefetch_stream<S::kLeastBytes>(row + least, block.read_order);
-            } else {
-                span.template prefetch<kOuts>(row, block.row_bytes, least);
-            }
-        };
+    for (at = 0; at < span.n_bytes; at += S::kStepBytes) {
         Set::template add<S::kColumns, Format>(row + at, block.row_bytes, at_x, sums, ask);
         for (int32_t r = 0; r < kRows; ++r) ++at_x[r];
     }

@@ -47,8 +47,6 @@ constexpr int64_t kChunk = 256;
 constexpr int kGroups = 16;  // of 16 elements in a chunk
 constexpr int kQuads = 4;    // of 4 groups, a vector of bytes
 
-constexpr int kEights = 32;  // of 8 elements in a chunk
-
 // Orders of pairs: `first` has the first halves of blocks of 32, `second` the second halves ..
 constexpr int halves_apart(int slot) {
     const int block = slot / 16 * 4 + slot % 8 / 2;
