@@ -226,6 +226,7 @@ class Machine(unittest.TestCase):
         for options in (("--kernels", "scalar"), ("--kv-type-k", "f32", "--kv-type-v", "f32")):
             run(*PROMPT, "-n", "12", *GREEDY, *options)
 
+    @unittest.skipIf(WINDOWS, "Wine takes a minute to note every page that is asked for")
     def test_a_context_that_no_memory_holds_says_what_to_try(self):
         model = FOLDER / "wide.gguf"  # small, but for its cache: 16 MB for each token
         output("make-model", model, "--type", "f16", "--shape",
