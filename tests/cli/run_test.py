@@ -228,7 +228,8 @@ class Machine(unittest.TestCase):
 
     @unittest.skipIf(WINDOWS, "Wine takes a minute to note every page that is asked for")
     def test_a_context_that_no_memory_holds_says_what_to_try(self):
-        model = FOLDER / "wide.gguf"  # small, but for its cache: 16 MB for each token
+        # Its cache has 16 MB for each token (8.5 as Q8_0): more than 128 TB below, all that addresses reach.
+        model = FOLDER / "wide.gguf"
         output("make-model", model, "--type", "f16", "--shape",
                "n_embd=1,n_layer=256,n_head=4,head_dim=4096,n_ff=1,n_vocab=300,n_ctx=16777216")
         # Where the tests run under AddressSanitizer it would end the program, and it warns.
@@ -242,7 +243,8 @@ class Machine(unittest.TestCase):
                 (("bench", model, "--depth", "0,16000000", *smallest), "a smaller --depth"),
                 (("logits", model, "--tokens", "@-", "--out", FOLDER / "never.f32"),
                  "fewer --tokens, or --kv-type-k q8_0 --kv-type-v q8_0")):
-            result = puna(*words, stdin=b"5," * 4999999 + b"5", env=env)
+            tokens = b"5," * 9999999 + b"5" if "@-" in words else b""
+            result = puna(*words, stdin=tokens, env=env)
             self.assertEqual(result.returncode, 1)
             self.assertRegex(result.stderr.decode().splitlines()[-1],
                              rf"^puna: no context of \d+ tokens: .*memory.*: try {remedy}$")
