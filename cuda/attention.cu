@@ -570,8 +570,8 @@ cudaError_t attend(const Forward& f, const Scratch& scratch, int32_t layer) {
     const dim3 grid(is_split ? static_cast<unsigned>(n_chunks) : 1,
                     static_cast<unsigned>(spec.n_head_kv * job.units_per_head),
                     static_cast<unsigned>(f.batch.n_rows));
-    return launch_next(f.overlaps, kernel, grid, dim3(kThreads), static_cast<size_t>(shared_bytes),
-                       f.stream, job);
+    return launch_next(f.traits.overlaps, kernel, grid, dim3(kThreads),
+                       static_cast<size_t>(shared_bytes), f.stream, job);
 }
 
 }  // namespace puna::cuda

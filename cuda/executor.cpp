@@ -94,7 +94,7 @@ Status Executor::allocate() {
                     allocate_pinned(device(), staging_.pinned_bytes() + transfer_.buffer_bytes(),
                                     "a context's staging"));
     PUNA_TRY_ASSIGN(stream_, create_stream(device()));
-    PUNA_TRY(device().check(kernels_overlap(&forward_.overlaps), "cudaFuncGetAttributes"));
+    PUNA_TRY(device().check(prepare_kernels(&forward_.traits), "cudaFuncGetAttributes"));
     for (Piece& piece : pieces_) {
         PUNA_TRY_ASSIGN(piece.done, create_event(device()));
     }
@@ -292,7 +292,7 @@ cudaError_t Executor::enqueue_head(int32_t chunk, bool with_input) {
     }
     Forward head = forward_;
     head.batch = staging_.chunk_batch();
-    if (with_input) head.overlaps = false;  // there is a copy before it
+    if (with_input) head.traits.overlaps = false;  // there is a copy before it
     const cudaError_t error =
         run_head(head, staging_.requests().data(), staging_.device_requests());
     return error != cudaSuccess ? error : staging_.enqueue_results(stream_.get());

@@ -31,7 +31,7 @@ LinearOptions linear_options(const Forward& f, Epilogue epilogue, int64_t y_stri
     options.activation = f.weights->spec.activation;
     options.same_for_all_rows = f.options.deterministic != 0;
     options.n_processors = f.n_processors;
-    options.overlaps = f.overlaps;
+    options.overlaps = f.traits.overlaps;
     return options;
 }
 
@@ -98,17 +98,20 @@ cudaError_t run_logits(const Forward& f, const Scratch& s, const Input& input) {
 
 }  // namespace
 
-// The driver makes code of the newest that a plugin has. That may be older than the device, and does not
-// wait then: compute capability 9.0 is where the instruction begins. CUDA 12.3 is the first that captures.
-cudaError_t kernels_overlap(bool* overlaps) {
+// The driver makes code of the newest that a plugin has. That may be older than the device, and has neither
+// then: it does not wait for other kernels before compute capability 9.0. CUDA 12.3 is the first driver that
+// captures such launches.
+cudaError_t prepare_kernels(KernelTraits* traits) {
     constexpr int kFirstDriver = 12030;
-    constexpr int kFirstCode = 90;
-    *overlaps = false;
+    constexpr int kFirstOverlap = 90;
+    constexpr int kFirstFloats16 = 80;
+    *traits = {};
     int driver = 0;
     PUNA_TRY_CUDA(cudaDriverGetVersion(&driver));
     cudaFuncAttributes attributes = {};
     PUNA_TRY_CUDA(cudaFuncGetAttributes(&attributes, example_kernel));
-    *overlaps = driver >= kFirstDriver && attributes.ptxVersion >= kFirstCode;
+    traits->overlaps = driver >= kFirstDriver && attributes.ptxVersion >= kFirstOverlap;
+    traits->has_floats16 = attributes.ptxVersion >= kFirstFloats16;
     return cudaSuccess;
 }
 
@@ -148,7 +151,7 @@ cudaError_t run_head(const Forward& f, const DeviceOutput* requests, const Devic
         if (needs_hidden(requests + first, n)) {
             PUNA_TRY_CUDA(norm_rows({input, s.normed, nullptr}, f.stream));
         }
-        PUNA_TRY_CUDA(deliver_outputs(spec, s, outputs + first, n, f.overlaps, f.stream));
+        PUNA_TRY_CUDA(deliver_outputs(spec, s, outputs + first, n, f.traits.overlaps, f.stream));
     }
     return cudaSuccess;
 }

@@ -75,6 +75,14 @@ struct DeviceBatch {
     const int32_t* output_rows = nullptr;  // [n_outputs]
 };
 
+// What kernels can do on a device, with its driver.
+struct KernelTraits {
+    // They may begin while the one before them still runs: launch.h.
+    bool overlaps = false;
+    // There are those for tensor cores and 16-bit floats, which come with asynchronous copies.
+    bool has_floats16 = false;
+};
+
 // What an executor keeps. `scratch` has scratch_bytes() and is aligned to 256.
 struct Forward {
     const Weights* weights = nullptr;
@@ -83,7 +91,7 @@ struct Forward {
     DeviceBatch batch;
     uint8_t* scratch = nullptr;
     int32_t n_processors = 1;  // multiprocessors of the device
-    bool overlaps = false;     // kernels_overlap() of the device
+    KernelTraits traits;       // of the device
     cudaStream_t stream = nullptr;
 };
 
@@ -93,9 +101,8 @@ constexpr int32_t kFewRows = 8;
 // Larger heads do not fit the shared memory in which keys are turned.
 constexpr int32_t kMostHeadDim = 8192;
 
-// Whether kernels may begin on the current device while the one before them still runs (launch.h): if what
-// was compiled for it waits where it must, and its driver captures such launches.
-cudaError_t kernels_overlap(bool* overlaps);
+// To be called before any other of these functions, once for a device that is the current one.
+cudaError_t prepare_kernels(KernelTraits* traits);
 
 // Formats of matrices that can be multiplied and looked up.
 bool format_supported(int32_t format);

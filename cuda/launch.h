@@ -37,7 +37,7 @@ cudaError_t launch(void (*kernel)(Parameters...), dim3 grid, dim3 block, size_t 
 #endif
 }
 
-// `overlaps`: what kernels_overlap() says of the device.
+// `overlaps`: what prepare_kernels() says of the device.
 template <class... Parameters>
 cudaError_t launch_next(bool overlaps, void (*kernel)(Parameters...), dim3 grid, dim3 block,
                         size_t shared_bytes, cudaStream_t stream,

@@ -88,7 +88,7 @@ struct LinearOptions {
     // Results do not depend on how many rows there are: one kernel for all.
     bool same_for_all_rows = false;
     int32_t n_processors = 1;  // of the device
-    bool overlaps = false;     // kernels_overlap() of it
+    bool overlaps = false;     // KernelTraits of it
 };
 
 // Products of the same input, in one kernel where their formats are one. kGateUp: two products, of which

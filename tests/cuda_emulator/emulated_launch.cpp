@@ -2,6 +2,7 @@
 
 #include <cstdlib>
 #include <cstring>
+#include <deque>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -23,6 +24,11 @@ constexpr int kWarp = 32;
 
 enum class State { kReady, kAtBarrier, kInWarp, kDone };
 
+struct Copy {
+    void* to;
+    const void* from;
+};
+
 struct Thread {
     Fiber fiber;
     State state = State::kDone;
@@ -36,6 +42,8 @@ struct Thread {
     uint64_t result = 0;
     uint32_t ballot = 0;
     bool has_waited = false;
+    std::vector<Copy> copies;                    // of no group yet
+    std::deque<std::vector<Copy>> on_their_way;  // groups
 };
 
 struct Block {
@@ -43,7 +51,8 @@ struct Block {
     int n_threads = 0;
     int n_done = 0;
     int n_at_barrier = 0;
-    int n_hasty = 0;  // ended without having waited
+    int n_hasty = 0;     // ended without having waited
+    int n_careless = 0;  // likewise, for their copies
     int current = 0;
     const Launch* launch = nullptr;
     std::vector<uint64_t> shared;
@@ -63,6 +72,8 @@ void run_thread(void* argument) {
     self.state = State::kDone;
     ++block.n_done;
     if (block.launch->must_wait && !self.has_waited) ++block.n_hasty;
+    for (const auto& group : self.on_their_way) block.n_careless += group.empty() ? 0 : 1;
+    if (!self.copies.empty()) ++block.n_careless;
     self.fiber.leave();
 }
 
@@ -72,6 +83,7 @@ void start_block(const Launch& launch) {
     block.n_done = 0;
     block.n_at_barrier = 0;
     block.n_hasty = 0;
+    block.n_careless = 0;
     while (static_cast<int>(block.threads.size()) < block.n_threads) {
         block.threads.push_back(std::make_unique<Thread>());
     }
@@ -83,6 +95,8 @@ void start_block(const Launch& launch) {
                    index / launch.block[0] / launch.block[1]};
         t.state = State::kReady;
         t.has_waited = false;
+        t.copies.clear();
+        t.on_their_way.clear();
         t.fiber.prepare(run_thread, &t);
     }
 }
@@ -122,7 +136,8 @@ bool run_block() {
         }
     }
     if (block.n_hasty > 0) fault = "a thread that ends without waiting for the kernel before";
-    return block.n_hasty == 0;
+    if (block.n_careless > 0) fault = "a thread that ends without waiting for its copies";
+    return block.n_hasty == 0 && block.n_careless == 0;
 }
 
 void wait() {
@@ -180,6 +195,23 @@ void* dynamic_shared() {
 
 void wait_for_last_kernel() {
     thread(block.current).has_waited = true;
+}
+
+void copy_async(void* to, const void* from) {
+    thread(block.current).copies.push_back({to, from});
+}
+
+void commit_copies() {
+    Thread& self = thread(block.current);
+    self.on_their_way.push_back(std::move(self.copies));
+    self.copies.clear();
+}
+
+void wait_copies(size_t n_left) {
+    auto& groups = thread(block.current).on_their_way;
+    for (; groups.size() > n_left; groups.pop_front()) {
+        for (const Copy& copy : groups.front()) std::memcpy(copy.to, copy.from, 16);
+    }
 }
 
 int block_barrier(bool condition) {

@@ -3,7 +3,8 @@
 // A thread runs until it ends or comes to a barrier or a warp operation. When no thread can go on and some
 // have not ended, a barrier was not reached by all that it waits for, and the launch fails; so it does when
 // threads end while others wait at a block barrier, which some processors forgive, and when a thread ends
-// without having waited for the kernel before where it must.
+// without having waited for the kernel before where it must, or for its asynchronous copies. These are made
+// when they are waited for, not before.
 #pragma once
 
 #include <cstddef>
@@ -30,6 +31,11 @@ const char* last_fault();
 void* dynamic_shared();
 // The thread has waited for the kernel before.
 void wait_for_last_kernel();
+// 16 bytes, to be there once the thread has waited for the group that they belong to: those since the last
+// call of commit_copies(). wait_copies() leaves the last `n_left` groups on their way.
+void copy_async(void* to, const void* from);
+void commit_copies();
+void wait_copies(size_t n_left);
 // All threads of the block. Returns how many came with a condition that is true.
 int block_barrier(bool condition);
 

@@ -64,8 +64,8 @@ class DeviceExecutor {
     DeviceExecutor(const cuda::Weights& weights, const puna_executor_options& options) {
         forward.weights = &weights;
         forward.options = options;
-        EXPECT_EQ(cuda::kernels_overlap(&forward.overlaps), cudaSuccess);
-        EXPECT_TRUE(forward.overlaps);
+        EXPECT_EQ(cuda::prepare_kernels(&forward.traits), cudaSuccess);
+        EXPECT_TRUE(forward.traits.overlaps && forward.traits.has_floats16);
         const puna_model_spec& spec = weights.spec;
         const auto n_layers = static_cast<int32_t>(weights.layers.size());
         init(forward.cache.keys, keys_, options.kv_type_k, spec.head_dim_k, n_layers);
