@@ -67,6 +67,17 @@ __device__ inline uint16_t bfloat16_bits(float value) {
     return static_cast<uint16_t>((bits + 0x7fffu + (bits >> 16 & 1u)) >> 16);
 }
 
+// Two of them in a word, the first one low. A GPU that has no instruction for it never gets here.
+__device__ inline uint32_t bfloat16_pair(float low, float high) {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
+    uint32_t pair;
+    asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(pair) : "f"(high), "f"(low));
+    return pair;
+#else
+    return uint32_t{bfloat16_bits(high)} << 16 | bfloat16_bits(low);
+#endif
+}
+
 // ---- Words from bytes ---------------------------------------------------------------------------
 
 // kWords words from an address that is a multiple of kAlign: 16, 8, 4, 2 or 1. What is not aligned to 4 is

@@ -4,6 +4,7 @@
 #include "cuda/attention.h"
 #include "cuda/launch.h"
 #include "cuda/linear.h"
+#include "cuda/linear_bf16.h"
 #include "cuda/outputs.h"
 #include "cuda/scratch.h"
 #include "cuda/vector_ops.h"
@@ -31,12 +32,12 @@ LinearOptions linear_options(const Forward& f, Epilogue epilogue, int64_t y_stri
     options.activation = f.weights->spec.activation;
     options.same_for_all_rows = f.options.deterministic != 0;
     options.n_processors = f.n_processors;
-    options.overlaps = f.traits.overlaps;
+    options.traits = f.traits;
     return options;
 }
 
 InputForms forms_of(const Scratch& s) {
-    return {s.normed, s.rounded};
+    return {s.normed, s.rounded, s.slice, s.slice_bytes};
 }
 
 // norm(x) * gain
@@ -112,7 +113,7 @@ cudaError_t prepare_kernels(KernelTraits* traits) {
     PUNA_TRY_CUDA(cudaFuncGetAttributes(&attributes, example_kernel));
     traits->overlaps = driver >= kFirstDriver && attributes.ptxVersion >= kFirstOverlap;
     traits->has_floats16 = attributes.ptxVersion >= kFirstFloats16;
-    return cudaSuccess;
+    return traits->has_floats16 ? prepare_bf16() : cudaSuccess;
 }
 
 float* hidden_rows(const Forward& f) {
@@ -149,7 +150,7 @@ cudaError_t run_head(const Forward& f, const DeviceOutput* requests, const Devic
         input.n_rows = n;
         if (needs_logits(requests + first, n)) PUNA_TRY_CUDA(run_logits(f, s, input));
         if (needs_hidden(requests + first, n)) {
-            PUNA_TRY_CUDA(norm_rows({input, s.normed, nullptr}, f.stream));
+            PUNA_TRY_CUDA(norm_rows({input, s.normed, nullptr, nullptr}, f.stream));
         }
         PUNA_TRY_CUDA(deliver_outputs(spec, s, outputs + first, n, f.traits.overlaps, f.stream));
     }

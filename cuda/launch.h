@@ -33,7 +33,8 @@ cudaError_t launch(void (*kernel)(Parameters...), dim3 grid, dim3 block, size_t 
     return cudaLaunchKernel(reinterpret_cast<const void*>(kernel), grid, block, pointers,
                             shared_bytes, stream);
 #else
-    return cuda_emulator::launch(grid, block, shared_bytes, stream, [=] { kernel(arguments...); });
+    return cuda_emulator::launch(reinterpret_cast<const void*>(kernel), grid, block, shared_bytes,
+                                 stream, [=] { kernel(arguments...); });
 #endif
 }
 
@@ -44,7 +45,8 @@ cudaError_t launch_next(bool overlaps, void (*kernel)(Parameters...), dim3 grid,
                         std::type_identity_t<Parameters>... arguments) {
 #if !defined(__CUDACC__)
     return cuda_emulator::launch(
-        grid, block, shared_bytes, stream, [=] { kernel(arguments...); }, overlaps);
+        reinterpret_cast<const void*>(kernel), grid, block, shared_bytes, stream,
+        [=] { kernel(arguments...); }, overlaps);
 #elif CUDART_VERSION >= 12030
     if (!overlaps) return launch(kernel, grid, block, shared_bytes, stream, arguments...);
     cudaLaunchAttribute attribute = {};

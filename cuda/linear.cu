@@ -1,5 +1,7 @@
 #include "cuda/linear.h"
 
+#include "cuda/activations.h"
+#include "cuda/linear_bf16.h"
 #include "cuda/linear_family.cuh"
 #include "cuda/vector_ops.h"
 
@@ -46,21 +48,88 @@ cudaError_t prepare(const Input& input, const Product* products, int32_t n,
     }
     if (input.norm.gain) {
         operand.x = needs_floats ? forms.normed : nullptr;
-        return norm_rows(
-            {input, needs_floats ? forms.normed : nullptr, const_cast<uint8_t*>(operand.rounded)},
-            stream);
+        NormJob job = {input};
+        job.floats = needs_floats ? forms.normed : nullptr;
+        job.rounded = operand.rounded ? forms.rounded : nullptr;
+        return norm_rows(job, stream);
     }
     if (!operand.rounded) return cudaSuccess;
     return round_rows(input.x, input.columns, input.n_rows, forms.rounded, stream);
 }
 
-LinearJob make_job(const Operand& operand, const LinearOptions& options) {
-    LinearJob job;
-    job.columns = operand.input.columns;
-    job.input = operand.input;
+LinearJob make_operand_job(const Operand& operand, const LinearOptions& options) {
+    LinearJob job = make_job(operand.input, options);
     job.x = operand.x;
     job.rounded = operand.rounded;
-    job.n_rows = operand.input.n_rows;
+    return job;
+}
+
+cudaError_t run_job(const LinearJob& job, int32_t format, bool with_few,
+                    const LinearOptions& options, cudaStream_t stream) {
+    const LinearFamily family = family_of(format);
+    if (!family.look_up) return cudaErrorInvalidValue;
+    return with_few ? family.multiply_few(job, options, stream) : family.multiply_many(job, stream);
+}
+
+// Products one after the other, those of one format together.
+cudaError_t run_products(const Operand& operand, const Product* products, int32_t n,
+                         const LinearOptions& options, cudaStream_t stream) {
+    for (int32_t i = 0; i < n;) {
+        LinearJob job = make_operand_job(operand, options);
+        const int32_t format = products[i].matrix.format;
+        while (i < n && job.n_parts < kMostParts && products[i].matrix.format == format) {
+            add_part(job, products[i++]);
+        }
+        const cudaError_t error = run_job(job, format, operand.with_few, options, stream);
+        if (error != cudaSuccess) return error;
+    }
+    return cudaSuccess;
+}
+
+cudaError_t gate_up_together(const Operand& operand, const Product* products,
+                             const LinearOptions& options, cudaStream_t stream) {
+    LinearJob job = make_operand_job(operand, options);
+    add_part(job, products[0]);
+    add_part(job, products[1]);
+    return run_job(job, products[0].matrix.format, operand.with_few, options, stream);
+}
+
+// Gate and up of two formats: two products, and then the activation.
+cudaError_t gate_up_apart(const Operand& operand, const Product* products,
+                          const LinearOptions& options, float* spare, cudaStream_t stream) {
+    if (!spare) return cudaErrorInvalidValue;
+    LinearOptions apart = options;
+    apart.epilogue = Epilogue::kStore;
+    const Product both[] = {products[0], {products[1].matrix, products[1].bias, spare}};
+    const cudaError_t error = run_products(operand, both, 2, apart, stream);
+    if (error != cudaSuccess) return error;
+    constexpr unsigned kThreads = 256;
+    const int64_t n = operand.input.n_rows * options.y_stride;
+    return launch_next(options.traits.overlaps, activate_elements,
+                       dim3(static_cast<unsigned>((n + kThreads - 1) / kThreads)), dim3(kThreads),
+                       0, stream, products[0].y, spare, n, options.activation);
+}
+
+cudaError_t multiply_in_bf16(const Input& input, const Product* products, int32_t n,
+                             const LinearOptions& options, const InputForms& forms,
+                             cudaStream_t stream) {
+    auto* rows = reinterpret_cast<uint16_t*>(forms.rounded);
+    NormJob job = {input};
+    job.bf16 = rows;
+    const cudaError_t error = input.norm.gain
+                                  ? norm_rows(job, stream)
+                                  : bf16_rows(input.x, input.columns, input.n_rows, rows, stream);
+    if (error != cudaSuccess) return error;
+    return multiply_bf16(input, products, n, options, forms, stream);
+}
+
+}  // namespace
+
+LinearJob make_job(const Input& input, const LinearOptions& options) {
+    LinearJob job;
+    job.columns = input.columns;
+    job.input = input;
+    job.n_rows = input.n_rows;
     job.y_stride = options.y_stride;
     job.epilogue = options.epilogue;
     job.activation = options.activation;
@@ -79,53 +148,20 @@ void add_part(LinearJob& job, const Product& product) {
     job.outputs = job.epilogue == Epilogue::kGateUp ? product.matrix.rows : job.outputs + part.rows;
 }
 
-cudaError_t run_job(const LinearJob& job, int32_t format, bool with_few,
-                    const LinearOptions& options, cudaStream_t stream) {
+int64_t rounded_bytes(int64_t n_rows, int64_t columns) {
+    const int64_t rounded = n_rows * rounded_row_bytes(columns);
+    const int64_t bf16 = bf16_bytes(n_rows + kBf16Spare, columns);
+    return rounded > bf16 ? rounded : bf16;
+}
+
+bool expands(int32_t format) {
+    return family_of(format).expand != nullptr;
+}
+
+cudaError_t expand_matrix(const Expand& job, int32_t format, cudaStream_t stream) {
     const LinearFamily family = family_of(format);
-    if (!family.look_up) return cudaErrorInvalidValue;
-    return with_few ? family.multiply_few(job, options, stream) : family.multiply_many(job, stream);
+    return family.expand ? family.expand(job, stream) : cudaErrorInvalidValue;
 }
-
-// Products one after the other, those of one format together.
-cudaError_t run_products(const Operand& operand, const Product* products, int32_t n,
-                         const LinearOptions& options, cudaStream_t stream) {
-    for (int32_t i = 0; i < n;) {
-        LinearJob job = make_job(operand, options);
-        const int32_t format = products[i].matrix.format;
-        while (i < n && job.n_parts < kMostParts && products[i].matrix.format == format) {
-            add_part(job, products[i++]);
-        }
-        const cudaError_t error = run_job(job, format, operand.with_few, options, stream);
-        if (error != cudaSuccess) return error;
-    }
-    return cudaSuccess;
-}
-
-cudaError_t gate_up_together(const Operand& operand, const Product* products,
-                             const LinearOptions& options, cudaStream_t stream) {
-    LinearJob job = make_job(operand, options);
-    add_part(job, products[0]);
-    add_part(job, products[1]);
-    return run_job(job, products[0].matrix.format, operand.with_few, options, stream);
-}
-
-// Gate and up of two formats: two products, and then the activation.
-cudaError_t gate_up_apart(const Operand& operand, const Product* products,
-                          const LinearOptions& options, float* spare, cudaStream_t stream) {
-    if (!spare) return cudaErrorInvalidValue;
-    LinearOptions apart = options;
-    apart.epilogue = Epilogue::kStore;
-    const Product both[] = {products[0], {products[1].matrix, products[1].bias, spare}};
-    const cudaError_t error = run_products(operand, both, 2, apart, stream);
-    if (error != cudaSuccess) return error;
-    constexpr unsigned kThreads = 256;
-    const int64_t n = operand.input.n_rows * options.y_stride;
-    return launch_next(options.overlaps, activate_elements,
-                       dim3(static_cast<unsigned>((n + kThreads - 1) / kThreads)), dim3(kThreads),
-                       0, stream, products[0].y, spare, n, options.activation);
-}
-
-}  // namespace
 
 bool format_supported(int32_t format) {
     return family_of(format).look_up != nullptr;
@@ -138,6 +174,9 @@ bool reads_rounded(int32_t format) {
 cudaError_t multiply(const Input& input, const Product* products, int32_t n,
                      const LinearOptions& options, const InputForms& forms, float* spare,
                      cudaStream_t stream) {
+    if (forms.slice && takes_bf16(input, products, n, options)) {
+        return multiply_in_bf16(input, products, n, options, forms, stream);
+    }
     Operand operand;
     const cudaError_t error = prepare(input, products, n, options, forms, operand, stream);
     if (error != cudaSuccess) return error;

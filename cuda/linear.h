@@ -25,12 +25,16 @@ struct Input {
     RowNorm norm;
 };
 
-// Products of many rows need memory for what they read: the rows normed, or rounded (activations.h), which
-// those of few rows keep to themselves.
+// Products of many rows need memory for what they read, which those of few rows keep to themselves: the rows
+// normed, rounded (activations.h) or in bfloat16, and matrices in bfloat16 (linear_bf16.h).
 struct InputForms {
     float* normed = nullptr;     // [n_rows][columns]
-    uint8_t* rounded = nullptr;  // [n_rows]
+    uint8_t* rounded = nullptr;  // rounded_bytes(n_rows, columns)
+    uint8_t* slice = nullptr;    // null: none of kBf16Rows or more
+    int64_t slice_bytes = 0;     // bf16_slice_bytes() of all products at least
 };
+// Bytes that either form of rows takes.
+int64_t rounded_bytes(int64_t n_rows, int64_t columns);
 
 enum class Epilogue : int32_t {
     kStore,     // y = W x + b
@@ -88,8 +92,12 @@ struct LinearOptions {
     // Results do not depend on how many rows there are: one kernel for all.
     bool same_for_all_rows = false;
     int32_t n_processors = 1;  // of the device
-    bool overlaps = false;     // KernelTraits of it
+    KernelTraits traits;       // of it
 };
+
+// The job of products without what their kernels read.
+LinearJob make_job(const Input& input, const LinearOptions& options);
+void add_part(LinearJob& job, const Product& product);
 
 // Products of the same input, in one kernel where their formats are one. kGateUp: two products, of which
 // the second may be of another format only if `spare` [rows][y_stride] is there for it.

@@ -340,7 +340,7 @@ cudaError_t launch_few(LinearJob job, const LinearOptions& options, cudaStream_t
     const int64_t n_blocks = (n_pairs(job) + kFewWarps - 1) / kFewWarps;
     const int64_t most = (int64_t{kFewBlocks} * options.n_processors + n_groups - 1) / n_groups;
     const int64_t n_turns = (n_blocks + most - 1) / most;
-    return launch_next(options.overlaps, linear_few<Format, kRows>,
+    return launch_next(options.traits.overlaps, linear_few<Format, kRows>,
                        dim3(static_cast<unsigned>((n_blocks + n_turns - 1) / n_turns),
                             static_cast<unsigned>(n_groups)),
                        dim3(kFewThreads), static_cast<size_t>(kRows * row_bytes), stream, job);

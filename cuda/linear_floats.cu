@@ -113,9 +113,40 @@ cudaError_t look_up_floats(const LookUp& job, cudaStream_t stream) {
                   dim3(kThreads), 0, stream, job);
 }
 
+// Grid: [rows][pieces of 8 elements / threads].
+template <class Format>
+__global__ void expand_elements(const Expand job) {
+    constexpr int kElements = 8;
+    const int64_t first = (int64_t{blockIdx.y} * blockDim.x + threadIdx.x) * kElements;
+    if (first >= job.stride) return;
+    const auto row = static_cast<int64_t>(blockIdx.x);
+    const uint8_t* from = job.data + row * job.row_bytes + first * Format::kBytes;
+    float values[kElements];
+#pragma unroll
+    for (int j = 0; j < kElements; ++j) {
+        values[j] = first + j < job.columns ? Format::load(from + j * Format::kBytes) : 0.0f;
+    }
+    *reinterpret_cast<uint4*>(job.out + row * job.stride + first) =
+        make_uint4(bfloat16_pair(values[0], values[1]), bfloat16_pair(values[2], values[3]),
+                   bfloat16_pair(values[4], values[5]), bfloat16_pair(values[6], values[7]));
+}
+
+template <class Format>
+cudaError_t expand_floats(const Expand& job, cudaStream_t stream) {
+    constexpr unsigned kThreads = 128;
+    const auto n_blocks = static_cast<unsigned>((job.stride / 8 + kThreads - 1) / kThreads);
+    return launch(expand_elements<Format>, dim3(static_cast<unsigned>(job.n_rows), n_blocks),
+                  dim3(kThreads), 0, stream, job);
+}
+
 template <class Format>
 constexpr LinearFamily float_family() {
     return {multiply_few<Format>, multiply_floats<Format>, look_up_floats<Format>};
+}
+template <class Format>
+constexpr LinearFamily half_family() {
+    return {multiply_few<Format>, multiply_floats<Format>, look_up_floats<Format>,
+            expand_floats<Format>};
 }
 
 }  // namespace
@@ -125,9 +156,9 @@ LinearFamily linear_floats(int32_t format) {
         case PUNA_FORMAT_F32:
             return float_family<F32>();
         case PUNA_FORMAT_F16:
-            return float_family<F16>();
+            return half_family<F16>();
         case PUNA_FORMAT_BF16:
-            return float_family<BF16>();
+            return half_family<BF16>();
         default:
             return {};
     }

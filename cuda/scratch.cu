@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "cuda/activations.h"
 #include "cuda/attention.h"
+#include "cuda/linear_bf16.h"
 
 namespace puna::cuda {
 
@@ -36,6 +36,15 @@ int32_t rows_to_split(const puna_model_spec& spec, int64_t max_chunks, int64_t m
     return static_cast<int32_t>(std::clamp<int64_t>(kMostPartialBytes / row_bytes, 1, max_rows));
 }
 
+// The largest slice of a product of a layer. Whoever wants the same results for any batch needs none.
+int64_t slice_bytes(const puna_model_spec& spec, const puna_executor_options& options) {
+    if (options.deterministic != 0 || options.max_rows < kBf16Rows) return 0;
+    return std::max({bf16_slice_bytes(qkv_columns(spec), spec.n_embd),
+                     bf16_slice_bytes(spec.n_embd, attn_columns(spec)),
+                     bf16_slice_bytes(int64_t{2} * spec.n_ff, spec.n_embd),
+                     bf16_slice_bytes(spec.n_embd, spec.n_ff)});
+}
+
 }  // namespace
 
 Scratch make_scratch(const puna_model_spec& spec, bool has_head,
@@ -46,7 +55,9 @@ Scratch make_scratch(const puna_model_spec& spec, bool has_head,
     Cutter cutter = {base};
     s.x = cutter.take<float>(rows * spec.n_embd);
     s.normed = cutter.take<float>(rows * spec.n_embd);
-    s.rounded = cutter.take<uint8_t>(rows * rounded_row_bytes(widest));
+    s.rounded = cutter.take<uint8_t>(rounded_bytes(rows, widest));
+    s.slice_bytes = slice_bytes(spec, options);
+    s.slice = cutter.take<uint8_t>(s.slice_bytes);
     s.qkv = cutter.take<float>(rows * qkv_columns(spec));
     s.attn = cutter.take<float>(rows * attn_columns(spec));
     s.gate = cutter.take<float>(rows * spec.n_ff);

@@ -17,7 +17,8 @@ constexpr int32_t kHeadRows = 16;
 struct Scratch {
     float* x = nullptr;            // [max_rows][n_embd]
     float* normed = nullptr;       // [max_rows][n_embd]
-    uint8_t* rounded = nullptr;    // [max_rows][the widest input of a matrix], see activations.cuh
+    uint8_t* rounded = nullptr;    // the widest input of a matrix: InputForms of linear.h
+    uint8_t* slice = nullptr;      // of matrices in bfloat16; null where batches are smaller
     float* qkv = nullptr;          // [max_rows][all heads of Q, of K, of V]
     float* attn = nullptr;         // [max_rows][n_head][head_dim_v]
     float* gate = nullptr;         // [max_rows][n_ff]
@@ -27,6 +28,7 @@ struct Scratch {
     uint32_t* arrivals = nullptr;  // [max_rows][n_head]: chunks that are done; 0 between layers
     float* logits = nullptr;       // [head_rows][n_vocab], with a head
     uint64_t* sorting = nullptr;   // [head_rows][a power of two from n_vocab on], with a head
+    int64_t slice_bytes = 0;
     int32_t split_rows = 0;
     int32_t max_chunks = 0;
     int32_t head_rows = 0;

@@ -3,6 +3,7 @@
 #include "cuda/activations.cuh"
 #include "cuda/heads.cuh"
 #include "cuda/launch.h"
+#include "cuda/linear_bf16.h"
 #include "cuda/row_norm.cuh"
 #include "cuda/scratch.h"
 
@@ -20,6 +21,17 @@ __device__ inline float4 load_four(const float* row, int64_t columns, int64_t i)
     return make_float4(values[0], values[1], values[2], values[3]);
 }
 
+__device__ inline float4 normed_four(const float* row, const float* gains, const NormScale& scale,
+                                     int64_t columns, int64_t i) {
+    const float4 x = load_four(row, columns, i);
+    const float4 gain = load_four(gains, columns, i);
+    return make_float4(normed(x.x, scale, gain.x), normed(x.y, scale, gain.y),
+                       normed(x.z, scale, gain.z), normed(x.w, scale, gain.w));
+}
+__device__ inline void store_bf16(const float4& x, uint16_t* row, int64_t i) {
+    reinterpret_cast<uint2*>(row)[i] = make_uint2(bfloat16_pair(x.x, x.y), bfloat16_pair(x.z, x.w));
+}
+
 // A block for a row.
 __global__ void __launch_bounds__(kNormThreads) norm_kernel(const NormJob job) {
     __shared__ float shared[kNormWarps][1];
@@ -34,6 +46,12 @@ __global__ void __launch_bounds__(kNormThreads) norm_kernel(const NormJob job) {
             job.floats[row * columns + i] = normed(x[i], scale, norm.gain[i]);
         }
     }
+    if (job.bf16) {
+        const int64_t stride = bf16_stride(columns);
+        for (int64_t i = threadIdx.x; i < stride / 4; i += kNormThreads) {
+            store_bf16(normed_four(x, norm.gain, scale, columns, i), job.bf16 + row * stride, i);
+        }
+    }
     if (!job.rounded) return;
     const int64_t n_spans = columns / kRoundedSpan;
     uint8_t* rounded = job.rounded + row * rounded_row_bytes(columns);
@@ -41,11 +59,8 @@ __global__ void __launch_bounds__(kNormThreads) norm_kernel(const NormJob job) {
          first += kNormWarps * kRoundSpans) {
         const int64_t i = first * kRoundLanes + lane_of_thread();
         const int64_t span = i / kRoundLanes;
-        float4 value = load_four(x, columns, i);
-        const float4 gain = load_four(norm.gain, columns, i);
-        value = make_float4(normed(value.x, scale, gain.x), normed(value.y, scale, gain.y),
-                            normed(value.z, scale, gain.z), normed(value.w, scale, gain.w));
-        round_spans(value, span < n_spans, rounded, n_spans, span);
+        round_spans(normed_four(x, norm.gain, scale, columns, i), span < n_spans, rounded, n_spans,
+                    span);
     }
 }
 
@@ -57,6 +72,15 @@ __global__ void round_kernel(const float* x, int64_t columns, uint8_t* rounded) 
     const int64_t span = i / kRoundLanes;
     round_spans(load_four(x + row * columns, columns, i), span < n_spans,
                 rounded + row * rounded_row_bytes(columns), n_spans, span);
+}
+
+// Grid: [fours of elements / threads][rows].
+__global__ void bf16_kernel(const float* x, int64_t columns, uint16_t* bf16) {
+    const int64_t stride = bf16_stride(columns);
+    const int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
+    const auto row = static_cast<int64_t>(blockIdx.y);
+    if (i >= stride / 4) return;
+    store_bf16(load_four(x + row * columns, columns, i), bf16 + row * stride, i);
 }
 
 // Grid: [rows].
@@ -103,6 +127,15 @@ cudaError_t round_rows(const float* x, int64_t columns, int32_t n_rows, uint8_t*
     const auto n_blocks = static_cast<unsigned>((columns / kRoundedSpan + kSpans - 1) / kSpans);
     return launch(round_kernel, dim3(n_blocks, static_cast<unsigned>(n_rows)),
                   dim3(kRoundWarps * kWarp), 0, stream, x, columns, rounded);
+}
+
+cudaError_t bf16_rows(const float* x, int64_t columns, int32_t n_rows, uint16_t* bf16,
+                      cudaStream_t stream) {
+    constexpr unsigned kThreads = 128;
+    const auto n_blocks =
+        static_cast<unsigned>((bf16_stride(columns) / 4 + kThreads - 1) / kThreads);
+    return launch(bf16_kernel, dim3(n_blocks, static_cast<unsigned>(n_rows)), dim3(kThreads), 0,
+                  stream, x, columns, bf16);
 }
 
 cudaError_t begin_layers(const Forward& f, const Scratch& scratch) {

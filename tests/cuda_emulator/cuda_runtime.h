@@ -249,17 +249,19 @@ template <class... Parameters>
 cudaError_t cudaFuncGetAttributes(cudaFuncAttributes* attributes, void (*kernel)(Parameters...)) {
     return cudaFuncGetAttributes(attributes, reinterpret_cast<const void*>(kernel));
 }
-template <class F>
-cudaError_t cudaFuncSetAttribute(F*, cudaFuncAttribute, int) {
-    return cudaSuccess;
+cudaError_t cudaFuncSetAttribute(const void* kernel, cudaFuncAttribute attribute, int value);
+template <class... Parameters>
+cudaError_t cudaFuncSetAttribute(void (*kernel)(Parameters...), cudaFuncAttribute attribute,
+                                 int value) {
+    return cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel), attribute, value);
 }
 
 namespace cuda_emulator {
 
-// `thread` is the kernel with its arguments. `overlaps`: it may begin before the last one ends, so that
+// `thread` is `kernel` with its arguments. `overlaps`: it may begin before the last one ends, so that
 // each of its threads must call cudaGridDependencySynchronize().
-cudaError_t launch(dim3 grid, dim3 block, size_t shared_bytes, cudaStream_t stream,
-                   std::function<void()> thread, bool overlaps = false);
+cudaError_t launch(const void* kernel, dim3 grid, dim3 block, size_t shared_bytes,
+                   cudaStream_t stream, std::function<void()> thread, bool overlaps = false);
 
 }  // namespace cuda_emulator
 

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <map>
@@ -38,6 +39,7 @@ struct Machine {
     std::map<uintptr_t, std::pair<size_t, int>> device_memory;  // size and device by address
     std::map<uintptr_t, size_t> host_memory;
     std::map<int, Device> devices;
+    std::map<const void*, size_t> shared_bytes;  // of kernels that have asked for more
     cudaError_t sticky = cudaSuccess;
     std::string fail_text;  // of the variable when the count began
     long n_calls = 0;
@@ -55,6 +57,9 @@ thread_local CUcontext current_context = nullptr;
 
 constexpr size_t kDefaultBytes = size_t{2} << 30;
 constexpr size_t kAlignment = 256;
+// Of a block: without asking, and what sm_86 has for a kernel that asks.
+constexpr size_t kSharedBytes = 48 * 1024;
+constexpr size_t kMostSharedBytes = 99 * 1024;
 
 std::string text_of(const char* variable) {
     const char* text = std::getenv(variable);
@@ -241,8 +246,8 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
     *properties = {};
     std::snprintf(properties->name, sizeof properties->name, "Emulated GPU %d", device);
     properties->totalGlobalMem = device_bytes();
-    properties->sharedMemPerBlock = 48 * 1024;
-    properties->sharedMemPerBlockOptin = 99 * 1024;
+    properties->sharedMemPerBlock = kSharedBytes;
+    properties->sharedMemPerBlockOptin = kMostSharedBytes;
     properties->warpSize = 32;
     properties->maxThreadsPerBlock = 1024;
     properties->major = 8;
@@ -592,15 +597,36 @@ cudaError_t cudaGraphExecDestroy(cudaGraphExec_t exec) {
 
 // ---- Kernels ------------------------------------------------------------------------------------
 
+namespace {
+
+size_t shared_bytes_of(const void* kernel) {
+    Machine& m = machine();
+    const std::lock_guard<std::mutex> lock(m.mutex);
+    const auto found = m.shared_bytes.find(kernel);
+    return found == m.shared_bytes.end() ? kSharedBytes : found->second;
+}
+
+}  // namespace
+
+cudaError_t cudaFuncSetAttribute(const void* kernel, cudaFuncAttribute, int value) {
+    ENTER_CONTEXT();
+    const auto bytes = static_cast<size_t>(value);
+    if (value < 0 || bytes > kMostSharedBytes) return keep(cudaErrorInvalidValue);
+    Machine& m = machine();
+    const std::lock_guard<std::mutex> lock(m.mutex);
+    m.shared_bytes[kernel] = std::max(bytes, kSharedBytes);
+    return cudaSuccess;
+}
+
 namespace cuda_emulator {
 
-cudaError_t launch(dim3 grid, dim3 block, size_t shared_bytes, cudaStream_t stream,
-                   std::function<void()> thread, bool overlaps) {
+cudaError_t launch(const void* kernel, dim3 grid, dim3 block, size_t shared_bytes,
+                   cudaStream_t stream, std::function<void()> thread, bool overlaps) {
     ENTER_CONTEXT();
     const uint64_t n_threads = uint64_t{block.x} * block.y * block.z;
     const bool fits = grid.x > 0 && grid.y > 0 && grid.z > 0 && grid.x <= 0x7fffffffu &&
                       grid.y <= 65535 && grid.z <= 65535 && n_threads > 0 && n_threads <= 1024 &&
-                      block.z <= 64 && shared_bytes <= 48 * 1024;
+                      block.z <= 64 && shared_bytes <= shared_bytes_of(kernel);
     if (!fits) return keep(cudaErrorInvalidConfiguration);
     const Launch work = {{grid.x, grid.y, grid.z},
                          {block.x, block.y, block.z},

@@ -8,9 +8,7 @@
 #include "cuda/activations.h"
 #include "cuda/linear.h"
 #include "cuda/vector_ops.h"
-#include "cuda_kernels/device_array.h"
-#include "format/block_format.h"
-#include "format/random_blocks.h"
+#include "cuda_kernels/linear_operands.h"
 #include "support/random_numbers.h"
 #include "support/spec_model.h"
 
@@ -18,26 +16,7 @@ namespace puna::cuda {
 namespace {
 
 using test::DeviceArray;
-
-// A random matrix on the device, and its values.
-struct TestMatrix {
-    TestMatrix(core::BlockFormat format, int64_t rows, int64_t columns, uint64_t seed) {
-        const auto n = static_cast<size_t>(rows * columns);
-        const auto row_bytes = *core::block_format_bytes(format, static_cast<uint64_t>(columns));
-        std::vector<uint8_t> bytes(row_bytes * static_cast<size_t>(rows));
-        core::RandomBits bits(seed);
-        core::random_blocks(format, bits, 0.7f, bytes.data(), rows * columns);
-        values.resize(n);
-        EXPECT_TRUE(core::dequantize_row(format, bytes.data(), values.data(), rows * columns).ok());
-        device = DeviceArray<uint8_t>(bytes);
-        matrix = {device.get(), rows, columns, static_cast<int64_t>(row_bytes),
-                  static_cast<int32_t>(format)};
-    }
-
-    std::vector<float> values;  // [rows][columns]
-    DeviceArray<uint8_t> device;
-    Matrix matrix;
-};
+using test::TestMatrix;
 
 // Random rows, some of them much larger than others, and room for what products of many rows make of them.
 struct TestRows {
@@ -101,14 +80,6 @@ std::vector<float> product(const TestMatrix& m, const TestRows& x, bool same_for
     options.same_for_all_rows = same_for_all_rows;
     EXPECT_EQ(multiply(x.input, &one, 1, options, x.forms, nullptr, nullptr), cudaSuccess);
     return y.read();
-}
-
-std::vector<core::BlockFormat> all_formats() {
-    std::vector<core::BlockFormat> formats;
-    for (const auto& info : core::block_formats()) {
-        if (core::is_supported(info.format)) formats.push_back(info.format);
-    }
-    return formats;
 }
 
 class CudaFormats : public testing::TestWithParam<core::BlockFormat> {
@@ -190,9 +161,10 @@ TEST_P(CudaFormats, LooksUpTheReferenceValues) {
     }
 }
 
-INSTANTIATE_TEST_SUITE_P(All, CudaFormats, testing::ValuesIn(all_formats()), [](const auto& f) {
-    return std::string(core::block_format_name(f.param));
-});
+INSTANTIATE_TEST_SUITE_P(All, CudaFormats, testing::ValuesIn(test::all_formats()),
+                         [](const auto& f) {
+                             return std::string(core::block_format_name(f.param));
+                         });
 
 // ---- What follows the sums ----------------------------------------------------------------------
 

@@ -1,0 +1,57 @@
+// Products of many rows in bfloat16 on tensor cores, added in floats. Matrices are turned into bfloat16 on
+// their way: from compute capability 8.0 on.
+#pragma once
+
+#include "cuda/linear.h"
+
+namespace puna::cuda {
+
+// Fewer rows cost less than the matrices' way to bfloat16 does.
+constexpr int32_t kBf16Rows = 64;
+// What of a matrix is there in bfloat16 at a time: it is read again out of the L2 cache.
+constexpr int64_t kBf16SliceBytes = 24 << 20;
+// Columns are followed by zeros up to a multiple of it.
+constexpr int64_t kBf16Step = 64;
+
+// Rows behind the last one, which are read and not used.
+constexpr int64_t kBf16Spare = 128;
+
+// From a row of bfloat16 to the next, in elements.
+__host__ __device__ inline int64_t bf16_stride(int64_t columns) {
+    return (columns + kBf16Step - 1) / kBf16Step * kBf16Step;
+}
+// Bytes of rows in bfloat16.
+inline int64_t bf16_bytes(int64_t rows, int64_t columns) {
+    return 2 * rows * bf16_stride(columns);
+}
+// InputForms::slice_bytes for a product of so many outputs, those of gate and up counted apart. More do for
+// less, too.
+int64_t bf16_slice_bytes(int64_t outputs, int64_t columns);
+
+// Rows of a matrix on their way to bfloat16.
+struct Expand {
+    const uint8_t* data;
+    int64_t row_bytes;
+    int64_t columns;
+    int64_t stride;  // bf16_stride(columns)
+    int64_t n_rows;
+    uint16_t* out;  // [n_rows][stride], aligned to 16 bytes
+};
+
+// All formats do but F32, which would lose too much.
+bool expands(int32_t format);
+cudaError_t expand_matrix(const Expand& job, int32_t format, cudaStream_t stream);
+
+// Whether multiply_bf16() takes the products.
+bool takes_bf16(const Input& input, const Product* products, int32_t n,
+                const LinearOptions& options);
+
+// As multiply() of linear.h; forms.rounded has the rows in bfloat16.
+cudaError_t multiply_bf16(const Input& input, const Product* products, int32_t n,
+                          const LinearOptions& options, const InputForms& forms,
+                          cudaStream_t stream);
+
+// Part of prepare_kernels().
+cudaError_t prepare_bf16();
+
+}  // namespace puna::cuda

@@ -1,0 +1,265 @@
+// Products in bfloat16, against double over what they read: weights and rows that are rounded to it.
+#include <gtest/gtest.h>
+
+#include <bit>
+#include <cmath>
+#include <string>
+#include <vector>
+
+#include "cuda/linear_bf16.h"
+#include "cuda_kernels/linear_operands.h"
+#include "support/spec_model.h"
+
+namespace puna::cuda {
+namespace {
+
+using test::DeviceArray;
+using test::TestMatrix;
+
+float bf16(float x) {
+    const auto bits = std::bit_cast<uint32_t>(x);
+    return std::bit_cast<float>((bits + 0x7fffu + (bits >> 16 & 1u)) & 0xffff0000u);
+}
+float bf16_element(uint16_t bits) {
+    return std::bit_cast<float>(uint32_t{bits} << 16);
+}
+
+std::vector<core::BlockFormat> formats_that_expand() {
+    std::vector<core::BlockFormat> formats;
+    for (const auto format : test::all_formats()) {
+        if (expands(static_cast<int32_t>(format))) formats.push_back(format);
+    }
+    return formats;
+}
+
+class CudaBf16Formats : public testing::TestWithParam<core::BlockFormat> {
+  protected:
+    // No multiple of the columns of a step, where the format has such.
+    int64_t columns() const {
+        const int64_t block = core::block_format_info(GetParam()).block_length;
+        return block == 1 ? 71 : block == 32 ? 96 : 256;
+    }
+};
+
+TEST_P(CudaBf16Formats, ExpandToTheReferenceValues) {
+    constexpr int64_t kRows = 5;
+    const TestMatrix m(GetParam(), kRows, columns(), 3);
+    const int64_t stride = bf16_stride(columns());
+    DeviceArray<uint16_t> out(static_cast<size_t>(kRows * stride));
+    ASSERT_EQ(
+        expand_matrix({m.matrix.data, m.matrix.row_bytes, columns(), stride, kRows, out.get()},
+                      m.matrix.format, nullptr),
+        cudaSuccess);
+    const auto elements = out.read();
+    for (int64_t i = 0; i < kRows * stride; ++i) {
+        const int64_t j = i % stride;
+        const float expected =
+            j < columns() ? bf16(m.values[static_cast<size_t>(i / stride * columns() + j)]) : 0.0f;
+        ASSERT_EQ(bf16_element(elements[static_cast<size_t>(i)]), expected)
+            << "row " << i / stride << ", column " << j;
+    }
+}
+
+INSTANTIATE_TEST_SUITE_P(All, CudaBf16Formats, testing::ValuesIn(formats_that_expand()),
+                         [](const auto& f) {
+                             return std::string(core::block_format_name(f.param));
+                         });
+
+// ---- Products -----------------------------------------------------------------------------------
+
+struct Bf16Case {
+    int64_t columns = 64;
+    int32_t n_rows = 64;
+    int32_t n_processors = 1;   // the more, the smaller the tiles
+    int64_t slice_outputs = 0;  // 0: as many as there are
+};
+
+// Rows on the device, and room for what the products make of them.
+struct Bf16Rows {
+    explicit Bf16Rows(const Bf16Case& c)
+        : size(c), values(test::random_floats(c.n_rows * c.columns, 7)), floats(values) {
+        input.x = floats.get();
+        input.n_rows = c.n_rows;
+        input.columns = c.columns;
+        rounded = DeviceArray<uint8_t>(static_cast<size_t>(rounded_bytes(c.n_rows, c.columns)));
+    }
+
+    cudaError_t multiply(const std::vector<Product>& products, LinearOptions options) {
+        int64_t outputs = size.slice_outputs;
+        for (const Product& product : products) {
+            if (size.slice_outputs == 0) outputs += product.matrix.rows;
+        }
+        DeviceArray<uint8_t> slice(static_cast<size_t>(bf16_slice_bytes(outputs, size.columns)));
+        options.traits.has_floats16 = true;
+        options.n_processors = size.n_processors;
+        const auto n = static_cast<int32_t>(products.size());
+        EXPECT_TRUE(takes_bf16(input, products.data(), n, options));
+        return cuda::multiply(input, products.data(), n, options,
+                              {nullptr, rounded.get(), slice.get(),
+                               static_cast<int64_t>(bf16_slice_bytes(outputs, size.columns))},
+                              nullptr, nullptr);
+    }
+
+    Bf16Case size;
+    std::vector<float> values;
+    DeviceArray<float> floats;
+    DeviceArray<uint8_t> rounded;
+    Input input;
+};
+
+struct Sum {
+    double value = 0.0;
+    double bound = 1e-30;  // of what additions in floats may lose
+};
+
+Sum sum_of(const TestMatrix& m, const std::vector<float>& rows, int64_t output, int64_t row) {
+    Sum sum;
+    for (int64_t j = 0; j < m.matrix.columns; ++j) {
+        const auto w = static_cast<size_t>(output * m.matrix.columns + j);
+        const auto x = static_cast<size_t>(row * m.matrix.columns + j);
+        const double product = double{bf16(m.values[w])} * bf16(rows[x]);
+        sum.value += product;
+        sum.bound += 2e-6 * std::fabs(product);
+    }
+    return sum;
+}
+
+class CudaBf16 : public testing::TestWithParam<Bf16Case> {
+  protected:
+    void SetUp() override { ASSERT_EQ(prepare_bf16(), cudaSuccess); }
+};
+
+TEST_P(CudaBf16, PartsOfAnyFormatShareTheirInput) {
+    const Bf16Case c = GetParam();
+    Bf16Rows rows(c);
+    const TestMatrix a(core::BlockFormat::kQ4_0, 131, c.columns, 11);
+    const TestMatrix b(core::BlockFormat::kF16, 1, c.columns, 12);
+    const TestMatrix d(core::BlockFormat::kQ8_0, 70, c.columns, 13);
+    const int64_t outputs = 131 + 1 + 70;
+    const auto bias = test::random_floats(131, 14);
+    const DeviceArray<float> device_bias(bias);
+    DeviceArray<float> y(static_cast<size_t>(c.n_rows * outputs));
+    LinearOptions options;
+    options.y_stride = outputs;
+    ASSERT_EQ(rows.multiply({{a.matrix, device_bias.get(), y.get()},
+                             {b.matrix, nullptr, y.get() + 131},
+                             {d.matrix, nullptr, y.get() + 132}},
+                            options),
+              cudaSuccess);
+    const auto values = y.read();
+    for (int64_t r = 0; r < c.n_rows; ++r) {
+        for (int64_t i = 0; i < outputs; ++i) {
+            Sum sum = i < 131    ? sum_of(a, rows.values, i, r)
+                      : i == 131 ? sum_of(b, rows.values, 0, r)
+                                 : sum_of(d, rows.values, i - 132, r);
+            if (i < 131) sum.value += bias[static_cast<size_t>(i)];
+            ASSERT_NEAR(values[static_cast<size_t>(r * outputs + i)], sum.value, sum.bound + 1e-6)
+                << "row " << r << ", output " << i;
+        }
+    }
+}
+
+TEST_P(CudaBf16, GateAndUpOfTwoFormats) {
+    const Bf16Case c = GetParam();
+    constexpr int64_t kOutputs = 77;  // no multiple of eight
+    Bf16Rows rows(c);
+    const TestMatrix gate(core::BlockFormat::kQ4_0, kOutputs, c.columns, 31);
+    const TestMatrix up(core::BlockFormat::kBF16, kOutputs, c.columns, 32);
+    const auto bias = test::random_floats(kOutputs, 33);
+    const DeviceArray<float> device_bias(bias);
+    DeviceArray<float> y(static_cast<size_t>(c.n_rows * kOutputs));
+    LinearOptions options;
+    options.y_stride = kOutputs;
+    options.epilogue = Epilogue::kGateUp;
+    options.activation = PUNA_ACTIVATION_SILU;
+    ASSERT_EQ(
+        rows.multiply({{gate.matrix, nullptr, y.get()}, {up.matrix, device_bias.get(), nullptr}},
+                      options),
+        cudaSuccess);
+    const auto values = y.read();
+    for (int64_t i = 0; i < c.n_rows * kOutputs; ++i) {
+        const Sum g = sum_of(gate, rows.values, i % kOutputs, i / kOutputs);
+        const Sum u = sum_of(up, rows.values, i % kOutputs, i / kOutputs);
+        const double with_bias = u.value + double{bias[static_cast<size_t>(i % kOutputs)]};
+        const double bound = 1.2 * g.bound * (std::fabs(with_bias) + u.bound) +
+                             (std::fabs(g.value) + 1.0) * (u.bound + 1e-6) +
+                             1e-6 * std::fabs(g.value * with_bias);
+        ASSERT_NEAR(values[static_cast<size_t>(i)],
+                    test::activate(PUNA_ACTIVATION_SILU, g.value) * with_bias, bound)
+            << "row " << i / kOutputs << ", output " << i % kOutputs;
+    }
+}
+
+// Behind a norm, whose results are not multiples of what bfloat16 has.
+TEST_P(CudaBf16, NormedRowsAreAddedToWhatIsThere) {
+    const Bf16Case c = GetParam();
+    constexpr int64_t kOutputs = 9;
+    Bf16Rows rows(c);
+    const auto gain = test::random_floats(c.columns, 41);
+    const DeviceArray<float> device_gain(gain);
+    rows.input.norm = {device_gain.get(), PUNA_NORM_RMS, 1e-5f};
+    const TestMatrix m(core::BlockFormat::kQ8_0, kOutputs, c.columns, 42);
+    const auto before = test::random_floats(c.n_rows * kOutputs, 43);
+    const DeviceArray<float> y(before);
+    LinearOptions options;
+    options.y_stride = kOutputs;
+    options.epilogue = Epilogue::kResidual;
+    options.scale = 0.25f;
+    ASSERT_EQ(rows.multiply({{m.matrix, nullptr, y.get()}}, options), cudaSuccess);
+    const auto values = y.read();
+    for (int64_t r = 0; r < c.n_rows; ++r) {
+        double squares = 0.0;
+        for (int64_t j = 0; j < c.columns; ++j) {
+            const double x = rows.values[static_cast<size_t>(r * c.columns + j)];
+            squares += x * x;
+        }
+        const double scale = 1.0 / std::sqrt(squares / static_cast<double>(c.columns) + 1e-5);
+        for (int64_t i = 0; i < kOutputs; ++i) {
+            double sum = 0.0;
+            double bound = 1e-6;
+            for (int64_t j = 0; j < c.columns; ++j) {
+                const auto at = static_cast<size_t>(r * c.columns + j);
+                const double x = rows.values[at] * scale * gain[static_cast<size_t>(j)];
+                const double w = bf16(m.values[static_cast<size_t>(i * c.columns + j)]);
+                sum += w * x;
+                bound += std::fabs(w * x) * 0x1p-8;  // a rounding to bfloat16, and some
+            }
+            const auto at = static_cast<size_t>(r * kOutputs + i);
+            ASSERT_NEAR(values[at], before[at] + 0.25 * sum, 0.25 * bound) << "row " << r;
+        }
+    }
+}
+
+INSTANTIATE_TEST_SUITE_P(Some, CudaBf16,
+                         testing::Values(Bf16Case{64, 64, 1, 0}, Bf16Case{64, 150, 1, 0},
+                                         Bf16Case{320, 65, 1, 0}, Bf16Case{96, 130, 3, 0},
+                                         Bf16Case{288, 70, 8, 0}, Bf16Case{64, 128, 4, 0},
+                                         Bf16Case{32, 129, 8, 128}),
+                         [](const auto& c) {
+                             return std::to_string(c.param.columns) + "Columns" +
+                                    std::to_string(c.param.n_rows) + "Rows" +
+                                    std::to_string(c.param.n_processors) + "Processors" +
+                                    (c.param.slice_outputs == 0 ? "" : "InSlices");
+                         });
+
+TEST(CudaBf16Choice, NeedsManyRowsAndFormatsThatFit) {
+    const Bf16Rows rows({64, kBf16Rows, 1, 0});
+    const TestMatrix q(core::BlockFormat::kQ8_0, 2, 64, 1), f(core::BlockFormat::kF32, 2, 64, 2);
+    const Product products[] = {{q.matrix, nullptr, nullptr}, {f.matrix, nullptr, nullptr}};
+    LinearOptions options;
+    EXPECT_FALSE(takes_bf16(rows.input, products, 1, options));
+    options.traits.has_floats16 = true;
+    EXPECT_TRUE(takes_bf16(rows.input, products, 1, options));
+    EXPECT_FALSE(takes_bf16(rows.input, products, 2, options));
+    Input fewer = rows.input;
+    fewer.n_rows = kBf16Rows - 1;
+    EXPECT_FALSE(takes_bf16(fewer, products, 1, options));
+    options.epilogue = Epilogue::kLogits;
+    EXPECT_FALSE(takes_bf16(rows.input, products, 1, options));
+    options.epilogue = Epilogue::kStore;
+    options.same_for_all_rows = true;
+    EXPECT_FALSE(takes_bf16(rows.input, products, 1, options));
+}
+
+}  // namespace
+}  // namespace puna::cuda
