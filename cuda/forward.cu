@@ -150,7 +150,7 @@ cudaError_t run_head(const Forward& f, const DeviceOutput* requests, const Devic
         input.n_rows = n;
         if (needs_logits(requests + first, n)) PUNA_TRY_CUDA(run_logits(f, s, input));
         if (needs_hidden(requests + first, n)) {
-            PUNA_TRY_CUDA(norm_rows({input, s.normed, nullptr, nullptr}, f.stream));
+            PUNA_TRY_CUDA(norm_rows({input, s.normed, nullptr}, f.stream));
         }
         PUNA_TRY_CUDA(deliver_outputs(spec, s, outputs + first, n, f.traits.overlaps, f.stream));
     }

@@ -113,12 +113,7 @@ cudaError_t gate_up_apart(const Operand& operand, const Product* products,
 cudaError_t multiply_in_bf16(const Input& input, const Product* products, int32_t n,
                              const LinearOptions& options, const InputForms& forms,
                              cudaStream_t stream) {
-    auto* rows = reinterpret_cast<uint16_t*>(forms.rounded);
-    NormJob job = {input};
-    job.bf16 = rows;
-    const cudaError_t error = input.norm.gain
-                                  ? norm_rows(job, stream)
-                                  : bf16_rows(input.x, input.columns, input.n_rows, rows, stream);
+    const cudaError_t error = bf16_rows(input, reinterpret_cast<uint4*>(forms.rounded), stream);
     if (error != cudaSuccess) return error;
     return multiply_bf16(input, products, n, options, forms, stream);
 }
@@ -150,7 +145,7 @@ void add_part(LinearJob& job, const Product& product) {
 
 int64_t rounded_bytes(int64_t n_rows, int64_t columns) {
     const int64_t rounded = n_rows * rounded_row_bytes(columns);
-    const int64_t bf16 = bf16_bytes(n_rows + kBf16Spare, columns);
+    const int64_t bf16 = bf16_bytes(n_rows, columns);
     return rounded > bf16 ? rounded : bf16;
 }
 

@@ -9,28 +9,28 @@ namespace puna::cuda {
 
 namespace {
 
-// A block has a tile of outputs and rows, whose operands come through shared memory kBf16Step columns at a
+// A block has a tile of rows and outputs, whose operands come through shared memory kBf16Step columns at a
 // time, some steps ahead. Its warps have a quarter of the tile each, as sums in registers.
 constexpr int kThreads = 4 * kWarp;
-constexpr int kElements = 8;                     // of 16 bytes, a piece
-constexpr int kPieces = kBf16Step / kElements;   // of a row in a step
-constexpr int kRowsAtOnce = kThreads / kPieces;  // that the block asks for
-static_assert(kBf16Spare >= 128);                // rows of a tile, less one
-constexpr int kSteps = kBf16Step / 32;           // two products of 16 columns each
+constexpr int kPieces = kBf16Step / 8;              // of 16 bytes, of a row in a step
+constexpr int kOutputsAtOnce = kThreads / kPieces;  // that the block asks for
+constexpr int kSteps = kBf16Step / 32;
+static_assert(kSteps * kFragmentPieces == kThreads);
 
-template <int kOutputsOf, int kRowsOf, int kStagesOf>
+template <int kRowsOf, int kOutputsOf, int kStagesOf>
 struct TileShape {
-    static constexpr int kOutputs = kOutputsOf;
     static constexpr int kRows = kRowsOf;
+    static constexpr int kOutputs = kOutputsOf;
     static constexpr int kStages = kStagesOf;
-    static constexpr int kOutputTiles = kOutputs / 2 / 16;  // of a warp
-    static constexpr int kRowTiles = kRows / 2 / 8;
-    static constexpr int kStagePieces = (kOutputs + kRows) * kPieces;
+    static constexpr int kRowTiles = kRows / 2 / kFragmentRows;  // of a warp
+    static constexpr int kOutputTiles = kOutputs / 2 / 8;
+    static constexpr int kRowPieces = kRows * kPieces;
+    static constexpr int kStagePieces = (kRows + kOutputs) * kPieces;
     static constexpr int kBytes = kStages * kStagePieces * 16;
     static constexpr int kBlocks = kBytes > 65536 ? 2 : 3;  // that a processor has at a time
 };
 using LargeTile = TileShape<128, 128, 3>;
-using MediumTile = TileShape<64, 128, 4>;
+using MediumTile = TileShape<128, 64, 4>;
 using SmallTile = TileShape<64, 64, 4>;
 
 // What the kernel is told beside the job: a slice of its outputs. weights [][stride]: those of part 1 are
@@ -38,7 +38,7 @@ using SmallTile = TileShape<64, 64, 4>;
 struct Bf16Job {
     LinearJob job;
     const uint16_t* weights[2];
-    const uint16_t* rows;
+    const uint4* rows;  // fragments
     int64_t stride;
     int64_t first_output;
     int32_t n_outputs;  // of the slice; with kGateUp of each part
@@ -52,111 +52,188 @@ __device__ inline int part_in_slice(const LinearJob& job, int64_t index) {
     return job.epilogue == Epilogue::kGateUp ? static_cast<int>(index / 8 % 2) : 0;
 }
 
-// Where a thread reads: a piece of every kRowsAtOnce-th row. What lies behind the last row is read too, and
-// its results are not used.
+// Where a thread reads, and how far it is to the next of its pieces.
 struct Source {
     const uint4* data;
-    int64_t step;  // pieces to the next of its rows
+    int64_t next;
+    int64_t next_step;
 };
-
 struct Operands {
-    Source weights;
     Source rows;
+    Source weights;
 };
 template <class Shape>
 __device__ inline Operands operands_of_block(const Bf16Job& job) {
-    const int row = static_cast<int>(threadIdx.x) / kPieces;
-    const int piece = static_cast<int>(threadIdx.x) % kPieces;
-    const int64_t row_pieces = job.stride / kElements;
-    const int64_t index = int64_t{blockIdx.y} * Shape::kOutputs + row;
-    const int64_t output = output_in_slice(job.job, index);
-    const int64_t first_row = int64_t{blockIdx.x} * Shape::kRows + row;
+    const auto thread = static_cast<int>(threadIdx.x);
+    const int64_t tile_pieces = job.stride / 32 * kFragmentPieces;
+    const int64_t first_tile = int64_t{blockIdx.x} * (Shape::kRows / kFragmentRows);
+    const int64_t index = int64_t{blockIdx.y} * Shape::kOutputs + thread / kPieces;
     const auto* weights =
         reinterpret_cast<const uint4*>(job.weights[part_in_slice(job.job, index)]);
+    const int64_t row_pieces = job.stride / 8;
     const bool is_pair = job.job.epilogue == Epilogue::kGateUp;
-    Operands operands;
-    operands.weights = {weights + output * row_pieces + piece,
-                        (is_pair ? kRowsAtOnce / 2 : kRowsAtOnce) * row_pieces};
-    operands.rows = {reinterpret_cast<const uint4*>(job.rows) + first_row * row_pieces + piece,
-                     kRowsAtOnce * row_pieces};
-    return operands;
+    return {{job.rows + first_tile * tile_pieces + thread, tile_pieces, kSteps * kFragmentPieces},
+            {weights + output_in_slice(job.job, index) * row_pieces + thread % kPieces,
+             (is_pair ? kOutputsAtOnce / 2 : kOutputsAtOnce) * row_pieces, kPieces}};
 }
 
-// Asks for step k of both operands.
+// Asks for step k of both operands: rows as they lie, outputs so that no lanes meet in a bank.
 template <class Shape>
 __device__ inline void ask(const Operands& operands, int32_t k, uint4* memory) {
-    const int row = static_cast<int>(threadIdx.x) / kPieces;
-    const int piece = turned_piece(row, static_cast<int>(threadIdx.x) % kPieces);
-    uint4* stage = memory + k % Shape::kStages * Shape::kStagePieces + row * kPieces + piece;
-    const uint4* weights = operands.weights.data + k * kPieces;
+    const auto thread = static_cast<int>(threadIdx.x);
+    uint4* stage = memory + k % Shape::kStages * Shape::kStagePieces;
+    const uint4* rows = operands.rows.data + k * operands.rows.next_step;
 #pragma unroll
-    for (int i = 0; i < Shape::kOutputs / kRowsAtOnce; ++i) {
-        copy_async(stage + i * kRowsAtOnce * kPieces, weights + i * operands.weights.step);
+    for (int i = 0; i < Shape::kRows / kFragmentRows; ++i) {
+        copy_async(stage + i * kThreads + thread, rows + i * operands.rows.next);
     }
-    stage += Shape::kOutputs * kPieces;
-    const uint4* rows = operands.rows.data + k * kPieces;
+    const int output = thread / kPieces;
+    stage += Shape::kRowPieces + output * kPieces + turned_piece(output, thread % kPieces);
+    const uint4* weights = operands.weights.data + k * operands.weights.next_step;
 #pragma unroll
-    for (int i = 0; i < Shape::kRows / kRowsAtOnce; ++i) {
-        copy_async(stage + i * kRowsAtOnce * kPieces, rows + i * operands.rows.step);
+    for (int i = 0; i < Shape::kOutputs / kOutputsAtOnce; ++i) {
+        copy_async(stage + i * kThreads, weights + i * operands.weights.next);
     }
 }
 
-// 32 columns of two rows or outputs that are 8 apart, or of one: lane t has columns 8 t .. 8 t + 7, which are
-// those of two products. It is the same ones for both operands.
-__device__ inline const uint4& piece_in_stage(const uint4* rows, int row, int step) {
-    return rows[row * kPieces + turned_piece(row, step * 4 + lane_of_thread() % 4)];
+__device__ inline void take_piece(const uint4& piece, uint32_t* words) {
+    words[0] = piece.x;
+    words[1] = piece.y;
+    words[2] = piece.z;
+    words[3] = piece.w;
 }
 
 template <class Shape>
-__device__ inline void multiply_stage(const uint4* stage, float (*sums)[Shape::kRowTiles][4]) {
-    const int g = lane_of_thread() / 4;
-    const int output = warp_of_thread() / 2 * (Shape::kOutputs / 2) + g;
-    const int row = warp_of_thread() % 2 * (Shape::kRows / 2) + g;
-    const uint4* rows = stage + Shape::kOutputs * kPieces;
+__device__ inline void multiply_stage(const uint4* stage, float (*sums)[Shape::kOutputTiles][4]) {
+    const int lane = lane_of_thread();
+    const uint4* rows = stage + warp_of_thread() % 2 * (Shape::kRowPieces / 2) + lane;
+    const uint4* weights = stage + Shape::kRowPieces;
+    const int output = warp_of_thread() / 2 * (Shape::kOutputs / 2) + lane / 4;
 #pragma unroll
     for (int step = 0; step < kSteps; ++step) {
-        uint32_t a[Shape::kOutputTiles][2][4];
+        uint32_t a[Shape::kRowTiles][2][4];
 #pragma unroll
-        for (int m = 0; m < Shape::kOutputTiles; ++m) {
-            const uint4 low = piece_in_stage(stage, output + 16 * m, step);
-            const uint4 high = piece_in_stage(stage, output + 16 * m + 8, step);
-            const uint32_t words[2][4] = {{low.x, high.x, low.y, high.y},
-                                          {low.z, high.z, low.w, high.w}};
-#pragma unroll
-            for (int i = 0; i < 8; ++i) a[m][i / 4][i % 4] = words[i / 4][i % 4];
+        for (int i = 0; i < 2 * Shape::kRowTiles; ++i) {
+            take_piece(rows[(i / 2 * kSteps + step) * kFragmentPieces + i % 2 * kWarp],
+                       a[i / 2][i % 2]);
         }
 #pragma unroll
-        for (int n = 0; n < Shape::kRowTiles; ++n) {
-            const uint4 both = piece_in_stage(rows, row + 8 * n, step);
-            const uint32_t b[2][2] = {{both.x, both.y}, {both.z, both.w}};
+        for (int n = 0; n < Shape::kOutputTiles; ++n) {
+            const int at = output + 8 * n;
+            uint32_t b[4];
+            take_piece(weights[at * kPieces + turned_piece(at, 4 * step + lane % 4)], b);
 #pragma unroll
-            for (int m = 0; m < Shape::kOutputTiles; ++m) {
-                mma_bfloat16(sums[m][n], a[m][0], b[0]);
-                mma_bfloat16(sums[m][n], a[m][1], b[1]);
+            for (int m = 0; m < Shape::kRowTiles; ++m) {
+                mma_bfloat16(sums[m][n], a[m][0], b);
+                mma_bfloat16(sums[m][n], a[m][1], b + 2);
             }
         }
     }
 }
 
-// Sums of outputs g and g + 8 of a tile, rows 2 t and 2 t + 1.
-__device__ inline void finish_sums(const Bf16Job& slice, int64_t index, int64_t row,
-                                   const float* sums) {
-    const LinearJob& job = slice.job;
+// The sums of a warp go through shared memory, so that its lanes then have outputs side by side.
+template <class Shape>
+struct SumsMemory {
+    static constexpr int kRows = Shape::kRows / 2;
+    static constexpr int kOutputs = Shape::kOutputs / 2;
+    static constexpr int kStride = kOutputs + 8;  // no bank twice in 16 lanes
+    static constexpr int kBytes = 4 * kRows * kStride * 4;
+    static_assert(kBytes <= Shape::kBytes);
+};
+
+template <class Shape>
+__device__ inline void put_sums(const float (*sums)[Shape::kOutputTiles][4], float* memory) {
+    constexpr int kStride = SumsMemory<Shape>::kStride;
+    const int lane = lane_of_thread();
+    float* at = memory + lane / 4 * kStride + 2 * (lane % 4);
+#pragma unroll
+    for (int m = 0; m < Shape::kRowTiles; ++m) {
+#pragma unroll
+        for (int n = 0; n < Shape::kOutputTiles; ++n) {
+            float* low = at + kFragmentRows * m * kStride + 8 * n;
+            float* high = low + 8 * kStride;
+            *reinterpret_cast<float2*>(low) = make_float2(sums[m][n][0], sums[m][n][1]);
+            *reinterpret_cast<float2*>(high) = make_float2(sums[m][n][2], sums[m][n][3]);
+        }
+    }
+    __syncwarp();
+}
+
+// What a lane finishes of every row that is its: two outputs, or the gate and the up of one.
+struct LaneOutputs {
+    int at[2];  // among the warp's
+    bool is_output[2];
+    OutputPlace places[2];
+};
+template <class Shape>
+__device__ inline LaneOutputs outputs_of_lane(const Bf16Job& slice, int64_t first) {
+    constexpr int kLanes = SumsMemory<Shape>::kOutputs / 2;  // of a row
+    const bool is_pair = slice.job.epilogue == Epilogue::kGateUp;
+    const int lane = lane_of_thread() % kLanes;
+    LaneOutputs outputs;
+    outputs.at[0] = is_pair ? lane / 8 * 16 + lane % 8 : lane;
+    outputs.at[1] = is_pair ? outputs.at[0] + 8 : lane + kLanes;
 #pragma unroll
     for (int i = 0; i < 2; ++i) {
-        if (row + i >= job.n_rows) return;
+        const int64_t output = output_in_slice(slice.job, first + outputs.at[i]);
+        outputs.is_output[i] = output < slice.n_outputs;
+        outputs.places[i] = is_pair ? OutputPlace{i, slice.first_output + output}
+                                    : place_of(slice.job, slice.first_output + output);
+    }
+    return outputs;
+}
+
+// Some rows at a time, whose reads of what is there do not wait for each other.
+template <class Shape, int kAtOnce>
+__device__ inline void finish_rows(const LinearJob& job, const LaneOutputs& outputs, int first,
+                                   int64_t first_row, const float* memory) {
+    constexpr int kStride = SumsMemory<Shape>::kStride;
+    constexpr int kSide = kWarp / (SumsMemory<Shape>::kOutputs / 2);  // rows side by side
+    float before[kAtOnce][2] = {};
+    if (job.epilogue == Epilogue::kResidual) {
+#pragma unroll
+        for (int i = 0; i < 2 * kAtOnce; ++i) {
+            const int64_t row = first_row + first + i / 2 * kSide;
+            if (row < job.n_rows && outputs.is_output[i % 2]) {
+                before[i / 2][i % 2] = *place_in_y(job, outputs.places[i % 2], row);
+            }
+        }
+    }
+#pragma unroll
+    for (int i = 0; i < kAtOnce; ++i) {
+        const int64_t row = first_row + first + i * kSide;
+        if (row >= job.n_rows) return;
+        const float* sums = memory + (first + i * kSide) * kStride;
+        const float both[2] = {sums[outputs.at[0]], sums[outputs.at[1]]};
         if (job.epilogue == Epilogue::kGateUp) {
-            const int64_t output = output_in_slice(job, index);
-            if (output >= slice.n_outputs) return;
-            finish_gate_up(job, slice.first_output + output, row + i, sums[i], sums[i + 2]);
+            if (!outputs.is_output[0]) return;
+            finish_gate_up(job, outputs.places[0].row, row, both[0], both[1]);
             continue;
         }
 #pragma unroll
-        for (int half = 0; half < 2; ++half) {
-            const int64_t output = index + 8 * half;
-            if (output >= slice.n_outputs) continue;
-            finish(job, place_of(job, slice.first_output + output), row + i, sums[i + 2 * half]);
+        for (int j = 0; j < 2; ++j) {
+            if (outputs.is_output[j]) finish(job, outputs.places[j], row, both[j], before[i][j]);
         }
+    }
+}
+
+template <class Shape>
+__device__ inline void finish_tile(const Bf16Job& job, const float (*sums)[Shape::kOutputTiles][4],
+                                   float* memory) {
+    using Memory = SumsMemory<Shape>;
+    constexpr int kLanes = Memory::kOutputs / 2;
+    constexpr int kAtOnce = 8;
+    memory += warp_of_thread() * Memory::kRows * Memory::kStride;
+    put_sums<Shape>(sums, memory);
+    const int64_t row = int64_t{blockIdx.x} * Shape::kRows + warp_of_thread() % 2 * Memory::kRows;
+    const int64_t index =
+        int64_t{blockIdx.y} * Shape::kOutputs + warp_of_thread() / 2 * Memory::kOutputs;
+    const LaneOutputs outputs = outputs_of_lane<Shape>(job, index);
+    constexpr int kStep = kAtOnce * (kWarp / kLanes);
+    static_assert(Memory::kRows % kStep == 0);
+#pragma unroll 1
+    for (int first = lane_of_thread() / kLanes; first < Memory::kRows; first += kStep) {
+        finish_rows<Shape, kAtOnce>(job.job, outputs, first, row, memory);
     }
 }
 
@@ -172,7 +249,7 @@ __global__ void __launch_bounds__(kThreads, Shape::kBlocks) linear_bf16(const Bf
         if (k < n_steps) ask<Shape>(operands, k, memory);
         commit_copies();
     }
-    float sums[Shape::kOutputTiles][Shape::kRowTiles][4] = {};
+    float sums[Shape::kRowTiles][Shape::kOutputTiles][4] = {};
 #pragma unroll 1
     for (int32_t k = 0; k < n_steps; ++k) {
         wait_copies<kAhead - 1>();
@@ -182,19 +259,8 @@ __global__ void __launch_bounds__(kThreads, Shape::kBlocks) linear_bf16(const Bf
         multiply_stage<Shape>(memory + k % Shape::kStages * Shape::kStagePieces, sums);
     }
     wait_copies<0>();
-    const int g = lane_of_thread() / 4;
-    const int t = lane_of_thread() % 4;
-    const int64_t output =
-        int64_t{blockIdx.y} * Shape::kOutputs + warp_of_thread() / 2 * (Shape::kOutputs / 2) + g;
-    const int64_t row =
-        int64_t{blockIdx.x} * Shape::kRows + warp_of_thread() % 2 * (Shape::kRows / 2) + 2 * t;
-#pragma unroll
-    for (int m = 0; m < Shape::kOutputTiles; ++m) {
-#pragma unroll
-        for (int n = 0; n < Shape::kRowTiles; ++n) {
-            finish_sums(job, output + 16 * m, row + 8 * n, sums[m][n]);
-        }
-    }
+    __syncthreads();  // all are done with the last stage
+    finish_tile<Shape>(job, sums, reinterpret_cast<float*>(memory));
 }
 
 // ---- Launches -----------------------------------------------------------------------------------
@@ -243,7 +309,7 @@ cudaError_t prepare_shape() {
 constexpr int64_t kMultiple = LargeTile::kOutputs;
 
 int64_t slice_outputs(int64_t bytes, int64_t columns) {
-    return (bytes / bf16_bytes(1, columns) - kBf16Spare) / kMultiple * kMultiple;
+    return (bytes / (2 * bf16_stride(columns)) - kBf16Spare) / kMultiple * kMultiple;
 }
 
 // Rows [first, end) of all matrices together, one behind the other from `to` on.
@@ -288,9 +354,9 @@ cudaError_t multiply_slice(Bf16Job job, const Product* products, int32_t n, int3
 
 int64_t bf16_slice_bytes(int64_t outputs, int64_t columns) {
     const int64_t all = tiles(outputs, kMultiple) * kMultiple;
-    const int64_t most = kBf16SliceBytes / bf16_bytes(1, columns) / kMultiple * kMultiple;
+    const int64_t most = kBf16SliceBytes / (2 * bf16_stride(columns)) / kMultiple * kMultiple;
     const int64_t n = all < most ? all : most;
-    return bf16_bytes((n < kMultiple ? kMultiple : n) + kBf16Spare, columns);
+    return bf16_bytes(n < kMultiple ? kMultiple : n, columns);
 }
 
 bool takes_bf16(const Input& input, const Product* products, int32_t n,
@@ -311,7 +377,7 @@ cudaError_t multiply_bf16(const Input& input, const Product* products, int32_t n
     Bf16Job job = {};
     job.job = make_job(input, options);
     for (int32_t i = 0; i < n; ++i) add_part(job.job, products[i]);
-    job.rows = reinterpret_cast<const uint16_t*>(forms.rounded);
+    job.rows = reinterpret_cast<const uint4*>(forms.rounded);
     job.stride = bf16_stride(input.columns);
     const int64_t parts = options.epilogue == Epilogue::kGateUp ? 2 : 1;
     const int64_t step = slice_outputs(forms.slice_bytes, input.columns) / parts;

@@ -13,17 +13,26 @@ constexpr int64_t kBf16SliceBytes = 24 << 20;
 // Columns are followed by zeros up to a multiple of it.
 constexpr int64_t kBf16Step = 64;
 
-// Rows behind the last one, which are read and not used.
+// Rows and outputs behind the last one are read, and not used.
 constexpr int64_t kBf16Spare = 128;
 
-// From a row of bfloat16 to the next, in elements.
+// From a row of a matrix in bfloat16 to the next, in elements.
 __host__ __device__ inline int64_t bf16_stride(int64_t columns) {
     return (columns + kBf16Step - 1) / kBf16Step * kBf16Step;
 }
-// Bytes of rows in bfloat16.
+// Bytes of rows, or of a matrix, in bfloat16.
 inline int64_t bf16_bytes(int64_t rows, int64_t columns) {
-    return 2 * rows * bf16_stride(columns);
+    return 2 * (rows + kBf16Spare) * bf16_stride(columns);
 }
+
+// Rows that are to be multiplied lie as the lanes of a warp take them (mma.cuh), 16 rows and 32 columns in 64
+// pieces of 16 bytes:
+//
+//   [rows / 16][columns / 32][two products of 16 columns][lane g, t]
+//   {row g, row g + 8, row g, row g + 8}, columns 8 t + 4 product, twice, and the two behind them, twice
+constexpr int kFragmentRows = 16;
+constexpr int kFragmentPieces = 2 * 32;
+
 // InputForms::slice_bytes for a product of so many outputs, those of gate and up counted apart. More do for
 // less, too.
 int64_t bf16_slice_bytes(int64_t outputs, int64_t columns);

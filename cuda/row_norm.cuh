@@ -71,4 +71,24 @@ __device__ inline void norm_scales(const float* const* rows, int64_t n, const Ro
     }
 }
 
+// The same for a row, by a warp, in another order.
+__device__ inline NormScale norm_scale_of_row(const float* row, int64_t n, const RowNorm& norm) {
+    const auto size = static_cast<float>(n);
+    NormScale scale = {0.0f, 0.0f};
+    if (norm.kind == PUNA_NORM_LAYER) {
+        float sum = 0.0f;
+#pragma unroll 8
+        for (int64_t i = lane_of_thread(); i < n; i += kWarp) sum += row[i];
+        scale.shift = warp_sum(sum) / size;
+    }
+    float squares = 0.0f;
+#pragma unroll 8
+    for (int64_t i = lane_of_thread(); i < n; i += kWarp) {
+        const float value = row[i] - scale.shift;
+        squares = __fmaf_rn(value, value, squares);
+    }
+    scale.scale = 1.0f / sqrtf(warp_sum(squares) / size + norm.epsilon);
+    return scale;
+}
+
 }  // namespace puna::cuda

@@ -21,17 +21,6 @@ __device__ inline float4 load_four(const float* row, int64_t columns, int64_t i)
     return make_float4(values[0], values[1], values[2], values[3]);
 }
 
-__device__ inline float4 normed_four(const float* row, const float* gains, const NormScale& scale,
-                                     int64_t columns, int64_t i) {
-    const float4 x = load_four(row, columns, i);
-    const float4 gain = load_four(gains, columns, i);
-    return make_float4(normed(x.x, scale, gain.x), normed(x.y, scale, gain.y),
-                       normed(x.z, scale, gain.z), normed(x.w, scale, gain.w));
-}
-__device__ inline void store_bf16(const float4& x, uint16_t* row, int64_t i) {
-    reinterpret_cast<uint2*>(row)[i] = make_uint2(bfloat16_pair(x.x, x.y), bfloat16_pair(x.z, x.w));
-}
-
 // A block for a row.
 __global__ void __launch_bounds__(kNormThreads) norm_kernel(const NormJob job) {
     __shared__ float shared[kNormWarps][1];
@@ -46,12 +35,6 @@ __global__ void __launch_bounds__(kNormThreads) norm_kernel(const NormJob job) {
             job.floats[row * columns + i] = normed(x[i], scale, norm.gain[i]);
         }
     }
-    if (job.bf16) {
-        const int64_t stride = bf16_stride(columns);
-        for (int64_t i = threadIdx.x; i < stride / 4; i += kNormThreads) {
-            store_bf16(normed_four(x, norm.gain, scale, columns, i), job.bf16 + row * stride, i);
-        }
-    }
     if (!job.rounded) return;
     const int64_t n_spans = columns / kRoundedSpan;
     uint8_t* rounded = job.rounded + row * rounded_row_bytes(columns);
@@ -59,8 +42,11 @@ __global__ void __launch_bounds__(kNormThreads) norm_kernel(const NormJob job) {
          first += kNormWarps * kRoundSpans) {
         const int64_t i = first * kRoundLanes + lane_of_thread();
         const int64_t span = i / kRoundLanes;
-        round_spans(normed_four(x, norm.gain, scale, columns, i), span < n_spans, rounded, n_spans,
-                    span);
+        float4 value = load_four(x, columns, i);
+        const float4 gain = load_four(norm.gain, columns, i);
+        value = make_float4(normed(value.x, scale, gain.x), normed(value.y, scale, gain.y),
+                            normed(value.z, scale, gain.z), normed(value.w, scale, gain.w));
+        round_spans(value, span < n_spans, rounded, n_spans, span);
     }
 }
 
@@ -74,13 +60,67 @@ __global__ void round_kernel(const float* x, int64_t columns, uint8_t* rounded) 
                 rounded + row * rounded_row_bytes(columns), n_spans, span);
 }
 
-// Grid: [fours of elements / threads][rows].
-__global__ void bf16_kernel(const float* x, int64_t columns, uint16_t* bf16) {
-    const int64_t stride = bf16_stride(columns);
-    const int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
-    const auto row = static_cast<int64_t>(blockIdx.y);
-    if (i >= stride / 4) return;
-    store_bf16(load_four(x + row * columns, columns, i), bf16 + row * stride, i);
+__device__ inline const float* row_of(const Input& input, int64_t row) {
+    if (row >= input.n_rows) return nullptr;
+    return input.x + (input.rows ? input.rows[row] : row) * input.columns;
+}
+
+// Columns first .. first + 7 of a row, normed if there is a gain; 0 from its end on, and without a row.
+__device__ inline void load_eight(const Input& input, const float* row, const NormScale& scale,
+                                  int64_t first, float* values) {
+#pragma unroll
+    for (int i = 0; i < 8; i += 4) {
+        const int64_t j = first + i;
+        float4 four = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
+        if (row && input.columns % 4 == 0 && j < input.columns) {
+            four = *reinterpret_cast<const float4*>(row + j);
+        } else if (row) {
+            four = load_four(row, input.columns, j / 4);
+        }
+        values[i] = four.x;
+        values[i + 1] = four.y;
+        values[i + 2] = four.z;
+        values[i + 3] = four.w;
+    }
+    if (!input.norm.gain || !row) return;
+#pragma unroll
+    for (int i = 0; i < 8; ++i) {
+        if (first + i < input.columns) {
+            values[i] = normed(values[i], scale, input.norm.gain[first + i]);
+        }
+    }
+}
+
+// Grid: [rows / 16][parts of the columns]. A warp norms a row, and writes 32 columns of all 16 at a time.
+__global__ void __launch_bounds__(kFragmentRows* kWarp)
+    bf16_kernel(const Input input, uint4* fragments) {
+    __shared__ NormScale scales[kFragmentRows];
+    const int64_t first_row = int64_t{blockIdx.x} * kFragmentRows;
+    if (input.norm.gain) {
+        const float* row = row_of(input, first_row + warp_of_thread());
+        if (row) scales[warp_of_thread()] = norm_scale_of_row(row, input.columns, input.norm);
+        __syncthreads();
+    }
+    const int g = lane_of_thread() / 4;
+    const int t = lane_of_thread() % 4;
+    const float* low = row_of(input, first_row + g);
+    const float* high = row_of(input, first_row + g + 8);
+    const int64_t n_steps = bf16_stride(input.columns) / 32;
+    uint4* out = fragments + blockIdx.x * n_steps * kFragmentPieces;
+    for (int64_t step = int64_t{blockIdx.y} * kFragmentRows + warp_of_thread(); step < n_steps;
+         step += int64_t{gridDim.y} * kFragmentRows) {
+        float a[8];
+        float b[8];
+        load_eight(input, low, scales[g], 32 * step + 8 * t, a);
+        load_eight(input, high, scales[g + 8], 32 * step + 8 * t, b);
+#pragma unroll
+        for (int i = 0; i < 2; ++i) {
+            out[step * kFragmentPieces + i * kWarp + lane_of_thread()] = make_uint4(
+                bfloat16_pair(a[4 * i], a[4 * i + 1]), bfloat16_pair(b[4 * i], b[4 * i + 1]),
+                bfloat16_pair(a[4 * i + 2], a[4 * i + 3]),
+                bfloat16_pair(b[4 * i + 2], b[4 * i + 3]));
+        }
+    }
 }
 
 // Grid: [rows].
@@ -129,13 +169,13 @@ cudaError_t round_rows(const float* x, int64_t columns, int32_t n_rows, uint8_t*
                   dim3(kRoundWarps * kWarp), 0, stream, x, columns, rounded);
 }
 
-cudaError_t bf16_rows(const float* x, int64_t columns, int32_t n_rows, uint16_t* bf16,
-                      cudaStream_t stream) {
-    constexpr unsigned kThreads = 128;
-    const auto n_blocks =
-        static_cast<unsigned>((bf16_stride(columns) / 4 + kThreads - 1) / kThreads);
-    return launch(bf16_kernel, dim3(n_blocks, static_cast<unsigned>(n_rows)), dim3(kThreads), 0,
-                  stream, x, columns, bf16);
+cudaError_t bf16_rows(const Input& input, uint4* fragments, cudaStream_t stream) {
+    constexpr int64_t kColumnsOfBlock = 512;
+    const auto n_tiles = static_cast<unsigned>((input.n_rows + kFragmentRows - 1) / kFragmentRows);
+    const auto n_parts =
+        static_cast<unsigned>((input.columns + kColumnsOfBlock - 1) / kColumnsOfBlock);
+    return launch(bf16_kernel, dim3(n_tiles, n_parts), dim3(kFragmentRows * kWarp), 0, stream,
+                  input, fragments);
 }
 
 cudaError_t begin_layers(const Forward& f, const Scratch& scratch) {

@@ -11,13 +11,12 @@ namespace puna::cuda {
 struct Scratch;
 struct HeadsJob;
 
-// Rows to norm. Results go to `floats` [n_rows][columns], rounded to `rounded`, and to `bf16` [n_rows][bf16_stride],
-// where these are not null.
+// Rows to norm. Results go to `floats` [n_rows][columns] and, rounded, to `rounded`, where these are not
+// null.
 struct NormJob {
     Input input;  // with a norm
     float* floats = nullptr;
     uint8_t* rounded = nullptr;
-    uint16_t* bf16 = nullptr;
 };
 cudaError_t norm_rows(const NormJob& job, cudaStream_t stream);
 
@@ -25,9 +24,8 @@ cudaError_t norm_rows(const NormJob& job, cudaStream_t stream);
 cudaError_t round_rows(const float* x, int64_t columns, int32_t n_rows, uint8_t* rounded,
                        cudaStream_t stream);
 
-// Rows as products in bfloat16 read them: [n_rows][bf16_stride(columns)].
-cudaError_t bf16_rows(const float* x, int64_t columns, int32_t n_rows, uint16_t* bf16,
-                      cudaStream_t stream);
+// Rows, normed if they are to be, as products in bfloat16 read them: see linear_bf16.h.
+cudaError_t bf16_rows(const Input& input, uint4* fragments, cudaStream_t stream);
 
 // What the layers of a pass share: cosine and sine of each row's position and pair in scratch.rope, and
 // scratch.arrivals at 0.
