@@ -51,6 +51,14 @@ Input normed_input(const Forward& f, const Scratch& s, const float* gain) {
     return input;
 }
 
+Input rows_of(const Forward& f, const float* rows, int64_t columns) {
+    Input input;
+    input.x = rows;
+    input.n_rows = f.batch.n_rows;
+    input.columns = columns;
+    return input;
+}
+
 // q, k, v = Wq n + bq, Wk n + bk, Wv n + bv
 cudaError_t project_qkv(const Forward& f, const Scratch& s, const LayerWeights& w) {
     const puna_model_spec& spec = f.weights->spec;
@@ -66,25 +74,29 @@ cudaError_t project_qkv(const Forward& f, const Scratch& s, const LayerWeights& 
 
 // x = x + residual_scale * (W input + b)
 cudaError_t add_projection(const Forward& f, const Scratch& s, const Matrix& matrix,
-                           const float* bias, const float* rows) {
+                           const float* bias, const Input& input) {
     const puna_model_spec& spec = f.weights->spec;
-    Input input;
-    input.x = rows;
-    input.n_rows = f.batch.n_rows;
-    input.columns = matrix.columns;
     LinearOptions options = linear_options(f, Epilogue::kResidual, spec.n_embd);
     options.scale = spec.residual_scale;
     const Product product = {matrix, bias, s.x};
     return multiply(input, &product, 1, options, forms_of(s), nullptr, f.stream);
 }
 
-// gate = activation(Wgate n + bgate) * (Wup n + bup)
-cudaError_t gate_up(const Forward& f, const Scratch& s, const LayerWeights& w) {
+// gate = activation(Wgate n + bgate) * (Wup n + bup), and x = x + residual_scale * (Wdown gate + b)
+cudaError_t run_ffn(const Forward& f, const Scratch& s, const LayerWeights& w) {
     const puna_model_spec& spec = f.weights->spec;
     const Product products[] = {{w.gate, w.gate_bias, s.gate}, {w.up, w.up_bias, s.up}};
-    const LinearOptions options = linear_options(f, Epilogue::kGateUp, spec.n_ff);
-    return multiply(normed_input(f, s, w.ffn_norm), products, 2, options, forms_of(s), s.up,
-                    f.stream);
+    const Product down = {w.down, w.down_bias, s.x};
+    const Input input = normed_input(f, s, w.ffn_norm);
+    Input gates = rows_of(f, s.gate, spec.n_ff);
+    LinearOptions options = linear_options(f, Epilogue::kGateUp, spec.n_ff);
+    if (takes_bf16(input, products, 2, options, forms_of(s)) &&
+        takes_bf16(gates, &down, 1, options, forms_of(s))) {
+        options.y_fragments = reinterpret_cast<uint4*>(s.gate);
+        gates.fragments = options.y_fragments;
+    }
+    PUNA_TRY_CUDA(multiply(input, products, 2, options, forms_of(s), s.up, f.stream));
+    return add_projection(f, s, w.down, w.down_bias, gates);
 }
 
 // Logits of some of the outputs' rows.
@@ -134,9 +146,9 @@ cudaError_t run_layer(const Forward& f, int32_t layer) {
     if (layer == 0) PUNA_TRY_CUDA(begin_layers(f, s));
     PUNA_TRY_CUDA(project_qkv(f, s, w));
     PUNA_TRY_CUDA(attend(f, s, layer));
-    PUNA_TRY_CUDA(add_projection(f, s, w.attn_output, w.attn_output_bias, s.attn));
-    PUNA_TRY_CUDA(gate_up(f, s, w));
-    return add_projection(f, s, w.down, w.down_bias, s.gate);
+    const Input attended = rows_of(f, s.attn, attn_columns(f.weights->spec));
+    PUNA_TRY_CUDA(add_projection(f, s, w.attn_output, w.attn_output_bias, attended));
+    return run_ffn(f, s, w);
 }
 
 cudaError_t run_head(const Forward& f, const DeviceOutput* requests, const DeviceOutput* outputs) {

@@ -113,9 +113,13 @@ cudaError_t gate_up_apart(const Operand& operand, const Product* products,
 cudaError_t multiply_in_bf16(const Input& input, const Product* products, int32_t n,
                              const LinearOptions& options, const InputForms& forms,
                              cudaStream_t stream) {
-    const cudaError_t error = bf16_rows(input, reinterpret_cast<uint4*>(forms.rounded), stream);
+    if (input.fragments) return multiply_bf16(input, products, n, options, forms, stream);
+    auto* fragments = reinterpret_cast<uint4*>(forms.rounded);
+    const cudaError_t error = bf16_rows(input, fragments, options.traits.overlaps, stream);
     if (error != cudaSuccess) return error;
-    return multiply_bf16(input, products, n, options, forms, stream);
+    Input converted = input;
+    converted.fragments = fragments;
+    return multiply_bf16(converted, products, n, options, forms, stream);
 }
 
 }  // namespace
@@ -169,7 +173,7 @@ bool reads_rounded(int32_t format) {
 cudaError_t multiply(const Input& input, const Product* products, int32_t n,
                      const LinearOptions& options, const InputForms& forms, float* spare,
                      cudaStream_t stream) {
-    if (forms.slice && takes_bf16(input, products, n, options)) {
+    if (takes_bf16(input, products, n, options, forms)) {
         return multiply_in_bf16(input, products, n, options, forms, stream);
     }
     Operand operand;

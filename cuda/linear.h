@@ -23,6 +23,8 @@ struct Input {
     int32_t n_rows = 0;
     int64_t columns = 0;
     RowNorm norm;
+    // Where they are there already in bfloat16, as linear_bf16.h has them: x, rows and norm are not read.
+    const uint4* fragments = nullptr;
 };
 
 // Products of many rows need memory for what they read, which those of few rows keep to themselves: the rows
@@ -89,6 +91,8 @@ struct LinearOptions {
     int32_t activation = 0;
     float scale = 1.0f;
     float softcap = 0.0f;
+    // kGateUp of many rows in bfloat16: results go here as the next product reads them, and not to y.
+    uint4* y_fragments = nullptr;
     // Results do not depend on how many rows there are: one kernel for all.
     bool same_for_all_rows = false;
     int32_t n_processors = 1;  // of the device

@@ -41,7 +41,8 @@ struct Bf16Job {
     const uint4* rows;  // fragments
     int64_t stride;
     int64_t first_output;
-    int32_t n_outputs;  // of the slice; with kGateUp of each part
+    int32_t n_outputs;   // of the slice; with kGateUp of each part
+    uint4* y_fragments;  // kGateUp: results of all rows; null: they go to y
 };
 
 // Output `index` of the slice of a block. The gate and the up of an output are 8 apart: a lane has both.
@@ -217,6 +218,54 @@ __device__ inline void finish_rows(const LinearJob& job, const LaneOutputs& outp
     }
 }
 
+// Gates become results, where the sums of the warp are. What is no output is 0.
+template <class Shape>
+__device__ inline void activate_sums(const Bf16Job& slice, const LaneOutputs& outputs,
+                                     float* memory) {
+    using Memory = SumsMemory<Shape>;
+    constexpr int kLanes = Memory::kOutputs / 2;
+#pragma unroll 4
+    for (int row = lane_of_thread() / kLanes; row < Memory::kRows; row += kWarp / kLanes) {
+        float* sums = memory + row * Memory::kStride;
+        float& gate = sums[outputs.at[0]];
+        gate = !outputs.is_output[0]
+                   ? 0.0f
+                   : gate_up_value(slice.job, outputs.places[0].row, gate, sums[outputs.at[1]]);
+    }
+    __syncwarp();
+}
+
+// Results of 16 rows and 8 outputs a lane, as the next product takes them.
+template <class Shape>
+__device__ inline void put_fragments(const Bf16Job& slice, int64_t first_row, int64_t first,
+                                     const float* memory) {
+    using Memory = SumsMemory<Shape>;
+    constexpr int kEights = Memory::kOutputs / 16;  // of outputs
+    const int lane = lane_of_thread();
+    const int g = lane / kEights % 8;
+    const int64_t output =
+        slice.first_output + output_in_slice(slice.job, first) + lane % kEights * 8;
+    const int64_t n_steps = bf16_stride(slice.job.outputs) / 32;
+    if (output >= n_steps * 32) return;
+    uint4* to = slice.y_fragments + output / 32 * kFragmentPieces + g * 4 + output % 32 / 8;
+#pragma unroll 1
+    for (int tile = lane / (8 * kEights); tile < Memory::kRows / kFragmentRows;
+         tile += kWarp / (8 * kEights)) {
+        const int64_t row = first_row + tile * kFragmentRows;
+        if (row >= slice.job.n_rows) return;
+        const float* low =
+            memory + (tile * kFragmentRows + g) * Memory::kStride + lane % kEights * 16;
+        const float* high = low + 8 * Memory::kStride;
+        uint4* out = to + row / kFragmentRows * n_steps * kFragmentPieces;
+#pragma unroll
+        for (int i = 0; i < 8; i += 4) {
+            out[i / 4 * kWarp] = make_uint4(
+                bfloat16_pair(low[i], low[i + 1]), bfloat16_pair(high[i], high[i + 1]),
+                bfloat16_pair(low[i + 2], low[i + 3]), bfloat16_pair(high[i + 2], high[i + 3]));
+        }
+    }
+}
+
 template <class Shape>
 __device__ inline void finish_tile(const Bf16Job& job, const float (*sums)[Shape::kOutputTiles][4],
                                    float* memory) {
@@ -229,6 +278,11 @@ __device__ inline void finish_tile(const Bf16Job& job, const float (*sums)[Shape
     const int64_t index =
         int64_t{blockIdx.y} * Shape::kOutputs + warp_of_thread() / 2 * Memory::kOutputs;
     const LaneOutputs outputs = outputs_of_lane<Shape>(job, index);
+    if (job.y_fragments) {
+        activate_sums<Shape>(job, outputs, memory);
+        put_fragments<Shape>(job, row, index, memory);
+        return;
+    }
     constexpr int kStep = kAtOnce * (kWarp / kLanes);
     static_assert(Memory::kRows % kStep == 0);
 #pragma unroll 1
@@ -241,6 +295,7 @@ __device__ inline void finish_tile(const Bf16Job& job, const float (*sums)[Shape
 template <class Shape>
 __global__ void __launch_bounds__(kThreads, Shape::kBlocks) linear_bf16(const Bf16Job job) {
     auto* memory = static_cast<uint4*>(dynamic_shared());
+    wait_for_last_kernel();
     const Operands operands = operands_of_block<Shape>(job);
     const auto n_steps = static_cast<int32_t>(job.stride / kBf16Step);
     constexpr int kAhead = Shape::kStages - 1;
@@ -279,22 +334,28 @@ float cost(int64_t outputs, int64_t rows, int32_t n_processors, float reads) {
 }
 
 template <class Shape>
-cudaError_t launch_shape(const Bf16Job& job, int64_t outputs, cudaStream_t stream) {
+cudaError_t launch_shape(const Bf16Job& job, int64_t outputs, bool overlaps, cudaStream_t stream) {
     const dim3 grid(static_cast<unsigned>(tiles(job.job.n_rows, Shape::kRows)),
                     static_cast<unsigned>(tiles(outputs, Shape::kOutputs)));
-    return launch(linear_bf16<Shape>, grid, dim3(kThreads), Shape::kBytes, stream, job);
+    return launch_next(overlaps, linear_bf16<Shape>, grid, dim3(kThreads), Shape::kBytes, stream,
+                       job);
 }
 
-cudaError_t launch_slice(const Bf16Job& job, int32_t n_processors, cudaStream_t stream) {
+cudaError_t launch_slice(const Bf16Job& job, const LinearOptions& options, cudaStream_t stream) {
+    const int32_t n_processors = options.n_processors;
+    const bool overlaps = options.traits.overlaps;
     const bool is_pair = job.job.epilogue == Epilogue::kGateUp;
-    // Pairs lie in groups of eight.
-    const int64_t outputs = is_pair ? tiles(job.n_outputs, 8) * 16 : int64_t{job.n_outputs};
+    // Pairs lie in groups of eight; fragments end with zeros.
+    const int64_t outputs = job.y_fragments ? 2 * bf16_stride(job.n_outputs)
+                            : is_pair       ? tiles(job.n_outputs, 8) * 16
+                                            : int64_t{job.n_outputs};
     const float large = cost<LargeTile>(outputs, job.job.n_rows, n_processors, 1.0f);
     const float medium = cost<MediumTile>(outputs, job.job.n_rows, n_processors, 1.1f);
     const float small = cost<SmallTile>(outputs, job.job.n_rows, n_processors, 1.3f);
-    if (large <= medium && large <= small) return launch_shape<LargeTile>(job, outputs, stream);
-    if (medium <= small) return launch_shape<MediumTile>(job, outputs, stream);
-    return launch_shape<SmallTile>(job, outputs, stream);
+    if (large <= medium && large <= small)
+        return launch_shape<LargeTile>(job, outputs, overlaps, stream);
+    if (medium <= small) return launch_shape<MediumTile>(job, outputs, overlaps, stream);
+    return launch_shape<SmallTile>(job, outputs, overlaps, stream);
 }
 
 template <class Shape>
@@ -314,16 +375,16 @@ int64_t slice_outputs(int64_t bytes, int64_t columns) {
 
 // Rows [first, end) of all matrices together, one behind the other from `to` on.
 cudaError_t expand_rows(const Product* products, int32_t n, int64_t first, int64_t end,
-                        uint16_t* to, cudaStream_t stream) {
+                        uint16_t* to, bool overlaps, cudaStream_t stream) {
     for (int32_t i = 0; i < n; ++i) {
         const Matrix& matrix = products[i].matrix;
         const int64_t from = first < 0 ? 0 : first;
         const int64_t until = end < matrix.rows ? end : matrix.rows;
         if (from < until) {
-            const cudaError_t error =
-                expand_matrix({matrix.data + from * matrix.row_bytes, matrix.row_bytes,
-                               matrix.columns, bf16_stride(matrix.columns), until - from, to},
-                              matrix.format, stream);
+            const cudaError_t error = expand_matrix(
+                {matrix.data + from * matrix.row_bytes, matrix.row_bytes, matrix.columns,
+                 bf16_stride(matrix.columns), until - from, to, overlaps},
+                matrix.format, stream);
             if (error != cudaSuccess) return error;
             to += (until - from) * bf16_stride(matrix.columns);
         }
@@ -333,8 +394,9 @@ cudaError_t expand_rows(const Product* products, int32_t n, int64_t first, int64
     return cudaSuccess;
 }
 
-cudaError_t multiply_slice(Bf16Job job, const Product* products, int32_t n, int32_t n_processors,
-                           uint16_t* slice, cudaStream_t stream) {
+cudaError_t multiply_slice(Bf16Job job, const Product* products, int32_t n,
+                           const LinearOptions& options, uint16_t* slice, cudaStream_t stream) {
+    const bool overlaps = options.traits.overlaps;
     const int64_t first = job.first_output;
     const int64_t end = first + job.n_outputs;
     cudaError_t error = cudaSuccess;
@@ -342,12 +404,13 @@ cudaError_t multiply_slice(Bf16Job job, const Product* products, int32_t n, int3
     if (job.job.epilogue == Epilogue::kGateUp) {
         uint16_t* up = slice + job.n_outputs * job.stride;
         job.weights[1] = up;
-        error = expand_rows(products, 1, first, end, slice, stream);
-        if (error == cudaSuccess) error = expand_rows(products + 1, 1, first, end, up, stream);
+        error = expand_rows(products, 1, first, end, slice, overlaps, stream);
+        if (error == cudaSuccess)
+            error = expand_rows(products + 1, 1, first, end, up, overlaps, stream);
     } else {
-        error = expand_rows(products, n, first, end, slice, stream);
+        error = expand_rows(products, n, first, end, slice, overlaps, stream);
     }
-    return error == cudaSuccess ? launch_slice(job, n_processors, stream) : error;
+    return error == cudaSuccess ? launch_slice(job, options, stream) : error;
 }
 
 }  // namespace
@@ -360,9 +423,9 @@ int64_t bf16_slice_bytes(int64_t outputs, int64_t columns) {
 }
 
 bool takes_bf16(const Input& input, const Product* products, int32_t n,
-                const LinearOptions& options) {
-    if (!options.traits.has_floats16 || options.same_for_all_rows || input.n_rows < kBf16Rows ||
-        options.epilogue == Epilogue::kLogits || n > kMostParts) {
+                const LinearOptions& options, const InputForms& forms) {
+    if (!forms.slice || !options.traits.has_floats16 || options.same_for_all_rows ||
+        input.n_rows < kBf16Rows || options.epilogue == Epilogue::kLogits || n > kMostParts) {
         return false;
     }
     for (int32_t i = 0; i < n; ++i) {
@@ -377,7 +440,8 @@ cudaError_t multiply_bf16(const Input& input, const Product* products, int32_t n
     Bf16Job job = {};
     job.job = make_job(input, options);
     for (int32_t i = 0; i < n; ++i) add_part(job.job, products[i]);
-    job.rows = reinterpret_cast<const uint4*>(forms.rounded);
+    job.rows = input.fragments;
+    job.y_fragments = options.y_fragments;
     job.stride = bf16_stride(input.columns);
     const int64_t parts = options.epilogue == Epilogue::kGateUp ? 2 : 1;
     const int64_t step = slice_outputs(forms.slice_bytes, input.columns) / parts;
@@ -385,7 +449,7 @@ cudaError_t multiply_bf16(const Input& input, const Product* products, int32_t n
         const int64_t left = job.job.outputs - first;
         job.first_output = first;
         job.n_outputs = static_cast<int32_t>(left < step ? left : step);
-        const cudaError_t error = multiply_slice(job, products, n, options.n_processors,
+        const cudaError_t error = multiply_slice(job, products, n, options,
                                                  reinterpret_cast<uint16_t*>(forms.slice), stream);
         if (error != cudaSuccess) return error;
     }

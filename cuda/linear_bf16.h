@@ -45,6 +45,7 @@ struct Expand {
     int64_t stride;  // bf16_stride(columns)
     int64_t n_rows;
     uint16_t* out;  // [n_rows][stride], aligned to 16 bytes
+    bool overlaps;  // KernelTraits of the device
 };
 
 // All formats do but F32, which would lose too much.
@@ -53,9 +54,9 @@ cudaError_t expand_matrix(const Expand& job, int32_t format, cudaStream_t stream
 
 // Whether multiply_bf16() takes the products.
 bool takes_bf16(const Input& input, const Product* products, int32_t n,
-                const LinearOptions& options);
+                const LinearOptions& options, const InputForms& forms);
 
-// As multiply() of linear.h; forms.rounded has the rows in bfloat16.
+// As multiply() of linear.h, with input.fragments.
 cudaError_t multiply_bf16(const Input& input, const Product* products, int32_t n,
                           const LinearOptions& options, const InputForms& forms,
                           cudaStream_t stream);

@@ -59,12 +59,14 @@ __device__ inline void finish(const LinearJob& job, const OutputPlace& place, in
     finish(job, place, row, sum, is_residual ? *place_in_y(job, place, row) : 0.0f);
 }
 
-// The two sums of kGateUp.
+// What becomes of the two sums of kGateUp.
+__device__ inline float gate_up_value(const LinearJob& job, int64_t output, float gate, float up) {
+    return activate(job.activation, gate + bias_of(job.parts[0], output),
+                    up + bias_of(job.parts[1], output));
+}
 __device__ inline void finish_gate_up(const LinearJob& job, int64_t output, int64_t row, float gate,
                                       float up) {
-    gate += bias_of(job.parts[0], output);
-    up += bias_of(job.parts[1], output);
-    job.parts[0].y[row * job.y_stride + output] = activate(job.activation, gate, up);
+    job.parts[0].y[row * job.y_stride + output] = gate_up_value(job, output, gate, up);
 }
 
 }  // namespace puna::cuda

@@ -73,6 +73,7 @@ constexpr int kExpandWarps = 2;
 // Grid: [rows][spans / (32 kExpandWarps)]. A thread unpacks a span; its warp then writes all without gaps.
 template <class Format>
 __global__ void __launch_bounds__(kExpandWarps* kWarp) expand_spans(const Expand job) {
+    wait_for_last_kernel();
     constexpr int kPieces = 4;  // of 16 bytes, of a span
     __shared__ uint4 memory[kExpandWarps][kWarp * kPieces];
     uint4* pieces = memory[warp_of_thread()];
@@ -116,8 +117,9 @@ cudaError_t expand_quantised(const Expand& job, cudaStream_t stream) {
     constexpr int64_t kSpansAtOnce = kExpandWarps * kWarp;
     const auto n_blocks =
         static_cast<unsigned>((job.stride / kSpan + kSpansAtOnce - 1) / kSpansAtOnce);
-    return launch(expand_spans<Format>, dim3(static_cast<unsigned>(job.n_rows), n_blocks),
-                  dim3(kExpandWarps * kWarp), 0, stream, job);
+    return launch_next(job.overlaps, expand_spans<Format>,
+                       dim3(static_cast<unsigned>(job.n_rows), n_blocks),
+                       dim3(kExpandWarps * kWarp), 0, stream, job);
 }
 
 template <class Format>

@@ -116,6 +116,7 @@ cudaError_t look_up_floats(const LookUp& job, cudaStream_t stream) {
 // Grid: [rows][pieces of 8 elements / threads].
 template <class Format>
 __global__ void expand_elements(const Expand job) {
+    wait_for_last_kernel();
     constexpr int kElements = 8;
     const int64_t first = (int64_t{blockIdx.y} * blockDim.x + threadIdx.x) * kElements;
     if (first >= job.stride) return;
@@ -135,8 +136,9 @@ template <class Format>
 cudaError_t expand_floats(const Expand& job, cudaStream_t stream) {
     constexpr unsigned kThreads = 128;
     const auto n_blocks = static_cast<unsigned>((job.stride / 8 + kThreads - 1) / kThreads);
-    return launch(expand_elements<Format>, dim3(static_cast<unsigned>(job.n_rows), n_blocks),
-                  dim3(kThreads), 0, stream, job);
+    return launch_next(job.overlaps, expand_elements<Format>,
+                       dim3(static_cast<unsigned>(job.n_rows), n_blocks), dim3(kThreads), 0, stream,
+                       job);
 }
 
 template <class Format>

@@ -60,7 +60,7 @@ Scratch make_scratch(const puna_model_spec& spec, bool has_head,
     s.slice = cutter.take<uint8_t>(s.slice_bytes);
     s.qkv = cutter.take<float>(rows * qkv_columns(spec));
     s.attn = cutter.take<float>(rows * attn_columns(spec));
-    s.gate = cutter.take<float>(rows * spec.n_ff);
+    s.gate = cutter.take<float>(std::max(rows * spec.n_ff, bf16_bytes(rows, spec.n_ff) / 4));
     s.up = cutter.take<float>(rows * spec.n_ff);
     s.rope = cutter.take<float>(rows * spec.rope_dim);
     s.max_chunks = options.n_ctx / kAttentionChunk + 2;

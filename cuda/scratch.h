@@ -21,7 +21,7 @@ struct Scratch {
     uint8_t* slice = nullptr;      // of matrices in bfloat16; null where batches are smaller
     float* qkv = nullptr;          // [max_rows][all heads of Q, of K, of V]
     float* attn = nullptr;         // [max_rows][n_head][head_dim_v]
-    float* gate = nullptr;         // [max_rows][n_ff]
+    float* gate = nullptr;         // [max_rows][n_ff], or as fragments in bfloat16
     float* up = nullptr;           // [max_rows][n_ff], where gate and up are of two formats
     float* rope = nullptr;         // [max_rows][rope_dim / 2] cosine and sine
     float* partials = nullptr;     // [split_rows][n_head][max_chunks][2 + head_dim_v]

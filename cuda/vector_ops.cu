@@ -95,6 +95,7 @@ __device__ inline void load_eight(const Input& input, const float* row, const No
 __global__ void __launch_bounds__(kFragmentRows* kWarp)
     bf16_kernel(const Input input, uint4* fragments) {
     __shared__ NormScale scales[kFragmentRows];
+    wait_for_last_kernel();
     const int64_t first_row = int64_t{blockIdx.x} * kFragmentRows;
     if (input.norm.gain) {
         const float* row = row_of(input, first_row + warp_of_thread());
@@ -169,13 +170,13 @@ cudaError_t round_rows(const float* x, int64_t columns, int32_t n_rows, uint8_t*
                   dim3(kRoundWarps * kWarp), 0, stream, x, columns, rounded);
 }
 
-cudaError_t bf16_rows(const Input& input, uint4* fragments, cudaStream_t stream) {
+cudaError_t bf16_rows(const Input& input, uint4* fragments, bool overlaps, cudaStream_t stream) {
     constexpr int64_t kColumnsOfBlock = 512;
     const auto n_tiles = static_cast<unsigned>((input.n_rows + kFragmentRows - 1) / kFragmentRows);
     const auto n_parts =
         static_cast<unsigned>((input.columns + kColumnsOfBlock - 1) / kColumnsOfBlock);
-    return launch(bf16_kernel, dim3(n_tiles, n_parts), dim3(kFragmentRows * kWarp), 0, stream,
-                  input, fragments);
+    return launch_next(overlaps, bf16_kernel, dim3(n_tiles, n_parts), dim3(kFragmentRows * kWarp),
+                       0, stream, input, fragments);
 }
 
 cudaError_t begin_layers(const Forward& f, const Scratch& scratch) {

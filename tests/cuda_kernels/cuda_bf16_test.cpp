@@ -46,10 +46,10 @@ TEST_P(CudaBf16Formats, ExpandToTheReferenceValues) {
     const TestMatrix m(GetParam(), kRows, columns(), 3);
     const int64_t stride = bf16_stride(columns());
     DeviceArray<uint16_t> out(static_cast<size_t>(kRows * stride));
-    ASSERT_EQ(
-        expand_matrix({m.matrix.data, m.matrix.row_bytes, columns(), stride, kRows, out.get()},
-                      m.matrix.format, nullptr),
-        cudaSuccess);
+    ASSERT_EQ(expand_matrix(
+                  {m.matrix.data, m.matrix.row_bytes, columns(), stride, kRows, out.get(), true},
+                  m.matrix.format, nullptr),
+              cudaSuccess);
     const auto elements = out.read();
     for (int64_t i = 0; i < kRows * stride; ++i) {
         const int64_t j = i % stride;
@@ -77,7 +77,9 @@ struct Bf16Case {
 // Rows on the device, and room for what the products make of them.
 struct Bf16Rows {
     explicit Bf16Rows(const Bf16Case& c)
-        : size(c), values(test::random_floats(c.n_rows * c.columns, 7)), floats(values) {
+        : Bf16Rows(c, test::random_floats(c.n_rows * c.columns, 7)) {}
+    Bf16Rows(const Bf16Case& c, const std::vector<float>& from)
+        : size(c), values(from), floats(values) {
         input.x = floats.get();
         input.n_rows = c.n_rows;
         input.columns = c.columns;
@@ -89,15 +91,14 @@ struct Bf16Rows {
         for (const Product& product : products) {
             if (size.slice_outputs == 0) outputs += product.matrix.rows;
         }
-        DeviceArray<uint8_t> slice(static_cast<size_t>(bf16_slice_bytes(outputs, size.columns)));
-        options.traits.has_floats16 = true;
+        const int64_t bytes = bf16_slice_bytes(outputs, input.columns);
+        DeviceArray<uint8_t> slice(static_cast<size_t>(bytes));
+        const InputForms forms = {nullptr, rounded.get(), slice.get(), bytes};
+        options.traits = {true, true};
         options.n_processors = size.n_processors;
         const auto n = static_cast<int32_t>(products.size());
-        EXPECT_TRUE(takes_bf16(input, products.data(), n, options));
-        return cuda::multiply(input, products.data(), n, options,
-                              {nullptr, rounded.get(), slice.get(),
-                               static_cast<int64_t>(bf16_slice_bytes(outputs, size.columns))},
-                              nullptr, nullptr);
+        EXPECT_TRUE(takes_bf16(input, products.data(), n, options, forms));
+        return cuda::multiply(input, products.data(), n, options, forms, nullptr, nullptr);
     }
 
     Bf16Case size;
@@ -190,6 +191,40 @@ TEST_P(CudaBf16, GateAndUpOfTwoFormats) {
     }
 }
 
+TEST_P(CudaBf16, ResultsThatStayInFragmentsAreTheSame) {
+    const Bf16Case c = GetParam();
+    constexpr int64_t kOutputs = 78;
+    Bf16Rows rows(c);
+    const TestMatrix gate(core::BlockFormat::kQ8_0, kOutputs, c.columns, 51);
+    const TestMatrix up(core::BlockFormat::kQ4_0, kOutputs, c.columns, 52);
+    const TestMatrix down(core::BlockFormat::kF16, 6, kOutputs, 53);
+    DeviceArray<float> y(static_cast<size_t>(c.n_rows * kOutputs));
+    DeviceArray<uint8_t> fragments(static_cast<size_t>(bf16_bytes(c.n_rows, kOutputs)));
+    const std::vector<Product> both = {{gate.matrix, nullptr, y.get()},
+                                       {up.matrix, nullptr, nullptr}};
+    LinearOptions options;
+    options.y_stride = kOutputs;
+    options.epilogue = Epilogue::kGateUp;
+    options.activation = PUNA_ACTIVATION_GELU;
+    ASSERT_EQ(rows.multiply(both, options), cudaSuccess);
+    options.y_fragments = reinterpret_cast<uint4*>(fragments.get());
+    ASSERT_EQ(rows.multiply(both, options), cudaSuccess);
+
+    std::vector<float> results[2];
+    Bf16Case next = c;
+    next.columns = kOutputs;
+    for (const bool stays : {false, true}) {
+        Bf16Rows gates(next, y.read());
+        if (stays) gates.input.fragments = options.y_fragments;
+        DeviceArray<float> z(static_cast<size_t>(c.n_rows * 6));
+        LinearOptions store;
+        store.y_stride = 6;
+        ASSERT_EQ(gates.multiply({{down.matrix, nullptr, z.get()}}, store), cudaSuccess);
+        results[stays] = z.read();
+    }
+    EXPECT_EQ(results[0], results[1]);
+}
+
 // Behind a norm, whose results are not multiples of what bfloat16 has.
 TEST_P(CudaBf16, NormedRowsAreAddedToWhatIsThere) {
     const Bf16Case c = GetParam();
@@ -247,18 +282,26 @@ TEST(CudaBf16Choice, NeedsManyRowsAndFormatsThatFit) {
     const TestMatrix q(core::BlockFormat::kQ8_0, 2, 64, 1), f(core::BlockFormat::kF32, 2, 64, 2);
     const Product products[] = {{q.matrix, nullptr, nullptr}, {f.matrix, nullptr, nullptr}};
     LinearOptions options;
-    EXPECT_FALSE(takes_bf16(rows.input, products, 1, options));
+    uint8_t slice = 0;
+    InputForms forms = {nullptr, nullptr, &slice, 1};
+    const auto takes = [&](const Input& input, int32_t n) {
+        return takes_bf16(input, products, n, options, forms);
+    };
+    EXPECT_FALSE(takes(rows.input, 1));
     options.traits.has_floats16 = true;
-    EXPECT_TRUE(takes_bf16(rows.input, products, 1, options));
-    EXPECT_FALSE(takes_bf16(rows.input, products, 2, options));
+    EXPECT_TRUE(takes(rows.input, 1));
+    EXPECT_FALSE(takes(rows.input, 2));
     Input fewer = rows.input;
     fewer.n_rows = kBf16Rows - 1;
-    EXPECT_FALSE(takes_bf16(fewer, products, 1, options));
+    EXPECT_FALSE(takes(fewer, 1));
     options.epilogue = Epilogue::kLogits;
-    EXPECT_FALSE(takes_bf16(rows.input, products, 1, options));
+    EXPECT_FALSE(takes(rows.input, 1));
     options.epilogue = Epilogue::kStore;
     options.same_for_all_rows = true;
-    EXPECT_FALSE(takes_bf16(rows.input, products, 1, options));
+    EXPECT_FALSE(takes(rows.input, 1));
+    options.same_for_all_rows = false;
+    forms.slice = nullptr;
+    EXPECT_FALSE(takes(rows.input, 1));
 }
 
 }  // namespace
