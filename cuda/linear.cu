@@ -24,51 +24,77 @@ __global__ void activate_elements(float* gate, const float* up, int64_t n, int32
     if (i < n) gate[i] = activate(activation, gate[i], up[i]);
 }
 
+// By how many rows there are.
+enum class Kernels { kFew, kSplit, kMany };
+
 // What the kernels of some products read.
 struct Operand {
     Input input;
-    const float* x = nullptr;  // many rows: normed
+    const float* x = nullptr;  // more than few rows: normed
     const uint8_t* rounded = nullptr;
-    bool with_few = false;
+    const uint4* fragments = nullptr;
+    Kernels kernels = Kernels::kFew;
 };
 
-// Prepares it: with few rows nothing is to be done, the kernels norm and round by themselves.
+Kernels kernels_for(const Input& input, const LinearOptions& options) {
+    if (options.same_for_all_rows || input.n_rows <= kFewRows) return Kernels::kFew;
+    return takes_split(input, options) ? Kernels::kSplit : Kernels::kMany;
+}
+
+// Rows as quantised matrices read them, where there are some: they have one form for all products.
+cudaError_t prepare_quantised(const Input& input, const InputForms& forms, bool overlaps,
+                              Operand& operand, cudaStream_t stream) {
+    if (operand.kernels == Kernels::kSplit) {
+        auto* fragments = reinterpret_cast<uint4*>(forms.rounded);
+        operand.fragments = fragments;
+        return bf16_rows(input, OperandSide::kRight, fragments, overlaps, stream);
+    }
+    operand.rounded = forms.rounded;
+    if (!input.norm.gain) {
+        return round_rows(input.x, input.columns, input.n_rows, forms.rounded, stream);
+    }
+    return norm_rows({input, nullptr, forms.rounded}, stream);
+}
+
+// With few rows nothing is to be done, the kernels norm and round by themselves.
 cudaError_t prepare(const Input& input, const Product* products, int32_t n,
                     const LinearOptions& options, const InputForms& forms, Operand& operand,
                     cudaStream_t stream) {
-    operand = {input, input.x, nullptr, options.same_for_all_rows || input.n_rows <= kFewRows};
-    if (operand.with_few) return cudaSuccess;
+    operand = {input, input.x, nullptr, nullptr, kernels_for(input, options)};
+    if (operand.kernels == Kernels::kFew) return cudaSuccess;
     bool needs_floats = false;
+    bool needs_others = false;
     for (int32_t i = 0; i < n; ++i) {
-        if (reads_rounded(products[i].matrix.format)) {
-            operand.rounded = forms.rounded;
-        } else {
-            needs_floats = true;
-        }
+        const bool is_rounded = reads_rounded(products[i].matrix.format);
+        needs_others = needs_others || is_rounded;
+        needs_floats = needs_floats || !is_rounded;
     }
-    if (input.norm.gain) {
-        operand.x = needs_floats ? forms.normed : nullptr;
-        NormJob job = {input};
-        job.floats = needs_floats ? forms.normed : nullptr;
-        job.rounded = operand.rounded ? forms.rounded : nullptr;
-        return norm_rows(job, stream);
+    if (needs_floats && input.norm.gain) {
+        operand.x = forms.normed;
+        const cudaError_t error = norm_rows({input, forms.normed, nullptr}, stream);
+        if (error != cudaSuccess) return error;
     }
-    if (!operand.rounded) return cudaSuccess;
-    return round_rows(input.x, input.columns, input.n_rows, forms.rounded, stream);
+    if (!needs_others) return cudaSuccess;
+    return prepare_quantised(input, forms, options.traits.overlaps, operand, stream);
 }
 
 LinearJob make_operand_job(const Operand& operand, const LinearOptions& options) {
     LinearJob job = make_job(operand.input, options);
     job.x = operand.x;
     job.rounded = operand.rounded;
+    job.fragments = operand.fragments;
     return job;
 }
 
-cudaError_t run_job(const LinearJob& job, int32_t format, bool with_few,
+cudaError_t run_job(const LinearJob& job, int32_t format, Kernels kernels,
                     const LinearOptions& options, cudaStream_t stream) {
     const LinearFamily family = family_of(format);
     if (!family.look_up) return cudaErrorInvalidValue;
-    return with_few ? family.multiply_few(job, options, stream) : family.multiply_many(job, stream);
+    if (kernels == Kernels::kFew) return family.multiply_few(job, options, stream);
+    if (kernels == Kernels::kSplit && family.multiply_split) {
+        return family.multiply_split(job, options, stream);
+    }
+    return family.multiply_many(job, stream);
 }
 
 // Products one after the other, those of one format together.
@@ -80,7 +106,7 @@ cudaError_t run_products(const Operand& operand, const Product* products, int32_
         while (i < n && job.n_parts < kMostParts && products[i].matrix.format == format) {
             add_part(job, products[i++]);
         }
-        const cudaError_t error = run_job(job, format, operand.with_few, options, stream);
+        const cudaError_t error = run_job(job, format, operand.kernels, options, stream);
         if (error != cudaSuccess) return error;
     }
     return cudaSuccess;
@@ -91,7 +117,7 @@ cudaError_t gate_up_together(const Operand& operand, const Product* products,
     LinearJob job = make_operand_job(operand, options);
     add_part(job, products[0]);
     add_part(job, products[1]);
-    return run_job(job, products[0].matrix.format, operand.with_few, options, stream);
+    return run_job(job, products[0].matrix.format, operand.kernels, options, stream);
 }
 
 // Gate and up of two formats: two products, and then the activation.
@@ -115,7 +141,8 @@ cudaError_t multiply_in_bf16(const Input& input, const Product* products, int32_
                              cudaStream_t stream) {
     if (input.fragments) return multiply_bf16(input, products, n, options, forms, stream);
     auto* fragments = reinterpret_cast<uint4*>(forms.rounded);
-    const cudaError_t error = bf16_rows(input, fragments, options.traits.overlaps, stream);
+    const cudaError_t error =
+        bf16_rows(input, OperandSide::kLeft, fragments, options.traits.overlaps, stream);
     if (error != cudaSuccess) return error;
     Input converted = input;
     converted.fragments = fragments;
@@ -164,6 +191,11 @@ cudaError_t expand_matrix(const Expand& job, int32_t format, cudaStream_t stream
 
 bool format_supported(int32_t format) {
     return family_of(format).look_up != nullptr;
+}
+
+bool takes_split(const Input& input, const LinearOptions& options) {
+    return options.traits.has_floats16 && !options.same_for_all_rows && input.n_rows > kFewRows &&
+           input.n_rows <= kSplitRows;
 }
 
 bool reads_rounded(int32_t format) {

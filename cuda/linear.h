@@ -57,7 +57,8 @@ struct LinearPart {
 constexpr int kMostParts = 3;
 
 // All that a kernel is told. The parts have one format; with kGateUp they are two of the same shape, and
-// part 0 has y. Kernels of few rows take `input`; those of many rows x, or `rounded`.
+// part 0 has y. Kernels of few rows take `input`; those of more rows x, `rounded`
+// or `fragments`.
 struct LinearJob {
     LinearPart parts[kMostParts];
     int32_t n_parts = 0;
@@ -67,6 +68,7 @@ struct LinearJob {
     int32_t panel_columns = 0;  // of the input, which are in shared memory at a time
     const float* x = nullptr;
     const uint8_t* rounded = nullptr;
+    const uint4* fragments = nullptr;
     int32_t n_rows = 0;
     int64_t y_stride = 0;
     Epilogue epilogue = Epilogue::kStore;

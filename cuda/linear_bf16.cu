@@ -428,10 +428,14 @@ bool takes_bf16(const Input& input, const Product* products, int32_t n,
         input.n_rows < kBf16Rows || options.epilogue == Epilogue::kLogits || n > kMostParts) {
         return false;
     }
+    bool all_split = true;
     for (int32_t i = 0; i < n; ++i) {
-        if (!expands(products[i].matrix.format)) return false;
+        const int32_t format = products[i].matrix.format;
+        if (!expands(format)) return false;
+        all_split = all_split && reads_rounded(format);
     }
-    return true;
+    // What all reads its blocks is better off there.
+    return !(all_split && takes_split(input, options));
 }
 
 cudaError_t multiply_bf16(const Input& input, const Product* products, int32_t n,

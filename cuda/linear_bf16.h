@@ -25,13 +25,20 @@ inline int64_t bf16_bytes(int64_t rows, int64_t columns) {
     return 2 * (rows + kBf16Spare) * bf16_stride(columns);
 }
 
-// Rows that are to be multiplied lie as the lanes of a warp take them (mma.cuh), 16 rows and 32 columns in 64
-// pieces of 16 bytes:
+// Rows that are to be multiplied lie as the lanes of a warp take them (mma.cuh), in pieces of 16 bytes. As
+// left operands, 16 rows and 32 columns in 64 pieces:
 //
 //   [rows / 16][columns / 32][two products of 16 columns][lane g, t]
 //   {row g, row g + 8, row g, row g + 8}, columns 8 t + 4 product, twice, and the two behind them, twice
+//
+// As right operands: [rows / 8][columns / 32][lane g, t] columns 8 t .. 8 t + 7 of row g.
 constexpr int kFragmentRows = 16;
 constexpr int kFragmentPieces = 2 * 32;
+enum class OperandSide : int32_t { kLeft, kRight };
+
+// More rows than kFewRows and up to so many have a kernel that reads matrices in their blocks.
+constexpr int32_t kSplitRows = 64;
+bool takes_split(const Input& input, const LinearOptions& options);
 
 // InputForms::slice_bytes for a product of so many outputs, those of gate and up counted apart. More do for
 // less, too.

@@ -4,6 +4,7 @@
 #include "cuda/linear_bf16.h"
 #include "cuda/linear_few.cuh"
 #include "cuda/linear_many.cuh"
+#include "cuda/linear_split.cuh"
 
 namespace puna::cuda {
 
@@ -24,6 +25,9 @@ struct LinearFamily {
     cudaError_t (*multiply_many)(const LinearJob& job, cudaStream_t stream) = nullptr;
     cudaError_t (*look_up)(const LookUp& job, cudaStream_t stream) = nullptr;
     cudaError_t (*expand)(const Expand& job, cudaStream_t stream) = nullptr;
+    // Of up to kSplitRows rows, in bfloat16.
+    cudaError_t (*multiply_split)(const LinearJob& job, const LinearOptions& options,
+                                  cudaStream_t stream) = nullptr;
 };
 
 // Null functions for a format that is not of the family. F32 does not expand: it would lose too much.
@@ -125,7 +129,7 @@ cudaError_t expand_quantised(const Expand& job, cudaStream_t stream) {
 template <class Format>
 constexpr LinearFamily quantised_family() {
     return {multiply_few<Format>, multiply_many<Format>, look_up_quantised<Format>,
-            expand_quantised<Format>};
+            expand_quantised<Format>, multiply_split<Format>};
 }
 
 }  // namespace puna::cuda

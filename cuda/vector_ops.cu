@@ -91,35 +91,52 @@ __device__ inline void load_eight(const Input& input, const float* row, const No
     }
 }
 
+// What a lane has of 16 rows and 32 columns: columns 8 t .. 8 t + 7 of rows g and g + 8. `step` counts the
+// columns, of n_steps.
+__device__ inline void put_left(const float* low, const float* high, int64_t tile, int64_t step,
+                                int64_t n_steps, uint4* fragments) {
+    uint4* out = fragments + (tile * n_steps + step) * kFragmentPieces + lane_of_thread();
+#pragma unroll
+    for (int i = 0; i < 8; i += 4) {
+        out[i / 4 * kWarp] = make_uint4(
+            bfloat16_pair(low[i], low[i + 1]), bfloat16_pair(high[i], high[i + 1]),
+            bfloat16_pair(low[i + 2], low[i + 3]), bfloat16_pair(high[i + 2], high[i + 3]));
+    }
+}
+__device__ inline void put_right(const float* row, int64_t tile, int64_t step, int64_t n_steps,
+                                 uint4* fragments) {
+    fragments[(tile * n_steps + step) * kWarp + lane_of_thread()] =
+        make_uint4(bfloat16_pair(row[0], row[1]), bfloat16_pair(row[2], row[3]),
+                   bfloat16_pair(row[4], row[5]), bfloat16_pair(row[6], row[7]));
+}
+
 // Grid: [rows / 16][parts of the columns]. A warp norms a row, and writes 32 columns of all 16 at a time.
 __global__ void __launch_bounds__(kFragmentRows* kWarp)
-    bf16_kernel(const Input input, uint4* fragments) {
+    bf16_kernel(const Input input, OperandSide side, uint4* fragments) {
     __shared__ NormScale scales[kFragmentRows];
     wait_for_last_kernel();
-    const int64_t first_row = int64_t{blockIdx.x} * kFragmentRows;
+    const auto tile = static_cast<int64_t>(blockIdx.x);
     if (input.norm.gain) {
-        const float* row = row_of(input, first_row + warp_of_thread());
+        const float* row = row_of(input, tile * kFragmentRows + warp_of_thread());
         if (row) scales[warp_of_thread()] = norm_scale_of_row(row, input.columns, input.norm);
         __syncthreads();
     }
     const int g = lane_of_thread() / 4;
     const int t = lane_of_thread() % 4;
-    const float* low = row_of(input, first_row + g);
-    const float* high = row_of(input, first_row + g + 8);
+    const float* low = row_of(input, tile * kFragmentRows + g);
+    const float* high = row_of(input, tile * kFragmentRows + g + 8);
     const int64_t n_steps = bf16_stride(input.columns) / 32;
-    uint4* out = fragments + blockIdx.x * n_steps * kFragmentPieces;
     for (int64_t step = int64_t{blockIdx.y} * kFragmentRows + warp_of_thread(); step < n_steps;
          step += int64_t{gridDim.y} * kFragmentRows) {
         float a[8];
         float b[8];
         load_eight(input, low, scales[g], 32 * step + 8 * t, a);
         load_eight(input, high, scales[g + 8], 32 * step + 8 * t, b);
-#pragma unroll
-        for (int i = 0; i < 2; ++i) {
-            out[step * kFragmentPieces + i * kWarp + lane_of_thread()] = make_uint4(
-                bfloat16_pair(a[4 * i], a[4 * i + 1]), bfloat16_pair(b[4 * i], b[4 * i + 1]),
-                bfloat16_pair(a[4 * i + 2], a[4 * i + 3]),
-                bfloat16_pair(b[4 * i + 2], b[4 * i + 3]));
+        if (side == OperandSide::kLeft) {
+            put_left(a, b, tile, step, n_steps, fragments);
+        } else {
+            put_right(a, 2 * tile, step, n_steps, fragments);
+            put_right(b, 2 * tile + 1, step, n_steps, fragments);
         }
     }
 }
@@ -170,13 +187,14 @@ cudaError_t round_rows(const float* x, int64_t columns, int32_t n_rows, uint8_t*
                   dim3(kRoundWarps * kWarp), 0, stream, x, columns, rounded);
 }
 
-cudaError_t bf16_rows(const Input& input, uint4* fragments, bool overlaps, cudaStream_t stream) {
+cudaError_t bf16_rows(const Input& input, OperandSide side, uint4* fragments, bool overlaps,
+                      cudaStream_t stream) {
     constexpr int64_t kColumnsOfBlock = 512;
     const auto n_tiles = static_cast<unsigned>((input.n_rows + kFragmentRows - 1) / kFragmentRows);
     const auto n_parts =
         static_cast<unsigned>((input.columns + kColumnsOfBlock - 1) / kColumnsOfBlock);
     return launch_next(overlaps, bf16_kernel, dim3(n_tiles, n_parts), dim3(kFragmentRows * kWarp),
-                       0, stream, input, fragments);
+                       0, stream, input, side, fragments);
 }
 
 cudaError_t begin_layers(const Forward& f, const Scratch& scratch) {

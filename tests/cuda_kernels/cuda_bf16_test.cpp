@@ -24,12 +24,81 @@ float bf16_element(uint16_t bits) {
     return std::bit_cast<float>(uint32_t{bits} << 16);
 }
 
-std::vector<core::BlockFormat> formats_that_expand() {
-    std::vector<core::BlockFormat> formats;
+// ---- Products -----------------------------------------------------------------------------------
+
+struct Bf16Case {
+    int64_t columns = 64;
+    int32_t n_rows = 64;
+    int32_t n_processors = 1;   // the more, the smaller the tiles
+    int64_t slice_outputs = 0;  // 0: as many as there are
+};
+
+// Rows on the device, and room for what the products make of them.
+struct Bf16Rows {
+    explicit Bf16Rows(const Bf16Case& c)
+        : Bf16Rows(c, test::random_floats(c.n_rows * c.columns, 7)) {}
+    Bf16Rows(const Bf16Case& c, const std::vector<float>& from)
+        : size(c), values(from), floats(values) {
+        input.x = floats.get();
+        input.n_rows = c.n_rows;
+        input.columns = c.columns;
+        rounded = DeviceArray<uint8_t>(static_cast<size_t>(rounded_bytes(c.n_rows, c.columns)));
+    }
+
+    cudaError_t multiply(const std::vector<Product>& products, LinearOptions options) {
+        int64_t outputs = size.slice_outputs;
+        for (const Product& product : products) {
+            if (size.slice_outputs == 0) outputs += product.matrix.rows;
+        }
+        const int64_t bytes = bf16_slice_bytes(outputs, input.columns);
+        DeviceArray<uint8_t> slice(static_cast<size_t>(bytes));
+        DeviceArray<float> spare(static_cast<size_t>(size.n_rows * options.y_stride));
+        const InputForms forms = {nullptr, rounded.get(), slice.get(), bytes};
+        options.traits = {true, true};
+        options.n_processors = size.n_processors;
+        const auto n = static_cast<int32_t>(products.size());
+        EXPECT_EQ(takes_bf16(input, products.data(), n, options, forms), !splits());
+        EXPECT_EQ(takes_split(input, options), splits());
+        return cuda::multiply(input, products.data(), n, options, forms, spare.get(), nullptr);
+    }
+
+    // By kernels that read matrices in their blocks.
+    bool splits() const { return size.n_rows <= kSplitRows; }
+
+    Bf16Case size;
+    std::vector<float> values;
+    DeviceArray<float> floats;
+    DeviceArray<uint8_t> rounded;
+    Input input;
+};
+
+struct Sum {
+    double value = 0.0;
+    double bound = 1e-30;  // of what additions in floats may lose
+};
+
+Sum sum_of(const TestMatrix& m, const std::vector<float>& rows, int64_t output, int64_t row) {
+    Sum sum;
+    for (int64_t j = 0; j < m.matrix.columns; ++j) {
+        const auto w = static_cast<size_t>(output * m.matrix.columns + j);
+        const auto x = static_cast<size_t>(row * m.matrix.columns + j);
+        const double product = double{bf16(m.values[w])} * bf16(rows[x]);
+        sum.value += product;
+        sum.bound += 2e-6 * std::fabs(product);
+    }
+    return sum;
+}
+
+using Formats = std::vector<core::BlockFormat>;
+Formats formats_that(bool (*holds)(int32_t)) {
+    Formats formats;
     for (const auto format : test::all_formats()) {
-        if (expands(static_cast<int32_t>(format))) formats.push_back(format);
+        if (holds(static_cast<int32_t>(format))) formats.push_back(format);
     }
     return formats;
+}
+std::string format_name(const testing::TestParamInfo<core::BlockFormat>& f) {
+    return std::string(core::block_format_name(f.param));
 }
 
 class CudaBf16Formats : public testing::TestWithParam<core::BlockFormat> {
@@ -60,70 +129,30 @@ TEST_P(CudaBf16Formats, ExpandToTheReferenceValues) {
     }
 }
 
-INSTANTIATE_TEST_SUITE_P(All, CudaBf16Formats, testing::ValuesIn(formats_that_expand()),
-                         [](const auto& f) {
-                             return std::string(core::block_format_name(f.param));
-                         });
+class CudaSplitFormats : public CudaBf16Formats {};
 
-// ---- Products -----------------------------------------------------------------------------------
-
-struct Bf16Case {
-    int64_t columns = 64;
-    int32_t n_rows = 64;
-    int32_t n_processors = 1;   // the more, the smaller the tiles
-    int64_t slice_outputs = 0;  // 0: as many as there are
-};
-
-// Rows on the device, and room for what the products make of them.
-struct Bf16Rows {
-    explicit Bf16Rows(const Bf16Case& c)
-        : Bf16Rows(c, test::random_floats(c.n_rows * c.columns, 7)) {}
-    Bf16Rows(const Bf16Case& c, const std::vector<float>& from)
-        : size(c), values(from), floats(values) {
-        input.x = floats.get();
-        input.n_rows = c.n_rows;
-        input.columns = c.columns;
-        rounded = DeviceArray<uint8_t>(static_cast<size_t>(rounded_bytes(c.n_rows, c.columns)));
+// Some rows, against double: an odd number of spans, and outputs that are no multiple of what a block has.
+TEST_P(CudaSplitFormats, SomeRowsAgreeWithDouble) {
+    constexpr int64_t kOutputs = 35;
+    const Bf16Case c = {columns() == 96 ? 96 : 768, 13, 1, 0};
+    Bf16Rows rows(c);
+    const TestMatrix m(GetParam(), kOutputs, c.columns, 61);
+    DeviceArray<float> y(static_cast<size_t>(c.n_rows * kOutputs));
+    LinearOptions options;
+    options.y_stride = kOutputs;
+    ASSERT_EQ(rows.multiply({{m.matrix, nullptr, y.get()}}, options), cudaSuccess);
+    const auto values = y.read();
+    for (int64_t i = 0; i < c.n_rows * kOutputs; ++i) {
+        const Sum sum = sum_of(m, rows.values, i % kOutputs, i / kOutputs);
+        ASSERT_NEAR(values[static_cast<size_t>(i)], sum.value, sum.bound)
+            << "row " << i / kOutputs << ", output " << i % kOutputs;
     }
-
-    cudaError_t multiply(const std::vector<Product>& products, LinearOptions options) {
-        int64_t outputs = size.slice_outputs;
-        for (const Product& product : products) {
-            if (size.slice_outputs == 0) outputs += product.matrix.rows;
-        }
-        const int64_t bytes = bf16_slice_bytes(outputs, input.columns);
-        DeviceArray<uint8_t> slice(static_cast<size_t>(bytes));
-        const InputForms forms = {nullptr, rounded.get(), slice.get(), bytes};
-        options.traits = {true, true};
-        options.n_processors = size.n_processors;
-        const auto n = static_cast<int32_t>(products.size());
-        EXPECT_TRUE(takes_bf16(input, products.data(), n, options, forms));
-        return cuda::multiply(input, products.data(), n, options, forms, nullptr, nullptr);
-    }
-
-    Bf16Case size;
-    std::vector<float> values;
-    DeviceArray<float> floats;
-    DeviceArray<uint8_t> rounded;
-    Input input;
-};
-
-struct Sum {
-    double value = 0.0;
-    double bound = 1e-30;  // of what additions in floats may lose
-};
-
-Sum sum_of(const TestMatrix& m, const std::vector<float>& rows, int64_t output, int64_t row) {
-    Sum sum;
-    for (int64_t j = 0; j < m.matrix.columns; ++j) {
-        const auto w = static_cast<size_t>(output * m.matrix.columns + j);
-        const auto x = static_cast<size_t>(row * m.matrix.columns + j);
-        const double product = double{bf16(m.values[w])} * bf16(rows[x]);
-        sum.value += product;
-        sum.bound += 2e-6 * std::fabs(product);
-    }
-    return sum;
 }
+
+INSTANTIATE_TEST_SUITE_P(All, CudaBf16Formats, testing::ValuesIn(formats_that(expands)),
+                         format_name);
+INSTANTIATE_TEST_SUITE_P(All, CudaSplitFormats, testing::ValuesIn(formats_that(reads_rounded)),
+                         format_name);
 
 class CudaBf16 : public testing::TestWithParam<Bf16Case> {
   protected:
@@ -134,7 +163,8 @@ TEST_P(CudaBf16, PartsOfAnyFormatShareTheirInput) {
     const Bf16Case c = GetParam();
     Bf16Rows rows(c);
     const TestMatrix a(core::BlockFormat::kQ4_0, 131, c.columns, 11);
-    const TestMatrix b(core::BlockFormat::kF16, 1, c.columns, 12);
+    const auto other = rows.splits() ? core::BlockFormat::kQ5_1 : core::BlockFormat::kF16;
+    const TestMatrix b(other, 1, c.columns, 12);
     const TestMatrix d(core::BlockFormat::kQ8_0, 70, c.columns, 13);
     const int64_t outputs = 131 + 1 + 70;
     const auto bias = test::random_floats(131, 14);
@@ -165,7 +195,8 @@ TEST_P(CudaBf16, GateAndUpOfTwoFormats) {
     constexpr int64_t kOutputs = 77;  // no multiple of eight
     Bf16Rows rows(c);
     const TestMatrix gate(core::BlockFormat::kQ4_0, kOutputs, c.columns, 31);
-    const TestMatrix up(core::BlockFormat::kBF16, kOutputs, c.columns, 32);
+    const auto other = rows.splits() ? core::BlockFormat::kQ4_1 : core::BlockFormat::kBF16;
+    const TestMatrix up(other, kOutputs, c.columns, 32);
     const auto bias = test::random_floats(kOutputs, 33);
     const DeviceArray<float> device_bias(bias);
     DeviceArray<float> y(static_cast<size_t>(c.n_rows * kOutputs));
@@ -191,7 +222,9 @@ TEST_P(CudaBf16, GateAndUpOfTwoFormats) {
     }
 }
 
-TEST_P(CudaBf16, ResultsThatStayInFragmentsAreTheSame) {
+using CudaBf16Tiles = CudaBf16;
+
+TEST_P(CudaBf16Tiles, ResultsThatStayInFragmentsAreTheSame) {
     const Bf16Case c = GetParam();
     constexpr int64_t kOutputs = 78;
     Bf16Rows rows(c);
@@ -265,20 +298,20 @@ TEST_P(CudaBf16, NormedRowsAreAddedToWhatIsThere) {
     }
 }
 
-INSTANTIATE_TEST_SUITE_P(Some, CudaBf16,
-                         testing::Values(Bf16Case{64, 64, 1, 0}, Bf16Case{64, 150, 1, 0},
-                                         Bf16Case{320, 65, 1, 0}, Bf16Case{96, 130, 3, 0},
-                                         Bf16Case{288, 70, 8, 0}, Bf16Case{64, 128, 4, 0},
-                                         Bf16Case{32, 129, 8, 128}),
-                         [](const auto& c) {
-                             return std::to_string(c.param.columns) + "Columns" +
-                                    std::to_string(c.param.n_rows) + "Rows" +
-                                    std::to_string(c.param.n_processors) + "Processors" +
-                                    (c.param.slice_outputs == 0 ? "" : "InSlices");
-                         });
+std::string name_of(const testing::TestParamInfo<Bf16Case>& c) {
+    return std::to_string(c.param.columns) + "Columns" + std::to_string(c.param.n_rows) + "Rows" +
+           std::to_string(c.param.n_processors) + "Processors" +
+           (c.param.slice_outputs == 0 ? "" : "InSlices");
+}
+constexpr Bf16Case kTiles[] = {{64, 150, 1, 0}, {320, 65, 1, 0}, {96, 130, 3, 0},
+                               {288, 70, 8, 0}, {64, 128, 4, 0}, {32, 129, 8, 128}};
+constexpr Bf16Case kSplit[] = {{32, 9, 1, 0}, {64, 32, 1, 0}, {352, 33, 1, 0}, {288, 64, 1, 0}};
+INSTANTIATE_TEST_SUITE_P(Tiles, CudaBf16, testing::ValuesIn(kTiles), name_of);
+INSTANTIATE_TEST_SUITE_P(Split, CudaBf16, testing::ValuesIn(kSplit), name_of);
+INSTANTIATE_TEST_SUITE_P(Some, CudaBf16Tiles, testing::ValuesIn(kTiles), name_of);
 
 TEST(CudaBf16Choice, NeedsManyRowsAndFormatsThatFit) {
-    const Bf16Rows rows({64, kBf16Rows, 1, 0});
+    const Bf16Rows rows({64, kSplitRows + 1, 1, 0});
     const TestMatrix q(core::BlockFormat::kQ8_0, 2, 64, 1), f(core::BlockFormat::kF32, 2, 64, 2);
     const Product products[] = {{q.matrix, nullptr, nullptr}, {f.matrix, nullptr, nullptr}};
     LinearOptions options;
@@ -292,8 +325,11 @@ TEST(CudaBf16Choice, NeedsManyRowsAndFormatsThatFit) {
     EXPECT_TRUE(takes(rows.input, 1));
     EXPECT_FALSE(takes(rows.input, 2));
     Input fewer = rows.input;
-    fewer.n_rows = kBf16Rows - 1;
+    fewer.n_rows = kSplitRows;
     EXPECT_FALSE(takes(fewer, 1));
+    EXPECT_TRUE(takes_split(fewer, options));
+    fewer.n_rows = kFewRows;
+    EXPECT_FALSE(takes_split(fewer, options));
     options.epilogue = Epilogue::kLogits;
     EXPECT_FALSE(takes(rows.input, 1));
     options.epilogue = Epilogue::kStore;

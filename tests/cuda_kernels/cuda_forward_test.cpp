@@ -102,21 +102,29 @@ class CudaForward : public testing::TestWithParam<SpecVariant> {
   protected:
     CudaForward() {
         shape_.spec.n_layer = std::min(shape_.spec.n_layer, 2);
-        if (shape_.encoding == Encoding::kQ8_0 || shape_.encoding == Encoding::kQ4_0) bound_ = 2e-4;
+        if (shape_.encoding == Encoding::kQ8_0 || shape_.encoding == Encoding::kQ4_0) {
+            bound_ = 2e-4;
+            bound_of_floats16_ = 2e-2;
+        }
     }
     SpecModelShape shape_ = GetParam().shape();
     double bound_ = 3e-6;
+    double bound_of_floats16_ = 3e-6;
 };
 
 TEST_P(CudaForward, AgreesWithDouble) {
     const SpecModel model(shape_);
     const auto tokens = test::random_tokens(model.spec(), 35);
     const auto expected = model.reference(tokens);
-    for (const int32_t n_batch : {20, 3}) {
-        const auto actual = run(model, test::device_options(64, 1), tokens, n_batch);
-        EXPECT_LT(relative_error(expected.hidden, actual.hidden), bound_) << n_batch;
-        EXPECT_LT(relative_error(expected.logits, actual.logits), bound_) << n_batch;
-    }
+    const auto expect_close = [&](int32_t n_batch, bool with_floats16, double bound) {
+        const auto options = test::device_options(64, 1);
+        const auto actual = run(model, options, tokens, n_batch, {}, with_floats16);
+        EXPECT_LT(relative_error(expected.hidden, actual.hidden), bound) << n_batch;
+        EXPECT_LT(relative_error(expected.logits, actual.logits), bound) << n_batch;
+    };
+    expect_close(20, false, bound_);
+    expect_close(3, true, bound_);
+    expect_close(20, true, bound_of_floats16_);
 }
 
 class CudaRoundedCache : public CudaForward {};
