@@ -32,7 +32,7 @@ struct Input {
 struct InputForms {
     float* normed = nullptr;     // [n_rows][columns]
     uint8_t* rounded = nullptr;  // rounded_bytes(n_rows, columns)
-    uint8_t* slice = nullptr;    // null: none of kBf16Rows or more
+    uint8_t* slice = nullptr;    // null: batches are of few rows
     int64_t slice_bytes = 0;     // bf16_slice_bytes() of all products at least
 };
 // Bytes that either form of rows takes.

@@ -6,8 +6,6 @@
 
 namespace puna::cuda {
 
-// Fewer rows cost less than the matrices' way to bfloat16 does.
-constexpr int32_t kBf16Rows = 64;
 // What of a matrix is there in bfloat16 at a time: it is read again out of the L2 cache.
 constexpr int64_t kBf16SliceBytes = 24 << 20;
 // Columns are followed by zeros up to a multiple of it.

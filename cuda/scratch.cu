@@ -38,7 +38,7 @@ int32_t rows_to_split(const puna_model_spec& spec, int64_t max_chunks, int64_t m
 
 // The largest slice of a product of a layer. Whoever wants the same results for any batch needs none.
 int64_t slice_bytes(const puna_model_spec& spec, const puna_executor_options& options) {
-    if (options.deterministic != 0 || options.max_rows < kBf16Rows) return 0;
+    if (options.deterministic != 0 || options.max_rows <= kFewRows) return 0;
     return std::max({bf16_slice_bytes(qkv_columns(spec), spec.n_embd),
                      bf16_slice_bytes(spec.n_embd, attn_columns(spec)),
                      bf16_slice_bytes(int64_t{2} * spec.n_ff, spec.n_embd),

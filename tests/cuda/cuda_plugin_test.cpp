@@ -42,10 +42,10 @@ GpuUnderTest cuda() {
             .bytes_variable = is_emulated() ? kBytes : nullptr,
             .is_slow = true,
             .shape = tiny(),
-            // Prompts of quantised models are multiplied in bfloat16.
+            // Prompts are multiplied in bfloat16 but for matrices in F32.
             .bound =
                 [](const ModelShape& shape) {
-                    return shape.matrix_encoding == Encoding::kQ8_0 ? 2e-2 : 1e-4;
+                    return shape.matrix_encoding == Encoding::kF32 ? 1e-4 : 2e-2;
                 },
             .caches = {{PUNA_KV_F32, PUNA_KV_F32, 1e-5},
                        {PUNA_KV_F16, PUNA_KV_F16, 1e-3},
