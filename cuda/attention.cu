@@ -14,7 +14,8 @@
 // does no harm.
 #include "cuda/attention.h"
 
-#include "cuda/heads.cuh"
+#include "cuda/attention_job.cuh"
+#include "cuda/attention_rows.h"
 #include "cuda/launch.h"
 #include "cuda/scratch.h"
 #include "cuda/vector_ops.h"
@@ -31,21 +32,6 @@ constexpr int kPiece = kPositionLanes * kKvWide;       // dimensions at a time
 constexpr int kPositions = kThreads / kPositionLanes;  // positions of a step
 constexpr int kAhead = 2;                  // steps whose loads do not wait for each other
 constexpr int64_t kHeadBytes = 24 * 1024;  // in shared memory at most
-
-struct AttentionJob {
-    HeadsJob heads;  // Q [n_rows][qkv_stride], the cache
-    const int32_t* view_pages;
-    const int32_t* pages;
-    int32_t group;           // query heads of a KV head
-    int32_t units_per_head;  // of up to kMostQueries of them
-    float softcap;
-    float* attn;      // [n_rows][n_head][head_dim_v]
-    float* partials;  // [n_rows][n_head][max_chunks][2 + head_dim_v]; null: all chunks in one block
-    uint32_t* arrivals;  // [n_rows][n_head], of which the units of a row take the first ones
-    int32_t max_chunks;
-    int32_t finishes_heads;
-    int32_t keeps_queries;  // they fit the shared memory
-};
 
 // What a block has for its row and unit.
 struct Unit {
@@ -66,12 +52,8 @@ __device__ inline Unit unit_of_block(const AttentionJob& job) {
     const int32_t within = index % job.units_per_head * kMostQueries;
     unit.first_query = unit.kv_head * job.group + within;
     unit.n_queries = min(kMostQueries, job.group - within);
-    unit.pages = job.pages + job.view_pages[unit.row.view];
+    unit.pages = pages_of(job, unit.row.view);
     return unit;
-}
-
-__device__ inline int32_t cell_of(const Unit& unit, int32_t position) {
-    return unit.pages[position / PUNA_KV_PAGE] * PUNA_KV_PAGE + position % PUNA_KV_PAGE;
 }
 
 // The visible positions of a chunk.
@@ -118,7 +100,7 @@ __device__ inline StepHeads heads_of_steps(const AttentionJob& job, const KvHalf
         const int at = (step + a) * kPositions + static_cast<int>(threadIdx.x) / kPositionLanes;
         next.at[a] = at;
         next.visible[a] = at >= span.begin - span.start && at < span.end - span.start;
-        const int32_t cell = cell_of(unit, next.visible[a] ? span.start + at : span.begin);
+        const int32_t cell = cell_of(unit.pages, next.visible[a] ? span.start + at : span.begin);
         next.heads[a] = kv_head(half, job.heads.layer, cell, unit.kv_head);
     }
     return next;
@@ -355,7 +337,7 @@ __device__ inline void prefetch_chunk(const AttentionJob& job, const Unit& unit,
     const int n = span.end - span.begin;
     for (auto i = static_cast<int>(threadIdx.x); i < 2 * n; i += kThreads) {
         const KvHalf& half = i < n ? job.heads.cache.keys : job.heads.cache.values;
-        const int32_t cell = cell_of(unit, span.begin + i % n);
+        const int32_t cell = cell_of(unit.pages, span.begin + i % n);
         const KvHead head = kv_head(half, job.heads.layer, cell, unit.kv_head);
         const auto bytes = static_cast<int>(half.head_dim * kv_element_bytes(half.type));
         for (int at = 0; at < bytes; at += kLine) prefetch_l2(head.data + at);
@@ -557,6 +539,7 @@ cudaError_t attend(const Forward& f, const Scratch& scratch, int32_t layer) {
     if (!finishes) {
         const cudaError_t error = finish_heads(f, job.heads);
         if (error != cudaSuccess) return error;
+        if (attends_together(f)) return attend_together(f, job);
     }
 
     const int32_t most = chunks_of_pages(f.batch.n_pages_of_longest);

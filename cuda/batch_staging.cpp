@@ -132,6 +132,7 @@ void BatchStaging::find_pages(const puna_batch& batch) {
     std::fill_n(first_pages_.begin(), batch.n_views, INT32_MAX);
     std::fill_n(end_pages_.begin(), batch.n_views, 0);
     int32_t longest = 0;
+    batch_.n_runs = 0;
     for (int32_t r = 0; r < batch.n_rows; ++r) {
         const puna_batch_row& row = batch.rows[r];
         const auto view = static_cast<size_t>(row.view);
@@ -140,6 +141,7 @@ void BatchStaging::find_pages(const puna_batch& batch) {
         first_pages_[view] = std::min(first_pages_[view], first);
         end_pages_[view] = std::max(end_pages_[view], end);
         longest = std::max(longest, end - first);
+        if (r == 0 || row.view != batch.rows[r - 1].view) ++batch_.n_runs;
     }
     if (batch.n_rows <= kFewRows) {
         // A graph holds how far attention is split: it is used again until a sequence is twice as long.

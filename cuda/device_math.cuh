@@ -67,14 +67,34 @@ __device__ inline uint16_t bfloat16_bits(float value) {
     return static_cast<uint16_t>((bits + 0x7fffu + (bits >> 16 & 1u)) >> 16);
 }
 
-// Two of them in a word, the first one low. A GPU that has no instruction for it never gets here.
+// Two of them in a word, the first in its low half.
+__device__ inline uint32_t half_pair(float low, float high) {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
+    uint32_t pair;
+    asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(pair) : "f"(high), "f"(low));
+    return pair;
+#else
+    return static_cast<uint32_t>(half_bits(high)) << 16 | half_bits(low);
+#endif
+}
 __device__ inline uint32_t bfloat16_pair(float low, float high) {
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
     uint32_t pair;
     asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(pair) : "f"(high), "f"(low));
     return pair;
 #else
-    return uint32_t{bfloat16_bits(high)} << 16 | bfloat16_bits(low);
+    return static_cast<uint32_t>(bfloat16_bits(high)) << 16 | bfloat16_bits(low);
+#endif
+}
+
+// 2^x to a few of the last bits, in one operation. What is below the smallest normal number is 0.
+__device__ inline float quick_exp2(float x) {
+#if defined(__CUDA_ARCH__)
+    float power;
+    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(power) : "f"(x));
+    return power;
+#else
+    return exp2f(x);
 #endif
 }
 

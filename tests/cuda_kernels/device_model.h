@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <utility>
 #include <vector>
 
 #include "cuda/forward.h"
@@ -58,7 +59,8 @@ class DeviceModel {
     DeviceArray<double> frequencies_;
 };
 
-// The cache and scratch of an executor for one sequence, whose pages lie in reverse order.
+// The cache and scratch of an executor, whose pages lie in reverse order. Each of its views has the same
+// number of them.
 class DeviceExecutor {
   public:
     DeviceExecutor(const cuda::Weights& weights, const puna_executor_options& options) {
@@ -75,37 +77,49 @@ class DeviceExecutor {
         const int32_t n_pages = options.n_cells / PUNA_KV_PAGE;
         for (int32_t i = 0; i < n_pages; ++i) pages.push_back(n_pages - 1 - i);
         device_pages_ = DeviceArray<int32_t>(pages);
-        view_pages_ = DeviceArray<int32_t>(std::vector<int32_t>{0});
+        pages_of_view_ = n_pages / options.max_views;
+        std::vector<int32_t> view_pages;
+        for (int32_t v = 0; v < options.max_views; ++v) view_pages.push_back(v * pages_of_view_);
+        view_pages_ = DeviceArray<int32_t>(view_pages);
         forward.batch.pages = device_pages_.get();
         forward.batch.view_pages = view_pages_.get();
     }
 
-    int32_t cell(int32_t p) const {
-        return pages[static_cast<size_t>(p / PUNA_KV_PAGE)] * PUNA_KV_PAGE + p % PUNA_KV_PAGE;
+    int32_t cell(int32_t p, int32_t view = 0) const {
+        const int32_t page = view * pages_of_view_ + p / PUNA_KV_PAGE;
+        return pages[static_cast<size_t>(page)] * PUNA_KV_PAGE + p % PUNA_KV_PAGE;
     }
     // Tokens at the positions from `begin` on; each row has an output. `first` as in reference().
     void set_batch(std::span<const int32_t> tokens, int32_t begin,
                    std::span<const int32_t> first = {}) {
         std::vector<puna_batch_row> rows;
-        std::vector<int32_t> output_rows;
-        forward.batch.n_pages_of_longest = 1;
         for (size_t i = 0; i < tokens.size(); ++i) {
-            const auto position = begin + static_cast<int32_t>(i);
             puna_batch_row row = {};
             row.token = tokens[i];
-            row.position = position;
-            row.cell = cell(position);
-            row.first = first.empty() ? 0 : first[static_cast<size_t>(position)];
+            row.position = begin + static_cast<int32_t>(i);
+            row.first = first.empty() ? 0 : first[static_cast<size_t>(row.position)];
+            rows.push_back(row);
+        }
+        set_rows(std::move(rows));
+    }
+    // Tokens, positions, views and what they see are given. Each row has an output.
+    void set_rows(std::vector<puna_batch_row> rows) {
+        std::vector<int32_t> output_rows;
+        forward.batch.n_pages_of_longest = 1;
+        forward.batch.n_runs = 0;
+        for (size_t i = 0; i < rows.size(); ++i) {
+            puna_batch_row& row = rows[i];
+            row.cell = cell(row.position, row.view);
             row.adapter = -1;
             row.output = static_cast<int32_t>(i);
-            rows.push_back(row);
             output_rows.push_back(row.output);
-            const int32_t n_pages = position / PUNA_KV_PAGE - row.first / PUNA_KV_PAGE + 1;
+            const int32_t n_pages = row.position / PUNA_KV_PAGE - row.first / PUNA_KV_PAGE + 1;
             forward.batch.n_pages_of_longest = std::max(forward.batch.n_pages_of_longest, n_pages);
+            if (i == 0 || row.view != rows[i - 1].view) ++forward.batch.n_runs;
         }
         rows_ = DeviceArray<puna_batch_row>(rows);
         output_rows_ = DeviceArray<int32_t>(output_rows);
-        forward.batch.n_rows = forward.batch.n_outputs = static_cast<int32_t>(tokens.size());
+        forward.batch.n_rows = forward.batch.n_outputs = static_cast<int32_t>(rows.size());
         forward.batch.rows = rows_.get();
         forward.batch.output_rows = output_rows_.get();
     }
@@ -154,6 +168,7 @@ class DeviceExecutor {
     DeviceArray<uint8_t> keys_, values_, scratch_;
     DeviceArray<int32_t> device_pages_, view_pages_, output_rows_;
     DeviceArray<puna_batch_row> rows_;
+    int32_t pages_of_view_ = 0;
 };
 
 inline puna_executor_options device_options(int32_t n_cells, int32_t max_rows,

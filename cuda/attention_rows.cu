@@ -1,0 +1,547 @@
+// Attention of many rows on tensor cores, after FlashAttention-2: a block takes 64 queries, and the keys and
+// values of 64 positions at a time; scores, weights and sums stay in registers.
+//
+// The queries are those of some rows of the batch, and of all heads that share a KV head: what is read once
+// serves all of them. A warp has 16, and of these a lane the rows g and g + 8 of mma.cuh, with g = lane / 4 and
+// t = lane % 4. Accumulators of scores are then, rounded, the left operands of the products with values.
+//
+// While scores are computed the values are on their way, and the next keys while those are added: so a tile
+// of each is enough, and a multiprocessor has room for other blocks that fill what is left of the waits.
+#include "cuda/attention_rows.h"
+
+#include "cuda/async_copy.cuh"
+#include "cuda/attention_job.cuh"
+#include "cuda/launch.h"
+#include "cuda/mma.cuh"
+
+namespace puna::cuda {
+
+namespace {
+
+constexpr int kWarps = 4;
+constexpr int kThreads = kWarps * kWarp;
+constexpr int kQueries = 16 * kWarps;  // of a block
+constexpr int kPositions = 64;         // of a tile
+constexpr int kMostDim = 128;
+constexpr int kPiece = 8;  // 16-bit elements of 16 bytes
+constexpr float kLog2E = 1.44269504f;
+constexpr float kMostHalf = 65504.0f;
+
+__device__ inline float minus_infinity() {
+    return __uint_as_float(0xff800000u);
+}
+
+// A tile of the cache as 16-bit floats, at turned_piece(). What heads lack of kDim is 0.
+template <int kDim>
+struct Tile {
+    uint4 pieces[kPositions][kDim / kPiece];
+};
+template <int kDim>
+struct RowsMemory {
+    Tile<kDim> keys;
+    Tile<kDim> values;
+    int32_t cells[2][kPositions];  // of a tile, and of the next
+};
+// What every GPU gives a block without asking.
+static_assert(sizeof(RowsMemory<kMostDim>) <= 48 * 1024);
+
+// ---- Which queries ------------------------------------------------------------------------------
+
+// What a block has: query i is that of row first_row + i / n_heads and of head first_head + i % n_heads.
+struct Block {
+    int32_t kv_head;
+    int32_t first_head;
+    int32_t n_heads;
+    int32_t first_row;
+    int32_t n_rows;
+};
+
+// Blocks of late rows, which see the most, come first: short ones are left for the end.
+__device__ inline Block block_of_grid(const AttentionJob& job) {
+    Block block;
+    const auto index = static_cast<int32_t>(blockIdx.x);
+    block.kv_head = index / job.units_per_head;
+    const int32_t within = index % job.units_per_head * kQueries;
+    block.first_head = block.kv_head * job.group + within;
+    block.n_heads = min(kQueries, job.group - within);
+    const int32_t most = kQueries / min(kQueries, job.group);
+    block.first_row = static_cast<int32_t>(gridDim.y - 1 - blockIdx.y) * most;
+    block.n_rows = min(most, job.heads.n_rows - block.first_row);
+    return block;
+}
+
+// A query of a lane: of row g, or with `half` 1 of row g + 8. `row` is counted within the block. What the
+// block lacks of 64 are queries of its last row, whose results nobody gets.
+struct Query {
+    int32_t row;
+    int32_t head;
+    bool is_wanted;
+};
+__device__ inline Query query_of_lane(const Block& block, int half) {
+    const int32_t i = warp_of_thread() * 16 + half * 8 + lane_of_thread() / 4;
+    const int32_t row = i / block.n_heads;
+    return {min(row, block.n_rows - 1), block.first_head + i % block.n_heads, row < block.n_rows};
+}
+
+template <int kType>
+__device__ inline uint32_t rounded_pair(float low, float high) {
+    return kType == PUNA_KV_BF16 ? bfloat16_pair(low, high) : half_pair(low, high);
+}
+template <int kType>
+__device__ inline void multiply(float* c, const uint32_t* a, const uint32_t* b) {
+    if constexpr (kType == PUNA_KV_BF16) {
+        mma_bfloat16(c, a, b);
+    } else {
+        mma_half(c, a, b);
+    }
+}
+
+// As near as halves come. What is not a number stays so.
+template <int kType>
+__device__ inline float clamped(float x) {
+    if (kType == PUNA_KV_BF16) return x;
+    return fabsf(x) > kMostHalf ? copysignf(kMostHalf, x) : x;
+}
+
+// The queries of a lane as left operands of two products for each 32 dimensions. Their columns are not in the
+// order of the dimensions, but as in multiply_keys(): 8 dimensions of a row, which lie side by side, are the
+// two words of both products that belong to a lane.
+template <int kType, int kDim>
+__device__ inline void load_queries(const AttentionJob& job, const Block& block, uint32_t (*q)[8]) {
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+        const Query query = query_of_lane(block, half);
+        const float* from = query_or_key(job.heads, block.first_row + query.row, query.head);
+#pragma unroll
+        for (int j = 0; j < kDim / 32; ++j) {
+            const int d = j * 32 + lane_of_thread() % 4 * kPiece;
+            const bool is_there = d < job.heads.head_dim_k;
+#pragma unroll
+            for (int i = 0; i < 2; ++i) {
+                float4 x = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
+                if (is_there) x = *reinterpret_cast<const float4*>(from + d + 4 * i);
+                uint32_t* words = q[j] + 4 * i + half;
+                words[0] = rounded_pair<kType>(clamped<kType>(x.x), clamped<kType>(x.y));
+                words[2] = rounded_pair<kType>(clamped<kType>(x.z), clamped<kType>(x.w));
+            }
+        }
+    }
+}
+
+// ---- What they see ------------------------------------------------------------------------------
+
+// Rows begin .. end - 1 of a block: they have one view, and each position from first to last is seen by one
+// of them at least. So nothing is read that nobody has written, which could be no number: a weight of 0 would
+// not hide that.
+struct Run {
+    int32_t end;
+    const int32_t* pages;
+    int32_t first;
+    int32_t last;
+};
+__device__ inline bool belong_together(const puna_batch_row& a, const puna_batch_row& b) {
+    return a.view == b.view && (a.first <= b.position && b.first <= a.position);
+}
+__device__ inline Run run_from(const AttentionJob& job, const puna_batch_row* rows, int32_t begin,
+                               int32_t n_rows) {
+    Run run = {n_rows, pages_of(job, rows[begin].view), INT32_MAX, 0};
+    for (int32_t i = begin + 1 + lane_of_thread(); i < n_rows; i += kWarp) {
+        if (!belong_together(rows[i - 1], rows[i])) run.end = min(run.end, i);
+    }
+    run.end = -warp_max(-run.end);
+    for (int32_t i = begin + lane_of_thread(); i < run.end; i += kWarp) {
+        run.first = min(run.first, rows[i].first);
+        run.last = max(run.last, rows[i].position);
+    }
+    run.first = -warp_max(-run.first);
+    run.last = warp_max(run.last);
+    return run;
+}
+
+// What the two queries of a lane see in a run: those of rows that are not in it, nothing.
+struct Sight {
+    int32_t first[2];
+    int32_t last[2];
+};
+__device__ inline Sight sight_of_lane(const Block& block, const puna_batch_row* rows, int32_t begin,
+                                      const Run& run) {
+    Sight sight;
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+        const int32_t row = query_of_lane(block, half).row;
+        const bool is_in_run = row >= begin && row < run.end;
+        sight.first[half] = is_in_run ? rows[row].first : INT32_MAX;
+        sight.last[half] = is_in_run ? rows[row].position : -1;
+    }
+    return sight;
+}
+
+// Whether a query of the warp sees any of the positions from .. to, and whether all see all of them.
+__device__ inline bool sees_some(const Sight& sight, int32_t from, int32_t to) {
+    const bool sees = (sight.first[0] <= to && sight.last[0] >= from) ||
+                      (sight.first[1] <= to && sight.last[1] >= from);
+    return __any_sync(kAllLanes, sees) != 0;
+}
+__device__ inline bool sees_all(const Sight& sight, int32_t from, int32_t to) {
+    const bool sees =
+        max(sight.first[0], sight.first[1]) <= from && min(sight.last[0], sight.last[1]) >= to;
+    return __all_sync(kAllLanes, sees) != 0;
+}
+
+// ---- The cache ----------------------------------------------------------------------------------
+
+// A thread has the same piece of every kStep-th row of a tile.
+template <int kDim>
+struct TilePart {
+    static constexpr int kPieces = kDim / kPiece;
+    static constexpr int kStep = kThreads / kPieces;
+    static constexpr int kRows = kPositions / kStep;
+    static_assert(kStep % 8 == 0);  // turned_piece() is the same for all
+
+    __device__ static int piece() { return static_cast<int>(threadIdx.x) % kPieces; }
+    __device__ static int row(int i) { return static_cast<int>(threadIdx.x) / kPieces + i * kStep; }
+    __device__ static uint4* at(Tile<kDim>& tile, int i) {
+        return &tile.pieces[row(i)][turned_piece(row(0), piece())];
+    }
+};
+
+// What heads lack of kDim.
+template <int kDim>
+__device__ inline void clear_rest(int32_t head_dim, Tile<kDim>& tile) {
+    using Part = TilePart<kDim>;
+    if (Part::piece() < head_dim / kPiece) return;
+#pragma unroll
+    for (int i = 0; i < Part::kRows; ++i) *Part::at(tile, i) = make_uint4(0, 0, 0, 0);
+}
+
+// The cell of a position of a tile, a thread for each. In place of those that the run does not see it is one
+// that it does.
+__device__ inline int32_t cell_of_tile(const Run& run, int32_t begin) {
+    const auto position = begin + static_cast<int32_t>(threadIdx.x) % kPositions;
+    return cell_of(run.pages, min(max(position, run.first), run.last));
+}
+
+// The keys or values of a KV head: those of cell c lie c * step bytes behind the first.
+struct HeadCells {
+    KvHead first;
+    int32_t step;
+    int32_t scales_step;
+    int32_t n_pieces;
+};
+template <int kType>
+__device__ inline HeadCells cells_of_head(KvHalf half, int32_t layer, int32_t head) {
+    half.type = kType;  // as it is, but known
+    return {kv_head(half, layer, 0, head), static_cast<int32_t>(kv_cell_bytes(half)),
+            static_cast<int32_t>(kv_cell_scales(half)), half.head_dim / kPiece};
+}
+
+// 8 elements of Q8_0 as halves. A quant q, as the second byte of a float whose exponent is that of 2^15, makes
+// it 2^15 + 128 + q: that needs no conversion, of which a GPU does a quarter as many as multiplications. Both
+// products are exact.
+__device__ inline uint4 halves_of_q8_0(const uint8_t* data, const uint16_t* scales, int piece) {
+    constexpr unsigned kBits = 0x47000000u;
+    uint32_t quants[2];
+    load_cell_words<2>(data + piece * kPiece, quants);
+    const float scale = half_value(scales[piece * kPiece / kKvSpan]);
+    const float offset = -32896.0f * scale;
+    uint32_t words[4];
+#pragma unroll
+    for (unsigned i = 0; i < 4; ++i) {
+        const uint32_t bytes = quants[i / 2] ^ 0x80808080u;
+        const unsigned at = i % 2 * 0x20u;
+        const float low = __uint_as_float(__byte_perm(bytes, kBits, 0x7604u + at));
+        const float high = __uint_as_float(__byte_perm(bytes, kBits, 0x7614u + at));
+        words[i] = half_pair(__fmaf_rn(low, scale, offset), __fmaf_rn(high, scale, offset));
+    }
+    return make_uint4(words[0], words[1], words[2], words[3]);
+}
+
+// A group of copies, which those of Q8_0 are not: they are there at once.
+template <int kType, int kDim>
+__device__ inline void take_tile(const HeadCells& head, const int32_t* cells, Tile<kDim>& tile) {
+    using Part = TilePart<kDim>;
+    const int piece = Part::piece();
+    if (piece < head.n_pieces) {
+#pragma unroll
+        for (int i = 0; i < Part::kRows; ++i) {
+            const int64_t cell = cells[Part::row(i)];
+            const uint8_t* data = head.first.data + cell * head.step;
+            if constexpr (kType == PUNA_KV_Q8_0) {
+                const uint16_t* scales = head.first.scales + cell * head.scales_step;
+                *Part::at(tile, i) = halves_of_q8_0(data, scales, piece);
+            } else {
+                copy_async(Part::at(tile, i), data + 16 * piece);
+            }
+        }
+    }
+    commit_copies();
+}
+
+// ---- Scores and sums ----------------------------------------------------------------------------
+
+// A lane's part of 16 queries: scores of a tile are c of mma.cuh, as the values are, which are not divided yet.
+template <int kDim>
+struct Sums {
+    float values[kDim / 8][4];
+    float largest[2];  // score so far of each query, times log2(e)
+    float weights[2];  // sum of those of the lane
+};
+
+// s[n] = q . k of positions 8 n .. 8 n + 7
+template <int kType, int kDim>
+__device__ inline void multiply_keys(const uint32_t (*q)[8], const Tile<kDim>& keys,
+                                     float (*s)[4]) {
+    constexpr int kAhead = 4;  // products in a row that do not wait for each other
+    const int g = lane_of_thread() / 4;
+    const int t = lane_of_thread() % 4;
+#pragma unroll
+    for (int n = 0; n < kPositions / 8; ++n) {
+#pragma unroll
+        for (int i = 0; i < 4; ++i) s[n][i] = 0.0f;
+    }
+#pragma unroll
+    for (int j = 0; j < kDim / 32; ++j) {
+#pragma unroll
+        for (int n = 0; n < kPositions / 8; n += kAhead) {
+            uint32_t k[kAhead][4];
+#pragma unroll
+            for (int i = 0; i < kAhead; ++i) {
+                const int at = j / 2 * 8 + turned_piece(g, j % 2 * 4 + t);
+                const uint4 piece = keys.pieces[8 * (n + i) + g][at];
+                k[i][0] = piece.x;
+                k[i][1] = piece.y;
+                k[i][2] = piece.z;
+                k[i][3] = piece.w;
+            }
+#pragma unroll
+            for (int i = 0; i < kAhead; ++i) multiply<kType>(s[n + i], q[j], k[i]);
+#pragma unroll
+            for (int i = 0; i < kAhead; ++i) multiply<kType>(s[n + i], q[j] + 4, k[i] + 2);
+        }
+    }
+}
+
+__device__ inline void cap_scores(float softcap, float (*s)[4]) {
+#pragma unroll
+    for (int n = 0; n < kPositions / 8; ++n) {
+#pragma unroll
+        for (int i = 0; i < 4; ++i) s[n][i] = softcap * tanhf(s[n][i] / softcap);
+    }
+}
+
+__device__ inline void hide_scores(const Sight& sight, int32_t begin, float (*s)[4]) {
+    const int32_t first = begin + lane_of_thread() % 4 * 2;
+#pragma unroll
+    for (int n = 0; n < kPositions / 8; ++n) {
+#pragma unroll
+        for (int i = 0; i < 4; ++i) {
+            const int32_t position = first + 8 * n + i % 2;
+            const bool is_seen = position >= sight.first[i / 2] && position <= sight.last[i / 2];
+            if (!is_seen) s[n][i] = minus_infinity();
+        }
+    }
+}
+
+// s = exp(s - the largest so far), and so are the sums.
+template <int kDim>
+__device__ inline void softmax(float (*s)[4], Sums<kDim>& sums) {
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+        float largest = minus_infinity();
+#pragma unroll
+        for (int n = 0; n < kPositions / 8; ++n) {
+            largest = fmaxf(largest, fmaxf(s[n][2 * half], s[n][2 * half + 1]));
+        }
+        // The four lanes of a query.
+        largest = fmaxf(largest, __shfl_xor_sync(kAllLanes, largest, 1));
+        largest = fmaxf(largest, __shfl_xor_sync(kAllLanes, largest, 2));
+        largest = fmaxf(largest * kLog2E, sums.largest[half]);
+        // What has seen nothing yet has weights of 0, not of 2^(infinity - infinity).
+        const float base = largest == minus_infinity() ? 0.0f : largest;
+        const float keep = quick_exp2(sums.largest[half] - base);
+        sums.largest[half] = largest;
+        float sum = sums.weights[half] * keep;
+#pragma unroll
+        for (int n = 0; n < kPositions / 8; ++n) {
+#pragma unroll
+            for (int i = 2 * half; i < 2 * half + 2; ++i) {
+                s[n][i] = quick_exp2(__fmaf_rn(s[n][i], kLog2E, -base));
+                sum += s[n][i];
+            }
+        }
+        sums.weights[half] = sum;
+#pragma unroll
+        for (int d = 0; d < kDim / 8; ++d) {
+            sums.values[d][2 * half] *= keep;
+            sums.values[d][2 * half + 1] *= keep;
+        }
+    }
+}
+
+// Adds the values of a tile, weighted by s.
+template <int kType, int kDim>
+__device__ inline void add_values(const float (*s)[4], const Tile<kDim>& values, Sums<kDim>& sums) {
+    const int lane = lane_of_thread();
+#pragma unroll
+    for (int m = 0; m < kPositions / 16; ++m) {
+        uint32_t weights[4];
+#pragma unroll
+        for (int i = 0; i < 4; ++i) {
+            const float* two = s[2 * m + i / 2] + i % 2 * 2;
+            weights[i] = rounded_pair<kType>(two[0], two[1]);
+        }
+#pragma unroll
+        for (int d = 0; d < kDim / 16; ++d) {
+            // Two matrices for positions and two for dimensions 8 further: lane % 16 and lane / 16.
+            uint32_t v[4];
+            const int at = d / 4 * 8 + turned_piece(lane % 8, d % 4 * 2 + lane / 16);
+            load_turned(&values.pieces[16 * m + lane % 16][at], v);
+            multiply<kType>(sums.values[2 * d], weights, v);
+            multiply<kType>(sums.values[2 * d + 1], weights, v + 2);
+        }
+    }
+}
+
+// attn = sums / weights
+template <int kDim>
+__device__ inline void store_sums(const AttentionJob& job, const Block& block, Sums<kDim>& sums) {
+    const int64_t dim = job.heads.head_dim_v;
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+        float sum = sums.weights[half];
+        sum += __shfl_xor_sync(kAllLanes, sum, 1);
+        sum += __shfl_xor_sync(kAllLanes, sum, 2);
+        const float inverse = 1.0f / sum;
+        const Query query = query_of_lane(block, half);
+        if (!query.is_wanted) continue;
+        const int64_t row = block.first_row + query.row;
+        float* to = job.attn + (row * job.heads.n_head + query.head) * dim;
+#pragma unroll
+        for (int d = 0; d < kDim / 8; ++d) {
+            if (8 * d >= dim) break;
+            const float* both = sums.values[d] + 2 * half;
+            *reinterpret_cast<float2*>(to + 8 * d + lane_of_thread() % 4 * 2) =
+                make_float2(both[0] * inverse, both[1] * inverse);
+        }
+    }
+}
+
+// ---- The kernel ---------------------------------------------------------------------------------
+
+// What the run sees, to the sums of its queries.
+template <int kType, int kDim>
+__device__ inline void attend_run(const HeadCells& keys, const HeadCells& values, const Run& run,
+                                  const Sight& sight, float softcap, const uint32_t (*q)[8],
+                                  RowsMemory<kDim>& memory, Sums<kDim>& sums) {
+    const int32_t first_tile = run.first / kPositions;
+    const int32_t last_tile = run.last / kPositions;
+    const int thread = static_cast<int>(threadIdx.x) % kPositions;
+    memory.cells[first_tile & 1][thread] = cell_of_tile(run, first_tile * kPositions);
+    __syncthreads();
+    take_tile<kType>(keys, memory.cells[first_tile & 1], memory.keys);
+#pragma unroll 1
+    for (int32_t tile = first_tile; tile <= last_tile; ++tile) {
+        const int32_t begin = tile * kPositions;
+        const int32_t end = begin + (kPositions - 1);
+        const bool is_seen = sees_some(sight, begin, end);
+        const bool is_last = tile == last_tile;
+        wait_copies<0>();
+        __syncthreads();  // all keys are there; nobody reads the values before any more
+        take_tile<kType>(values, memory.cells[tile & 1], memory.values);
+        const int32_t next = is_last ? 0 : cell_of_tile(run, begin + kPositions);
+        float s[kPositions / 8][4];
+        if (is_seen) multiply_keys<kType>(q, memory.keys, s);
+        int32_t* next_cells = memory.cells[~tile & 1];
+        next_cells[thread] = next;
+        wait_copies<0>();
+        __syncthreads();  // the same of the values, of these keys, and the next cells
+        if (!is_last) take_tile<kType>(keys, next_cells, memory.keys);
+        if (!is_seen) continue;
+        if (softcap != 0.0f) cap_scores(softcap, s);
+        if (!sees_all(sight, begin, end)) hide_scores(sight, begin, s);
+        softmax(s, sums);
+        add_values<kType>(s, memory.values, sums);
+    }
+}
+
+// Grid: [units][rows / those of a block].
+template <int kType, int kDim>
+__global__ void __launch_bounds__(kThreads, kDim == kMostDim ? 3 : 4)
+    attend_rows(const AttentionJob job) {
+    auto& memory = *static_cast<RowsMemory<kDim>*>(dynamic_shared());
+    const Block block = block_of_grid(job);
+    const puna_batch_row* rows = job.heads.rows + block.first_row;
+    clear_rest(job.heads.head_dim_k, memory.keys);
+    clear_rest(job.heads.head_dim_v, memory.values);
+    uint32_t q[kDim / 32][8];
+    load_queries<kType, kDim>(job, block, q);
+    Sums<kDim> sums = {};
+    sums.largest[0] = sums.largest[1] = minus_infinity();
+    const KvCache& cache = job.heads.cache;
+    const HeadCells keys = cells_of_head<kType>(cache.keys, job.heads.layer, block.kv_head);
+    const HeadCells values = cells_of_head<kType>(cache.values, job.heads.layer, block.kv_head);
+    int32_t begin = 0;
+#pragma unroll 1
+    while (begin < block.n_rows) {
+        const Run run = run_from(job, rows, begin, block.n_rows);
+        const Sight sight = sight_of_lane(block, rows, begin, run);
+        attend_run<kType>(keys, values, run, sight, job.softcap, q, memory, sums);
+        begin = run.end;
+    }
+    store_sums(job, block, sums);
+}
+
+using RowsKernel = void (*)(AttentionJob);
+
+template <int kDim>
+RowsKernel kernel_for(int32_t type) {
+    switch (type) {
+        case PUNA_KV_F16:
+            return attend_rows<PUNA_KV_F16, kDim>;
+        case PUNA_KV_BF16:
+            return attend_rows<PUNA_KV_BF16, kDim>;
+        default:
+            return attend_rows<PUNA_KV_Q8_0, kDim>;
+    }
+}
+
+bool fits(const KvHalf& half) {
+    return half.type != PUNA_KV_F32 && half.head_dim % kPiece == 0 && half.head_dim <= kMostDim;
+}
+
+dim3 grid_of(const Forward& f) {
+    const puna_model_spec& spec = f.weights->spec;
+    const int32_t group = spec.n_head / spec.n_head_kv;
+    const int32_t n_units = (group + kQueries - 1) / kQueries;
+    const int32_t n_rows = group < kQueries ? kQueries / group : 1;  // of a block
+    return dim3(static_cast<unsigned>(spec.n_head_kv * n_units),
+                static_cast<unsigned>((f.batch.n_rows + n_rows - 1) / n_rows));
+}
+
+}  // namespace
+
+bool attends_together(const Forward& f) {
+    constexpr int32_t kFewestOfRun =
+        8;  // rows on average: a block goes through the runs one by one
+    constexpr int64_t kFewestBlocks = 4;  // for so many multiprocessors one at least
+    const KvCache& cache = f.cache;
+    if (!f.traits.has_floats16 || f.options.deterministic != 0) return false;
+    if (f.batch.n_rows <= kFewRows || f.batch.n_rows / kFewestOfRun < f.batch.n_runs) return false;
+    if (!fits(cache.keys) || !fits(cache.values) || cache.keys.type != cache.values.type) {
+        return false;
+    }
+    const dim3 grid = grid_of(f);
+    return int64_t{grid.x} * grid.y * kFewestBlocks >= f.n_processors;
+}
+
+cudaError_t attend_together(const Forward& f, const AttentionJob& attention) {
+    AttentionJob job = attention;
+    job.units_per_head = (job.group + kQueries - 1) / kQueries;
+    const bool is_narrow = f.cache.keys.head_dim <= 64 && f.cache.values.head_dim <= 64;
+    const RowsKernel kernel =
+        is_narrow ? kernel_for<64>(f.cache.keys.type) : kernel_for<kMostDim>(f.cache.keys.type);
+    const size_t shared_bytes = is_narrow ? sizeof(RowsMemory<64>) : sizeof(RowsMemory<kMostDim>);
+    return launch(kernel, grid_of(f), dim3(kThreads), shared_bytes, f.stream, job);
+}
+
+}  // namespace puna::cuda
