@@ -22,6 +22,7 @@ constexpr int kWarps = 4;
 constexpr int kThreads = kWarps * kWarp;
 constexpr int kQueries = 16 * kWarps;  // of a block
 constexpr int kPositions = 64;         // of a tile
+constexpr int kPages = kPositions / PUNA_KV_PAGE;
 constexpr int kMostDim = 128;
 constexpr int kPiece = 8;  // 16-bit elements of 16 bytes
 constexpr float kLog2E = 1.44269504f;
@@ -40,7 +41,7 @@ template <int kDim>
 struct RowsMemory {
     Tile<kDim> keys;
     Tile<kDim> values;
-    int32_t cells[2][kPositions];  // of a tile, and of the next
+    uint4 queries[kDim / 16][kThreads];  // left operands of each lane
 };
 // What every GPU gives a block without asking.
 static_assert(sizeof(RowsMemory<kMostDim>) <= 48 * 1024);
@@ -107,24 +108,23 @@ __device__ inline float clamped(float x) {
 // order of the dimensions, but as in multiply_keys(): 8 dimensions of a row, which lie side by side, are the
 // two words of both products that belong to a lane.
 template <int kType, int kDim>
-__device__ inline void load_queries(const AttentionJob& job, const Block& block, uint32_t (*q)[8]) {
+__device__ inline void load_queries(const AttentionJob& job, const Block& block,
+                                    uint4 (*q)[kThreads]) {
+    const Query queries[2] = {query_of_lane(block, 0), query_of_lane(block, 1)};
 #pragma unroll
-    for (int half = 0; half < 2; ++half) {
-        const Query query = query_of_lane(block, half);
-        const float* from = query_or_key(job.heads, block.first_row + query.row, query.head);
+    for (int j = 0; j < kDim / 16; ++j) {
+        const int d = j / 2 * 32 + lane_of_thread() % 4 * kPiece + j % 2 * 4;
+        uint32_t words[4] = {};
 #pragma unroll
-        for (int j = 0; j < kDim / 32; ++j) {
-            const int d = j * 32 + lane_of_thread() % 4 * kPiece;
-            const bool is_there = d < job.heads.head_dim_k;
-#pragma unroll
-            for (int i = 0; i < 2; ++i) {
-                float4 x = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
-                if (is_there) x = *reinterpret_cast<const float4*>(from + d + 4 * i);
-                uint32_t* words = q[j] + 4 * i + half;
-                words[0] = rounded_pair<kType>(clamped<kType>(x.x), clamped<kType>(x.y));
-                words[2] = rounded_pair<kType>(clamped<kType>(x.z), clamped<kType>(x.w));
-            }
+        for (int half = 0; half < 2; ++half) {
+            if (d >= job.heads.head_dim_k) break;
+            const float* from =
+                query_or_key(job.heads, block.first_row + queries[half].row, queries[half].head);
+            const float4 x = *reinterpret_cast<const float4*>(from + d);
+            words[half] = rounded_pair<kType>(clamped<kType>(x.x), clamped<kType>(x.y));
+            words[half + 2] = rounded_pair<kType>(clamped<kType>(x.z), clamped<kType>(x.w));
         }
+        q[j][threadIdx.x] = make_uint4(words[0], words[1], words[2], words[3]);
     }
 }
 
@@ -214,13 +214,6 @@ __device__ inline void clear_rest(int32_t head_dim, Tile<kDim>& tile) {
     for (int i = 0; i < Part::kRows; ++i) *Part::at(tile, i) = make_uint4(0, 0, 0, 0);
 }
 
-// The cell of a position of a tile, a thread for each. In place of those that the run does not see it is one
-// that it does.
-__device__ inline int32_t cell_of_tile(const Run& run, int32_t begin) {
-    const auto position = begin + static_cast<int32_t>(threadIdx.x) % kPositions;
-    return cell_of(run.pages, min(max(position, run.first), run.last));
-}
-
 // The keys or values of a KV head: those of cell c lie c * step bytes behind the first.
 struct HeadCells {
     KvHead first;
@@ -256,22 +249,45 @@ __device__ inline uint4 halves_of_q8_0(const uint8_t* data, const uint16_t* scal
     return make_uint4(words[0], words[1], words[2], words[3]);
 }
 
-// A group of copies, which those of Q8_0 are not: they are there at once.
+// Of a cell, to row i of the part of a thread.
 template <int kType, int kDim>
-__device__ inline void take_tile(const HeadCells& head, const int32_t* cells, Tile<kDim>& tile) {
+__device__ inline void copy_row(const HeadCells& head, int64_t cell, int i, Tile<kDim>& tile) {
+    const int piece = TilePart<kDim>::piece();
+    const uint8_t* data = head.first.data + cell * head.step;
+    uint4* to = TilePart<kDim>::at(tile, i);
+    if constexpr (kType == PUNA_KV_Q8_0) {
+        const uint16_t* scales = head.first.scales + cell * head.scales_step;
+        *to = halves_of_q8_0(data, scales, piece);
+    } else {
+        copy_async(to, data + 16 * piece);
+    }
+}
+
+// A group of copies, which those of Q8_0 are not: they are there at once. In place of positions that the run
+// does not see are some that it does.
+template <int kType, int kDim>
+__device__ inline void take_tile(const HeadCells& head, const Run& run, int32_t begin,
+                                 Tile<kDim>& tile) {
     using Part = TilePart<kDim>;
-    const int piece = Part::piece();
-    if (piece < head.n_pieces) {
+    const int32_t low = run.first - begin;
+    const int32_t high = run.last - begin;
+    if (Part::piece() >= head.n_pieces) {
+        // Zeros are there already.
+    } else if (low <= 0 && high >= kPositions - 1) {
+        constexpr int kEach = Part::kRows / kPages;
+        int32_t cells[kPages];
+#pragma unroll
+        for (int i = 0; i < kPages; ++i) cells[i] = cell_of(run.pages, begin + i * PUNA_KV_PAGE);
 #pragma unroll
         for (int i = 0; i < Part::kRows; ++i) {
-            const int64_t cell = cells[Part::row(i)];
-            const uint8_t* data = head.first.data + cell * head.step;
-            if constexpr (kType == PUNA_KV_Q8_0) {
-                const uint16_t* scales = head.first.scales + cell * head.scales_step;
-                *Part::at(tile, i) = halves_of_q8_0(data, scales, piece);
-            } else {
-                copy_async(Part::at(tile, i), data + 16 * piece);
-            }
+            const int32_t cell = cells[i / kEach] + Part::row(i % kEach);
+            copy_row<kType>(head, cell, i, tile);
+        }
+    } else {
+#pragma unroll 1
+        for (int i = 0; i < Part::kRows; ++i) {
+            const int row = min(max(Part::row(i), low), high);
+            copy_row<kType>(head, cell_of(run.pages, begin + row), i, tile);
         }
     }
     commit_copies();
@@ -289,7 +305,7 @@ struct Sums {
 
 // s[n] = q . k of positions 8 n .. 8 n + 7
 template <int kType, int kDim>
-__device__ inline void multiply_keys(const uint32_t (*q)[8], const Tile<kDim>& keys,
+__device__ inline void multiply_keys(const uint4 (*queries)[kThreads], const Tile<kDim>& keys,
                                      float (*s)[4]) {
     constexpr int kAhead = 4;  // products in a row that do not wait for each other
     const int g = lane_of_thread() / 4;
@@ -301,6 +317,15 @@ __device__ inline void multiply_keys(const uint32_t (*q)[8], const Tile<kDim>& k
     }
 #pragma unroll
     for (int j = 0; j < kDim / 32; ++j) {
+        uint32_t q[8];
+#pragma unroll
+        for (int i = 0; i < 2; ++i) {
+            const uint4 words = queries[2 * j + i][threadIdx.x];
+            q[4 * i] = words.x;
+            q[4 * i + 1] = words.y;
+            q[4 * i + 2] = words.z;
+            q[4 * i + 3] = words.w;
+        }
 #pragma unroll
         for (int n = 0; n < kPositions / 8; n += kAhead) {
             uint32_t k[kAhead][4];
@@ -314,9 +339,9 @@ __device__ inline void multiply_keys(const uint32_t (*q)[8], const Tile<kDim>& k
                 k[i][3] = piece.w;
             }
 #pragma unroll
-            for (int i = 0; i < kAhead; ++i) multiply<kType>(s[n + i], q[j], k[i]);
+            for (int i = 0; i < kAhead; ++i) multiply<kType>(s[n + i], q, k[i]);
 #pragma unroll
-            for (int i = 0; i < kAhead; ++i) multiply<kType>(s[n + i], q[j] + 4, k[i] + 2);
+            for (int i = 0; i < kAhead; ++i) multiply<kType>(s[n + i], q + 4, k[i] + 2);
         }
     }
 }
@@ -431,14 +456,11 @@ __device__ inline void store_sums(const AttentionJob& job, const Block& block, S
 // What the run sees, to the sums of its queries.
 template <int kType, int kDim>
 __device__ inline void attend_run(const HeadCells& keys, const HeadCells& values, const Run& run,
-                                  const Sight& sight, float softcap, const uint32_t (*q)[8],
-                                  RowsMemory<kDim>& memory, Sums<kDim>& sums) {
+                                  const Sight& sight, float softcap, RowsMemory<kDim>& memory,
+                                  Sums<kDim>& sums) {
     const int32_t first_tile = run.first / kPositions;
     const int32_t last_tile = run.last / kPositions;
-    const int thread = static_cast<int>(threadIdx.x) % kPositions;
-    memory.cells[first_tile & 1][thread] = cell_of_tile(run, first_tile * kPositions);
-    __syncthreads();
-    take_tile<kType>(keys, memory.cells[first_tile & 1], memory.keys);
+    take_tile<kType>(keys, run, first_tile * kPositions, memory.keys);
 #pragma unroll 1
     for (int32_t tile = first_tile; tile <= last_tile; ++tile) {
         const int32_t begin = tile * kPositions;
@@ -447,15 +469,12 @@ __device__ inline void attend_run(const HeadCells& keys, const HeadCells& values
         const bool is_last = tile == last_tile;
         wait_copies<0>();
         __syncthreads();  // all keys are there; nobody reads the values before any more
-        take_tile<kType>(values, memory.cells[tile & 1], memory.values);
-        const int32_t next = is_last ? 0 : cell_of_tile(run, begin + kPositions);
+        take_tile<kType>(values, run, begin, memory.values);
         float s[kPositions / 8][4];
-        if (is_seen) multiply_keys<kType>(q, memory.keys, s);
-        int32_t* next_cells = memory.cells[~tile & 1];
-        next_cells[thread] = next;
+        if (is_seen) multiply_keys<kType>(memory.queries, memory.keys, s);
         wait_copies<0>();
-        __syncthreads();  // the same of the values, of these keys, and the next cells
-        if (!is_last) take_tile<kType>(keys, next_cells, memory.keys);
+        __syncthreads();  // the same of the values, and of these keys
+        if (!is_last) take_tile<kType>(keys, run, begin + kPositions, memory.keys);
         if (!is_seen) continue;
         if (softcap != 0.0f) cap_scores(softcap, s);
         if (!sees_all(sight, begin, end)) hide_scores(sight, begin, s);
@@ -473,8 +492,7 @@ __global__ void __launch_bounds__(kThreads, kDim == kMostDim ? 3 : 4)
     const puna_batch_row* rows = job.heads.rows + block.first_row;
     clear_rest(job.heads.head_dim_k, memory.keys);
     clear_rest(job.heads.head_dim_v, memory.values);
-    uint32_t q[kDim / 32][8];
-    load_queries<kType, kDim>(job, block, q);
+    load_queries<kType, kDim>(job, block, memory.queries);
     Sums<kDim> sums = {};
     sums.largest[0] = sums.largest[1] = minus_infinity();
     const KvCache& cache = job.heads.cache;
@@ -485,7 +503,7 @@ __global__ void __launch_bounds__(kThreads, kDim == kMostDim ? 3 : 4)
     while (begin < block.n_rows) {
         const Run run = run_from(job, rows, begin, block.n_rows);
         const Sight sight = sight_of_lane(block, rows, begin, run);
-        attend_run<kType>(keys, values, run, sight, job.softcap, q, memory, sums);
+        attend_run<kType>(keys, values, run, sight, job.softcap, memory, sums);
         begin = run.end;
     }
     store_sums(job, block, sums);
