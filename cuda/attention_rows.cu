@@ -2,8 +2,8 @@
 // values of 64 positions at a time; scores, weights and sums stay in registers.
 //
 // The queries are those of some rows of the batch, and of all heads that share a KV head: what is read once
-// serves all of them. A warp has 16, and of these a lane the rows g and g + 8 of mma.cuh, with g = lane / 4 and
-// t = lane % 4. Accumulators of scores are then, rounded, the left operands of the products with values.
+// serves all of them. A warp has 16, and of these a lane the rows g and g + 8 of mma.cuh, with g = lane / 4
+// and t = lane % 4. Accumulators of scores are then, rounded, the left operands of the products with values.
 //
 // While scores are computed the values are on their way, and the next keys while those are added: so a tile
 // of each is enough, and a multiprocessor has room for other blocks that fill what is left of the waits.
@@ -228,9 +228,9 @@ __device__ inline HeadCells cells_of_head(KvHalf half, int32_t layer, int32_t he
             static_cast<int32_t>(kv_cell_scales(half)), half.head_dim / kPiece};
 }
 
-// 8 elements of Q8_0 as halves. A quant q, as the second byte of a float whose exponent is that of 2^15, makes
-// it 2^15 + 128 + q: that needs no conversion, of which a GPU does a quarter as many as multiplications. Both
-// products are exact.
+// 8 elements of Q8_0 as halves. A quant q, with 128 on top and as the second byte of a float whose exponent
+// is that of 2^15, makes it 2^15 + 128 + q: that needs no conversion, of which a GPU does a quarter as many
+// as multiplications. Both products are exact.
 __device__ inline uint4 halves_of_q8_0(const uint8_t* data, const uint16_t* scales, int piece) {
     constexpr unsigned kBits = 0x47000000u;
     uint32_t quants[2];
@@ -249,45 +249,47 @@ __device__ inline uint4 halves_of_q8_0(const uint8_t* data, const uint16_t* scal
     return make_uint4(words[0], words[1], words[2], words[3]);
 }
 
-// Of a cell, to row i of the part of a thread.
-template <int kType, int kDim>
-__device__ inline void copy_row(const HeadCells& head, int64_t cell, int i, Tile<kDim>& tile) {
-    const int piece = TilePart<kDim>::piece();
-    const uint8_t* data = head.first.data + cell * head.step;
-    uint4* to = TilePart<kDim>::at(tile, i);
-    if constexpr (kType == PUNA_KV_Q8_0) {
-        const uint16_t* scales = head.first.scales + cell * head.scales_step;
-        *to = halves_of_q8_0(data, scales, piece);
+// The cells of a thread's rows of the tile that begins there. In place of positions that the run does not see
+// are some that it does.
+template <int kDim>
+__device__ inline void find_cells(const Run& run, int32_t begin, int32_t* cells) {
+    using Part = TilePart<kDim>;
+    const int32_t low = run.first - begin;
+    const int32_t high = run.last - begin;
+    if (low <= 0 && high >= kPositions - 1) {
+        constexpr int kEach = Part::kRows / kPages;  // rows of a page
+        static_assert(kEach * Part::kStep == PUNA_KV_PAGE);
+#pragma unroll
+        for (int i = 0; i < Part::kRows; ++i) {
+            const int32_t first = begin + i / kEach * PUNA_KV_PAGE;
+            cells[i] = cell_of(run.pages, first) + Part::row(i % kEach);
+        }
     } else {
-        copy_async(to, data + 16 * piece);
+#pragma unroll
+        for (int i = 0; i < Part::kRows; ++i) {
+            cells[i] = cell_of(run.pages, begin + min(max(Part::row(i), low), high));
+        }
     }
 }
 
-// A group of copies, which those of Q8_0 are not: they are there at once. In place of positions that the run
-// does not see are some that it does.
+// A group of copies, which those of Q8_0 are not: they are there at once.
 template <int kType, int kDim>
 __device__ inline void take_tile(const HeadCells& head, const Run& run, int32_t begin,
                                  Tile<kDim>& tile) {
     using Part = TilePart<kDim>;
-    const int32_t low = run.first - begin;
-    const int32_t high = run.last - begin;
-    if (Part::piece() >= head.n_pieces) {
-        // Zeros are there already.
-    } else if (low <= 0 && high >= kPositions - 1) {
-        constexpr int kEach = Part::kRows / kPages;
-        int32_t cells[kPages];
-#pragma unroll
-        for (int i = 0; i < kPages; ++i) cells[i] = cell_of(run.pages, begin + i * PUNA_KV_PAGE);
+    const int piece = Part::piece();
+    if (piece < head.n_pieces) {
+        int32_t cells[Part::kRows];
+        find_cells<kDim>(run, begin, cells);
 #pragma unroll
         for (int i = 0; i < Part::kRows; ++i) {
-            const int32_t cell = cells[i / kEach] + Part::row(i % kEach);
-            copy_row<kType>(head, cell, i, tile);
-        }
-    } else {
-#pragma unroll 1
-        for (int i = 0; i < Part::kRows; ++i) {
-            const int row = min(max(Part::row(i), low), high);
-            copy_row<kType>(head, cell_of(run.pages, begin + row), i, tile);
+            const uint8_t* data = head.first.data + int64_t{cells[i]} * head.step;
+            if constexpr (kType == PUNA_KV_Q8_0) {
+                const uint16_t* scales = head.first.scales + int64_t{cells[i]} * head.scales_step;
+                *Part::at(tile, i) = halves_of_q8_0(data, scales, piece);
+            } else {
+                copy_async(Part::at(tile, i), data + 16 * piece);
+            }
         }
     }
     commit_copies();
@@ -295,7 +297,7 @@ __device__ inline void take_tile(const HeadCells& head, const Run& run, int32_t 
 
 // ---- Scores and sums ----------------------------------------------------------------------------
 
-// A lane's part of 16 queries: scores of a tile are c of mma.cuh, as the values are, which are not divided yet.
+// A lane's part of 16 queries, laid out as c of mma.cuh, which scores are too. Nothing is divided yet.
 template <int kDim>
 struct Sums {
     float values[kDim / 8][4];
@@ -465,11 +467,11 @@ __device__ inline void attend_run(const HeadCells& keys, const HeadCells& values
     for (int32_t tile = first_tile; tile <= last_tile; ++tile) {
         const int32_t begin = tile * kPositions;
         const int32_t end = begin + (kPositions - 1);
-        const bool is_seen = sees_some(sight, begin, end);
         const bool is_last = tile == last_tile;
         wait_copies<0>();
         __syncthreads();  // all keys are there; nobody reads the values before any more
         take_tile<kType>(values, run, begin, memory.values);
+        const bool is_seen = sees_some(sight, begin, end);
         float s[kPositions / 8][4];
         if (is_seen) multiply_keys<kType>(memory.queries, memory.keys, s);
         wait_copies<0>();

@@ -53,6 +53,7 @@ struct Block {
     int n_at_barrier = 0;
     int n_hasty = 0;     // ended without having waited
     int n_careless = 0;  // likewise, for their copies
+    int n_crooked = 0;   // copies between addresses that are not multiples of 16
     int current = 0;
     const Launch* launch = nullptr;
     std::vector<uint64_t> shared;
@@ -84,6 +85,7 @@ void start_block(const Launch& launch) {
     block.n_at_barrier = 0;
     block.n_hasty = 0;
     block.n_careless = 0;
+    block.n_crooked = 0;
     while (static_cast<int>(block.threads.size()) < block.n_threads) {
         block.threads.push_back(std::make_unique<Thread>());
     }
@@ -137,7 +139,8 @@ bool run_block() {
     }
     if (block.n_hasty > 0) fault = "a thread that ends without waiting for the kernel before";
     if (block.n_careless > 0) fault = "a thread that ends without waiting for its copies";
-    return block.n_hasty == 0 && block.n_careless == 0;
+    if (block.n_crooked > 0) fault = "an asynchronous copy between addresses that are not aligned";
+    return block.n_hasty == 0 && block.n_careless == 0 && block.n_crooked == 0;
 }
 
 void wait() {
@@ -198,6 +201,8 @@ void wait_for_last_kernel() {
 }
 
 void copy_async(void* to, const void* from) {
+    const auto bits = reinterpret_cast<uintptr_t>(to) | reinterpret_cast<uintptr_t>(from);
+    if (bits % 16 != 0) ++block.n_crooked;
     thread(block.current).copies.push_back({to, from});
 }
 
