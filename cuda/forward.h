@@ -67,9 +67,9 @@ struct KvCache {
 struct DeviceBatch {
     int32_t n_rows = 0;
     int32_t n_outputs = 0;
-    int32_t n_pages_of_longest =
-        0;               // of the row that sees the most pages: how far attention is split
-    int32_t n_runs = 0;  // of rows that follow each other and have one view
+    // Of the row that sees the most pages: how far attention is split.
+    int32_t n_pages_of_longest = 0;
+    int32_t n_runs = 0;                    // of rows that follow each other and have one view
     const puna_batch_row* rows = nullptr;  // [n_rows]
     const int32_t* view_pages = nullptr;   // [n_views]
     const int32_t* pages = nullptr;
