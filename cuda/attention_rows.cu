@@ -490,6 +490,7 @@ template <int kType, int kDim>
 __global__ void __launch_bounds__(kThreads, kDim == kMostDim ? 3 : 4)
     attend_rows(const AttentionJob job) {
     auto& memory = *static_cast<RowsMemory<kDim>*>(dynamic_shared());
+    wait_for_last_kernel();
     const Block block = block_of_grid(job);
     const puna_batch_row* rows = job.heads.rows + block.first_row;
     clear_rest(job.heads.head_dim_k, memory.keys);
@@ -561,7 +562,8 @@ cudaError_t attend_together(const Forward& f, const AttentionJob& attention) {
     const RowsKernel kernel =
         is_narrow ? kernel_for<64>(f.cache.keys.type) : kernel_for<kMostDim>(f.cache.keys.type);
     const size_t shared_bytes = is_narrow ? sizeof(RowsMemory<64>) : sizeof(RowsMemory<kMostDim>);
-    return launch(kernel, grid_of(f), dim3(kThreads), shared_bytes, f.stream, job);
+    return launch_next(f.traits.overlaps, kernel, grid_of(f), dim3(kThreads), shared_bytes,
+                       f.stream, job);
 }
 
 }  // namespace puna::cuda

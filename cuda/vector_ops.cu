@@ -156,6 +156,7 @@ __global__ void begin_layers_kernel(const puna_batch_row* rows, const double* fr
 
 // Grid: [heads of Q, K, V][rows]; a warp for a head, which it changes in place.
 __global__ void __launch_bounds__(kWarp) finish_heads_kernel(const HeadsJob job) {
+    wait_for_last_kernel();
     const auto row = static_cast<int64_t>(blockIdx.y);
     const auto head = static_cast<int32_t>(blockIdx.x);
     const int32_t n_keys = job.n_head_kv;
@@ -231,8 +232,9 @@ HeadsJob make_heads_job(const Forward& f, const Scratch& scratch, int32_t layer)
 
 cudaError_t finish_heads(const Forward& f, const HeadsJob& job) {
     const auto n_heads = static_cast<unsigned>(job.n_head + 2 * job.n_head_kv);
-    return launch(finish_heads_kernel, dim3(n_heads, static_cast<unsigned>(job.n_rows)),
-                  dim3(kWarp), 0, f.stream, job);
+    return launch_next(f.traits.overlaps, finish_heads_kernel,
+                       dim3(n_heads, static_cast<unsigned>(job.n_rows)), dim3(kWarp), 0, f.stream,
+                       job);
 }
 
 }  // namespace puna::cuda

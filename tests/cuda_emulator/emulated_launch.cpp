@@ -1,5 +1,6 @@
 #include "emulated_launch.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <deque>
@@ -21,6 +22,9 @@ namespace cuda_emulator {
 namespace {
 
 constexpr int kWarp = 32;
+
+enum class Order { kThreadByThread, kFirstWarpFirst, kLastWarpFirst };
+constexpr int kOrders = 3;
 
 enum class State { kReady, kAtBarrier, kInWarp, kDone };
 
@@ -61,6 +65,7 @@ struct Block {
 
 std::mutex running;
 Block block;
+uint64_t n_blocks = 0;  // that have run
 std::string fault;
 
 Thread& thread(int index) {
@@ -117,17 +122,47 @@ bool open_barrier() {
     return true;
 }
 
-bool run_block() {
+// Lets a thread run on if it can.
+bool resume(int index) {
+    Thread& t = thread(index);
+    if (t.state != State::kReady) return false;
+    block.current = index;
+    threadIdx = t.index;
+    t.fiber.resume();
+    return true;
+}
+
+// The threads of a warp in turns, until none can go on.
+bool run_warp(int warp) {
+    const int end = std::min(block.n_threads, (warp + 1) * kWarp);
+    bool any = false;
+    bool again = true;
+    while (again) {
+        again = false;
+        for (int i = warp * kWarp; i < end; ++i) again |= resume(i);
+        any |= again;
+    }
+    return any;
+}
+
+// Each thread once, or each warp as far as it comes, the last one first or the first one: blocks take turns
+// in that, so that a barrier that is missing shows in one of them.
+bool run_threads(Order order) {
+    bool any = false;
+    if (order == Order::kThreadByThread) {
+        for (int i = 0; i < block.n_threads; ++i) any |= resume(i);
+        return any;
+    }
+    const int n_warps = (block.n_threads + kWarp - 1) / kWarp;
+    for (int w = 0; w < n_warps; ++w) {
+        any |= run_warp(order == Order::kLastWarpFirst ? n_warps - 1 - w : w);
+    }
+    return any;
+}
+
+bool run_block(Order order) {
     while (block.n_done < block.n_threads) {
-        bool any = false;
-        for (int i = 0; i < block.n_threads; ++i) {
-            Thread& t = thread(i);
-            if (t.state != State::kReady) continue;
-            any = true;
-            block.current = i;
-            threadIdx = t.index;
-            t.fiber.resume();
-        }
+        const bool any = run_threads(order);
         if (!open_barrier()) {
             fault = "a block barrier that some threads will never reach";
             return false;
@@ -180,7 +215,7 @@ bool run(const Launch& launch) {
             for (unsigned x = 0; x < launch.grid[0]; ++x) {
                 blockIdx = {x, y, z};
                 start_block(launch);
-                if (!run_block()) return false;
+                if (!run_block(static_cast<Order>(n_blocks++ % kOrders))) return false;
             }
         }
     }

@@ -1,6 +1,7 @@
 // Runs kernels on the host: the threads of a block are fibers, one block after the other.
 //
-// A thread runs until it ends or comes to a barrier or a warp operation. When no thread can go on and some
+// A thread runs until it ends or comes to a barrier or a warp operation. Which one is next differs from block
+// to block: threads take turns, or a warp goes as far as it can, the first one first or the last one. When no thread can go on and some
 // have not ended, a barrier was not reached by all that it waits for, and the launch fails; so it does when
 // threads end while others wait at a block barrier, which some processors forgive, and when a thread ends
 // without having waited for the kernel before where it must, or for its asynchronous copies. These are made
