@@ -125,7 +125,11 @@ cudaError_t prepare_kernels(KernelTraits* traits) {
     PUNA_TRY_CUDA(cudaFuncGetAttributes(&attributes, example_kernel));
     traits->overlaps = driver >= kFirstDriver && attributes.ptxVersion >= kFirstOverlap;
     traits->has_floats16 = attributes.ptxVersion >= kFirstFloats16;
-    return traits->has_floats16 ? prepare_bf16() : cudaSuccess;
+    int device = 0;
+    PUNA_TRY_CUDA(cudaGetDevice(&device));
+    PUNA_TRY_CUDA(cudaDeviceGetAttribute(&traits->shared_bytes,
+                                         cudaDevAttrMaxSharedMemoryPerBlockOptin, device));
+    return traits->has_floats16 ? prepare_bf16(*traits) : cudaSuccess;
 }
 
 float* hidden_rows(const Forward& f) {

@@ -82,6 +82,7 @@ struct KernelTraits {
     bool overlaps = false;
     // There are those for tensor cores and 16-bit floats, which come with asynchronous copies.
     bool has_floats16 = false;
+    int32_t shared_bytes = 0;  // of shared memory that a block may ask for
 };
 
 // What an executor keeps. `scratch` has scratch_bytes() and is aligned to 256.

@@ -9,29 +9,45 @@ namespace puna::cuda {
 
 namespace {
 
-// A block has a tile of rows and outputs, whose operands come through shared memory kBf16Step columns at a
-// time, some steps ahead. Its warps have a quarter of the tile each, as sums in registers.
-constexpr int kThreads = 4 * kWarp;
-constexpr int kPieces = kBf16Step / 8;              // of 16 bytes, of a row in a step
-constexpr int kOutputsAtOnce = kThreads / kPieces;  // that the block asks for
+constexpr int kPieces = kBf16Step / 8;  // of 16 bytes, of a row in a step
 constexpr int kSteps = kBf16Step / 32;
-static_assert(kSteps * kFragmentPieces == kThreads);
+constexpr int kTilePieces = kSteps * kFragmentPieces;  // of 16 rows in a step
 
-template <int kRowsOf, int kOutputsOf, int kStagesOf>
+// A block has a tile of rows and outputs, whose operands come through shared memory kBf16Step columns at a
+// time, some steps ahead. Its warps share the rows and halve the outputs, and have their part as sums in
+// registers.
+template <int kRowsOf, int kOutputsOf, int kRowWarpsOf, int kStagesOf>
 struct TileShape {
     static constexpr int kRows = kRowsOf;
     static constexpr int kOutputs = kOutputsOf;
+    static constexpr int kRowWarps = kRowWarpsOf;
     static constexpr int kStages = kStagesOf;
-    static constexpr int kRowTiles = kRows / 2 / kFragmentRows;  // of a warp
-    static constexpr int kOutputTiles = kOutputs / 2 / 8;
+    static constexpr int kThreads = 2 * kRowWarps * kWarp;
+    static constexpr int kWarpRows = kRows / kRowWarps;
+    static constexpr int kWarpOutputs = kOutputs / 2;
+    static constexpr int kRowTiles = kWarpRows / kFragmentRows;
+    static constexpr int kOutputTiles = kWarpOutputs / 8;
     static constexpr int kRowPieces = kRows * kPieces;
     static constexpr int kStagePieces = (kRows + kOutputs) * kPieces;
     static constexpr int kBytes = kStages * kStagePieces * 16;
-    static constexpr int kBlocks = kBytes > 65536 ? 2 : 3;  // that a processor has at a time
+    // That a multiprocessor has at a time: 64 Ki registers, 228 KiB of shared memory.
+    static constexpr int kBlocks = kBytes > 114 * 1024 ? 1 : kBytes > 65536 ? 2 : 3;
 };
-using LargeTile = TileShape<128, 128, 3>;
-using MediumTile = TileShape<128, 64, 4>;
-using SmallTile = TileShape<64, 64, 4>;
+using Tile256x128 = TileShape<256, 128, 4, 3>;
+using Tile128x128 = TileShape<128, 128, 2, 3>;
+using Tile128x64 = TileShape<128, 64, 2, 4>;
+using Tile64x64 = TileShape<64, 64, 2, 4>;
+static_assert(kBf16Spare >= Tile256x128::kRows);
+
+// Which part of the tile a warp has.
+template <class Shape>
+__device__ inline int first_row_of_warp() {
+    return warp_of_thread() % Shape::kRowWarps * Shape::kWarpRows;
+}
+template <class Shape>
+__device__ inline int first_output_of_warp() {
+    return warp_of_thread() / Shape::kRowWarps * Shape::kWarpOutputs;
+}
 
 // What the kernel is told beside the job: a slice of its outputs. weights [][stride]: those of part 1 are
 // apart with kGateUp alone.
@@ -65,15 +81,19 @@ struct Operands {
 };
 template <class Shape>
 __device__ inline Operands operands_of_block(const Bf16Job& job) {
+    constexpr int kTilesAtOnce = Shape::kThreads / kTilePieces;
+    constexpr int kOutputsAtOnce = Shape::kThreads / kPieces;
     const auto thread = static_cast<int>(threadIdx.x);
     const int64_t tile_pieces = job.stride / 32 * kFragmentPieces;
-    const int64_t first_tile = int64_t{blockIdx.x} * (Shape::kRows / kFragmentRows);
+    const int64_t tile =
+        int64_t{blockIdx.x} * (Shape::kRows / kFragmentRows) + thread / kTilePieces;
     const int64_t index = int64_t{blockIdx.y} * Shape::kOutputs + thread / kPieces;
     const auto* weights =
         reinterpret_cast<const uint4*>(job.weights[part_in_slice(job.job, index)]);
     const int64_t row_pieces = job.stride / 8;
     const bool is_pair = job.job.epilogue == Epilogue::kGateUp;
-    return {{job.rows + first_tile * tile_pieces + thread, tile_pieces, kSteps * kFragmentPieces},
+    return {{job.rows + tile * tile_pieces + thread % kTilePieces, kTilesAtOnce * tile_pieces,
+             kTilePieces},
             {weights + output_in_slice(job.job, index) * row_pieces + thread % kPieces,
              (is_pair ? kOutputsAtOnce / 2 : kOutputsAtOnce) * row_pieces, kPieces}};
 }
@@ -85,15 +105,15 @@ __device__ inline void ask(const Operands& operands, int32_t k, uint4* memory) {
     uint4* stage = memory + k % Shape::kStages * Shape::kStagePieces;
     const uint4* rows = operands.rows.data + k * operands.rows.next_step;
 #pragma unroll
-    for (int i = 0; i < Shape::kRows / kFragmentRows; ++i) {
-        copy_async(stage + i * kThreads + thread, rows + i * operands.rows.next);
+    for (int i = 0; i < Shape::kRowPieces / Shape::kThreads; ++i) {
+        copy_async(stage + i * Shape::kThreads + thread, rows + i * operands.rows.next);
     }
     const int output = thread / kPieces;
     stage += Shape::kRowPieces + output * kPieces + turned_piece(output, thread % kPieces);
     const uint4* weights = operands.weights.data + k * operands.weights.next_step;
 #pragma unroll
-    for (int i = 0; i < Shape::kOutputs / kOutputsAtOnce; ++i) {
-        copy_async(stage + i * kThreads, weights + i * operands.weights.next);
+    for (int i = 0; i < Shape::kOutputs * kPieces / Shape::kThreads; ++i) {
+        copy_async(stage + i * Shape::kThreads, weights + i * operands.weights.next);
     }
 }
 
@@ -107,9 +127,9 @@ __device__ inline void take_piece(const uint4& piece, uint32_t* words) {
 template <class Shape>
 __device__ inline void multiply_stage(const uint4* stage, float (*sums)[Shape::kOutputTiles][4]) {
     const int lane = lane_of_thread();
-    const uint4* rows = stage + warp_of_thread() % 2 * (Shape::kRowPieces / 2) + lane;
+    const uint4* rows = stage + first_row_of_warp<Shape>() * kPieces + lane;
     const uint4* weights = stage + Shape::kRowPieces;
-    const int output = warp_of_thread() / 2 * (Shape::kOutputs / 2) + lane / 4;
+    const int output = first_output_of_warp<Shape>() + lane / 4;
 #pragma unroll
     for (int step = 0; step < kSteps; ++step) {
         uint32_t a[Shape::kRowTiles][2][4];
@@ -135,10 +155,10 @@ __device__ inline void multiply_stage(const uint4* stage, float (*sums)[Shape::k
 // The sums of a warp go through shared memory, so that its lanes then have outputs side by side.
 template <class Shape>
 struct SumsMemory {
-    static constexpr int kRows = Shape::kRows / 2;
-    static constexpr int kOutputs = Shape::kOutputs / 2;
+    static constexpr int kRows = Shape::kWarpRows;
+    static constexpr int kOutputs = Shape::kWarpOutputs;
     static constexpr int kStride = kOutputs + 8;  // no bank twice in 16 lanes
-    static constexpr int kBytes = 4 * kRows * kStride * 4;
+    static constexpr int kBytes = Shape::kThreads / kWarp * kRows * kStride * 4;
     static_assert(kBytes <= Shape::kBytes);
 };
 
@@ -274,9 +294,8 @@ __device__ inline void finish_tile(const Bf16Job& job, const float (*sums)[Shape
     constexpr int kAtOnce = 8;
     memory += warp_of_thread() * Memory::kRows * Memory::kStride;
     put_sums<Shape>(sums, memory);
-    const int64_t row = int64_t{blockIdx.x} * Shape::kRows + warp_of_thread() % 2 * Memory::kRows;
-    const int64_t index =
-        int64_t{blockIdx.y} * Shape::kOutputs + warp_of_thread() / 2 * Memory::kOutputs;
+    const int64_t row = int64_t{blockIdx.x} * Shape::kRows + first_row_of_warp<Shape>();
+    const int64_t index = int64_t{blockIdx.y} * Shape::kOutputs + first_output_of_warp<Shape>();
     const LaneOutputs outputs = outputs_of_lane<Shape>(job, index);
     if (job.y_fragments) {
         activate_sums<Shape>(job, outputs, memory);
@@ -293,7 +312,7 @@ __device__ inline void finish_tile(const Bf16Job& job, const float (*sums)[Shape
 
 // Grid: [rows / kRows][outputs of the slice / kOutputs, gate and up counted apart].
 template <class Shape>
-__global__ void __launch_bounds__(kThreads, Shape::kBlocks) linear_bf16(const Bf16Job job) {
+__global__ void __launch_bounds__(Shape::kThreads, Shape::kBlocks) linear_bf16(const Bf16Job job) {
     auto* memory = static_cast<uint4*>(dynamic_shared());
     wait_for_last_kernel();
     const Operands operands = operands_of_block<Shape>(job);
@@ -324,42 +343,53 @@ int64_t tiles(int64_t n, int64_t size) {
     return (n + size - 1) / size;
 }
 
-// What a shape takes: as many rounds of blocks as the processors need, of which each multiplies its tile;
-// smaller ones read more for each product.
-template <class Shape>
-float cost(int64_t outputs, int64_t rows, int32_t n_processors, float reads) {
-    const int64_t n_blocks = tiles(outputs, Shape::kOutputs) * tiles(rows, Shape::kRows);
-    return static_cast<float>(tiles(n_blocks, n_processors) * Shape::kOutputs * Shape::kRows) *
-           reads;
-}
+struct ShapeChoice {
+    float cost;
+    cudaError_t (*launch)(const Bf16Job& job, int64_t outputs, bool overlaps, cudaStream_t stream);
+};
 
 template <class Shape>
 cudaError_t launch_shape(const Bf16Job& job, int64_t outputs, bool overlaps, cudaStream_t stream) {
     const dim3 grid(static_cast<unsigned>(tiles(job.job.n_rows, Shape::kRows)),
                     static_cast<unsigned>(tiles(outputs, Shape::kOutputs)));
-    return launch_next(overlaps, linear_bf16<Shape>, grid, dim3(kThreads), Shape::kBytes, stream,
-                       job);
+    return launch_next(overlaps, linear_bf16<Shape>, grid, dim3(Shape::kThreads), Shape::kBytes,
+                       stream, job);
+}
+
+// Takes a shape if it is better than the choice so far. In a round each multiprocessor multiplies a tile, and
+// all together read no more than the L2 cache gives: of an H100 about 25 bytes a clock and multiprocessor,
+// which has 1,300 products of mma.sync in that time.
+template <class Shape>
+void consider(int64_t outputs, int64_t rows, const LinearOptions& options, ShapeChoice& choice) {
+    constexpr float kReadCost = 2.0f / 25.0f * 1300.0f;
+    if (Shape::kBytes > options.traits.shared_bytes) return;
+    const int64_t n_blocks = tiles(outputs, Shape::kOutputs) * tiles(rows, Shape::kRows);
+    const auto products = static_cast<float>(tiles(n_blocks, options.n_processors) *
+                                             (Shape::kOutputs * Shape::kRows));
+    const float reads = static_cast<float>(n_blocks * (Shape::kOutputs + Shape::kRows)) *
+                        kReadCost / static_cast<float>(options.n_processors);
+    const float cost = products > reads ? products : reads;
+    if (!choice.launch || cost < choice.cost) choice = {cost, launch_shape<Shape>};
 }
 
 cudaError_t launch_slice(const Bf16Job& job, const LinearOptions& options, cudaStream_t stream) {
-    const int32_t n_processors = options.n_processors;
-    const bool overlaps = options.traits.overlaps;
     const bool is_pair = job.job.epilogue == Epilogue::kGateUp;
     // Pairs lie in groups of eight; fragments end with zeros.
     const int64_t outputs = job.y_fragments ? 2 * bf16_stride(job.n_outputs)
                             : is_pair       ? tiles(job.n_outputs, 8) * 16
                                             : int64_t{job.n_outputs};
-    const float large = cost<LargeTile>(outputs, job.job.n_rows, n_processors, 1.0f);
-    const float medium = cost<MediumTile>(outputs, job.job.n_rows, n_processors, 1.1f);
-    const float small = cost<SmallTile>(outputs, job.job.n_rows, n_processors, 1.3f);
-    if (large <= medium && large <= small)
-        return launch_shape<LargeTile>(job, outputs, overlaps, stream);
-    if (medium <= small) return launch_shape<MediumTile>(job, outputs, overlaps, stream);
-    return launch_shape<SmallTile>(job, outputs, overlaps, stream);
+    ShapeChoice choice = {};
+    consider<Tile256x128>(outputs, job.job.n_rows, options, choice);
+    consider<Tile128x128>(outputs, job.job.n_rows, options, choice);
+    consider<Tile128x64>(outputs, job.job.n_rows, options, choice);
+    consider<Tile64x64>(outputs, job.job.n_rows, options, choice);
+    if (!choice.launch) return cudaErrorInvalidConfiguration;
+    return choice.launch(job, outputs, options.traits.overlaps, stream);
 }
 
 template <class Shape>
-cudaError_t prepare_shape() {
+cudaError_t prepare_shape(const KernelTraits& traits) {
+    if (Shape::kBytes > traits.shared_bytes) return cudaSuccess;
     return cudaFuncSetAttribute(linear_bf16<Shape>, cudaFuncAttributeMaxDynamicSharedMemorySize,
                                 Shape::kBytes);
 }
@@ -367,7 +397,7 @@ cudaError_t prepare_shape() {
 // ---- Slices -------------------------------------------------------------------------------------
 
 // Outputs of a slice come in multiples of what a block takes.
-constexpr int64_t kMultiple = LargeTile::kOutputs;
+constexpr int64_t kMultiple = 128;
 
 int64_t slice_outputs(int64_t bytes, int64_t columns) {
     return (bytes / (2 * bf16_stride(columns)) - kBf16Spare) / kMultiple * kMultiple;
@@ -460,10 +490,10 @@ cudaError_t multiply_bf16(const Input& input, const Product* products, int32_t n
     return cudaSuccess;
 }
 
-cudaError_t prepare_bf16() {
-    for (const auto prepare :
-         {prepare_shape<LargeTile>, prepare_shape<MediumTile>, prepare_shape<SmallTile>}) {
-        const cudaError_t error = prepare();
+cudaError_t prepare_bf16(const KernelTraits& traits) {
+    for (const auto prepare : {prepare_shape<Tile256x128>, prepare_shape<Tile128x128>,
+                               prepare_shape<Tile128x64>, prepare_shape<Tile64x64>}) {
+        const cudaError_t error = prepare(traits);
         if (error != cudaSuccess) return error;
     }
     return cudaSuccess;

@@ -12,7 +12,7 @@ constexpr int64_t kBf16SliceBytes = 24 << 20;
 constexpr int64_t kBf16Step = 64;
 
 // Rows and outputs behind the last one are read, and not used.
-constexpr int64_t kBf16Spare = 128;
+constexpr int64_t kBf16Spare = 256;
 
 // From a row of a matrix in bfloat16 to the next, in elements.
 __host__ __device__ inline int64_t bf16_stride(int64_t columns) {
@@ -67,6 +67,6 @@ cudaError_t multiply_bf16(const Input& input, const Product* products, int32_t n
                           cudaStream_t stream);
 
 // Part of prepare_kernels().
-cudaError_t prepare_bf16();
+cudaError_t prepare_bf16(const KernelTraits& traits);
 
 }  // namespace puna::cuda

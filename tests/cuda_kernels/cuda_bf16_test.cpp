@@ -31,7 +31,10 @@ struct Bf16Case {
     int32_t n_rows = 64;
     int32_t n_processors = 1;   // the more, the smaller the tiles
     int64_t slice_outputs = 0;  // 0: as many as there are
+    int32_t shared_bytes = 99 * 1024;
 };
+
+constexpr int32_t kMostShared = 163 * 1024;  // of the emulator
 
 // Rows on the device, and room for what the products make of them.
 struct Bf16Rows {
@@ -54,7 +57,7 @@ struct Bf16Rows {
         DeviceArray<uint8_t> slice(static_cast<size_t>(bytes));
         DeviceArray<float> spare(static_cast<size_t>(size.n_rows * options.y_stride));
         const InputForms forms = {nullptr, rounded.get(), slice.get(), bytes};
-        options.traits = {true, true};
+        options.traits = {true, true, size.shared_bytes};
         options.n_processors = size.n_processors;
         const auto n = static_cast<int32_t>(products.size());
         EXPECT_EQ(takes_bf16(input, products.data(), n, options, forms), !splits());
@@ -156,7 +159,7 @@ INSTANTIATE_TEST_SUITE_P(All, CudaSplitFormats, testing::ValuesIn(formats_that(r
 
 class CudaBf16 : public testing::TestWithParam<Bf16Case> {
   protected:
-    void SetUp() override { ASSERT_EQ(prepare_bf16(), cudaSuccess); }
+    void SetUp() override { ASSERT_EQ(prepare_bf16({true, true, kMostShared}), cudaSuccess); }
 };
 
 TEST_P(CudaBf16, PartsOfAnyFormatShareTheirInput) {
@@ -301,10 +304,17 @@ TEST_P(CudaBf16, NormedRowsAreAddedToWhatIsThere) {
 std::string name_of(const testing::TestParamInfo<Bf16Case>& c) {
     return std::to_string(c.param.columns) + "Columns" + std::to_string(c.param.n_rows) + "Rows" +
            std::to_string(c.param.n_processors) + "Processors" +
-           (c.param.slice_outputs == 0 ? "" : "InSlices");
+           (c.param.slice_outputs == 0 ? "" : "InSlices") +
+           (c.param.shared_bytes == kMostShared ? "Wide" : "");
 }
-constexpr Bf16Case kTiles[] = {{64, 150, 1, 0}, {320, 65, 1, 0}, {96, 130, 3, 0},
-                               {288, 70, 8, 0}, {64, 128, 4, 0}, {32, 129, 8, 128}};
+constexpr Bf16Case kTiles[] = {{64, 150, 1, 0},
+                               {320, 65, 1, 0},
+                               {96, 130, 3, 0},
+                               {288, 70, 8, 0},
+                               {64, 128, 4, 0},
+                               {32, 129, 8, 128},
+                               {96, 250, 1, 0, kMostShared},
+                               {64, 240, 1, 128, kMostShared}};
 constexpr Bf16Case kSplit[] = {{32, 9, 1, 0}, {64, 32, 1, 0}, {352, 33, 1, 0}, {288, 64, 1, 0}};
 INSTANTIATE_TEST_SUITE_P(Tiles, CudaBf16, testing::ValuesIn(kTiles), name_of);
 INSTANTIATE_TEST_SUITE_P(Split, CudaBf16, testing::ValuesIn(kSplit), name_of);
