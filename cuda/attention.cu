@@ -14,6 +14,7 @@
 // does no harm.
 #include "cuda/attention.h"
 
+#include "cuda/arrivals.cuh"
 #include "cuda/attention_job.cuh"
 #include "cuda/attention_rows.h"
 #include "cuda/launch.h"
@@ -370,21 +371,6 @@ __device__ inline void attend_chunk(const AttentionJob& job, const Unit& unit, c
         }
         __syncthreads();
     }
-}
-
-// Whether the block is the last of n that come here; it then sees what all of them have written. The
-// counter is 0 again for the next kernel.
-__device__ inline bool comes_last(uint32_t* arrivals, int32_t n) {
-    __shared__ bool is_last;
-    __syncthreads();  // behind this, thread 0 speaks for the writes of all
-    if (threadIdx.x == 0) {
-        __threadfence();
-        const auto most = static_cast<uint32_t>(n - 1);
-        is_last = atomicInc(arrivals, most) == most;
-        __threadfence();
-    }
-    __syncthreads();
-    return is_last;
 }
 
 // Joins the chunks of a unit. They are read past the L1 cache, which may have neighbours of theirs that

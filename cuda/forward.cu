@@ -36,8 +36,13 @@ LinearOptions linear_options(const Forward& f, Epilogue epilogue, int64_t y_stri
     return options;
 }
 
-InputForms forms_of(const Scratch& s) {
-    return {s.normed, s.rounded, s.slice, s.slice_bytes};
+InputForms forms_of(const Forward& f, const Scratch& s) {
+    InputForms forms = {s.normed, s.rounded, s.slice, s.slice_bytes};
+    forms.parts = s.parts;
+    forms.parts_bytes = s.parts_bytes;
+    forms.arrivals = s.arrivals;  // those of the batch's rows are 0
+    forms.n_arrivals = int64_t{f.batch.n_rows} * f.weights->spec.n_head;
+    return forms;
 }
 
 // norm(x) * gain
@@ -68,7 +73,7 @@ cudaError_t project_qkv(const Forward& f, const Scratch& s, const LayerWeights& 
         {w.v, w.v_bias, s.qkv + q_columns(spec) + k_columns(spec)},
     };
     const LinearOptions options = linear_options(f, Epilogue::kStore, qkv_columns(spec));
-    return multiply(normed_input(f, s, w.attn_norm), products, 3, options, forms_of(s), nullptr,
+    return multiply(normed_input(f, s, w.attn_norm), products, 3, options, forms_of(f, s), nullptr,
                     f.stream);
 }
 
@@ -79,7 +84,7 @@ cudaError_t add_projection(const Forward& f, const Scratch& s, const Matrix& mat
     LinearOptions options = linear_options(f, Epilogue::kResidual, spec.n_embd);
     options.scale = spec.residual_scale;
     const Product product = {matrix, bias, s.x};
-    return multiply(input, &product, 1, options, forms_of(s), nullptr, f.stream);
+    return multiply(input, &product, 1, options, forms_of(f, s), nullptr, f.stream);
 }
 
 // gate = activation(Wgate n + bgate) * (Wup n + bup), and x = x + residual_scale * (Wdown gate + b)
@@ -90,12 +95,12 @@ cudaError_t run_ffn(const Forward& f, const Scratch& s, const LayerWeights& w) {
     const Input input = normed_input(f, s, w.ffn_norm);
     Input gates = rows_of(f, s.gate, spec.n_ff);
     LinearOptions options = linear_options(f, Epilogue::kGateUp, spec.n_ff);
-    if (takes_bf16(input, products, 2, options, forms_of(s)) &&
-        takes_bf16(gates, &down, 1, options, forms_of(s))) {
+    if (takes_bf16(input, products, 2, options, forms_of(f, s)) &&
+        takes_bf16(gates, &down, 1, options, forms_of(f, s))) {
         options.y_fragments = reinterpret_cast<uint4*>(s.gate);
         gates.fragments = options.y_fragments;
     }
-    PUNA_TRY_CUDA(multiply(input, products, 2, options, forms_of(s), s.up, f.stream));
+    PUNA_TRY_CUDA(multiply(input, products, 2, options, forms_of(f, s), s.up, f.stream));
     return add_projection(f, s, w.down, w.down_bias, gates);
 }
 
@@ -106,7 +111,7 @@ cudaError_t run_logits(const Forward& f, const Scratch& s, const Input& input) {
     options.scale = spec.logit_scale;
     options.softcap = spec.logit_softcap;
     const Product product = {f.weights->output, nullptr, s.logits};
-    return multiply(input, &product, 1, options, forms_of(s), nullptr, f.stream);
+    return multiply(input, &product, 1, options, forms_of(f, s), nullptr, f.stream);
 }
 
 }  // namespace

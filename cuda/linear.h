@@ -34,6 +34,10 @@ struct InputForms {
     uint8_t* rounded = nullptr;  // rounded_bytes(n_rows, columns)
     uint8_t* slice = nullptr;    // null: batches are of few rows
     int64_t slice_bytes = 0;     // bf16_slice_bytes() of all products at least
+    float* parts = nullptr;      // of sums over some of the columns
+    int64_t parts_bytes = 0;
+    uint32_t* arrivals = nullptr;  // [n_arrivals] 0, and so again behind each product
+    int64_t n_arrivals = 0;
 };
 // Bytes that either form of rows takes.
 int64_t rounded_bytes(int64_t n_rows, int64_t columns);

@@ -1,5 +1,6 @@
 #include "cuda/linear_bf16.h"
 
+#include "cuda/arrivals.cuh"
 #include "cuda/async_copy.cuh"
 #include "cuda/launch.h"
 #include "cuda/linear_epilogue.cuh"
@@ -59,6 +60,10 @@ struct Bf16Job {
     int64_t first_output;
     int32_t n_outputs;   // of the slice; with kGateUp of each part
     uint4* y_fragments;  // kGateUp: results of all rows; null: they go to y
+    // Blocks that share a tile have a part of the columns each, and leave their sums: [tiles][n_splits].
+    int32_t n_splits;
+    float4* parts;
+    uint32_t* arrivals;  // [tiles]
 };
 
 // Output `index` of the slice of a block. The gate and the up of an output are 8 apart: a lane has both.
@@ -310,13 +315,57 @@ __device__ inline void finish_tile(const Bf16Job& job, const float (*sums)[Shape
     }
 }
 
-// Grid: [rows / kRows][outputs of the slice / kOutputs, gate and up counted apart].
+// Leaves the sums of a part of the columns. The block of a tile that comes last gets those of all, added in
+// their order.
+template <class Shape>
+__device__ inline bool join_parts(const Bf16Job& job, float (*sums)[Shape::kOutputTiles][4]) {
+    constexpr int kEach = Shape::kRowTiles * Shape::kOutputTiles;
+    const auto tile = static_cast<int64_t>(blockIdx.y * gridDim.x + blockIdx.x);
+    float4* parts = job.parts + tile * job.n_splits * kEach * Shape::kThreads + threadIdx.x;
+    float4* own = parts + int64_t{blockIdx.z} * kEach * Shape::kThreads;
+#pragma unroll
+    for (int i = 0; i < kEach; ++i) {
+        const float* c = sums[i / Shape::kOutputTiles][i % Shape::kOutputTiles];
+        own[i * Shape::kThreads] = make_float4(c[0], c[1], c[2], c[3]);
+    }
+    if (!comes_last(job.arrivals + tile, job.n_splits)) return false;
+#pragma unroll
+    for (int i = 0; i < kEach; ++i) {
+        float* c = sums[i / Shape::kOutputTiles][i % Shape::kOutputTiles];
+        const float4 part = __ldcg(parts + i * Shape::kThreads);
+        c[0] = part.x;
+        c[1] = part.y;
+        c[2] = part.z;
+        c[3] = part.w;
+    }
+#pragma unroll 1
+    for (int split = 1; split < job.n_splits; ++split) {
+        parts += kEach * Shape::kThreads;
+#pragma unroll
+        for (int i = 0; i < kEach; ++i) {
+            float* c = sums[i / Shape::kOutputTiles][i % Shape::kOutputTiles];
+            const float4 part = __ldcg(parts + i * Shape::kThreads);
+            c[0] += part.x;
+            c[1] += part.y;
+            c[2] += part.z;
+            c[3] += part.w;
+        }
+    }
+    return true;
+}
+
+// Grid: [rows / kRows][outputs of the slice / kOutputs, gate and up counted apart][splits].
 template <class Shape>
 __global__ void __launch_bounds__(Shape::kThreads, Shape::kBlocks) linear_bf16(const Bf16Job job) {
     auto* memory = static_cast<uint4*>(dynamic_shared());
     wait_for_last_kernel();
-    const Operands operands = operands_of_block<Shape>(job);
-    const auto n_steps = static_cast<int32_t>(job.stride / kBf16Step);
+    Operands operands = operands_of_block<Shape>(job);
+    const auto n_all = static_cast<int32_t>(job.stride / kBf16Step);
+    const int32_t n_each = (n_all + job.n_splits - 1) / job.n_splits;
+    const int32_t first = static_cast<int32_t>(blockIdx.z) * n_each;
+    const int32_t n_steps = min(n_each, n_all - first);
+    operands.rows.data += first * operands.rows.next_step;
+    operands.weights.data += first * operands.weights.next_step;
     constexpr int kAhead = Shape::kStages - 1;
 #pragma unroll
     for (int k = 0; k < kAhead; ++k) {
@@ -333,6 +382,7 @@ __global__ void __launch_bounds__(Shape::kThreads, Shape::kBlocks) linear_bf16(c
         multiply_stage<Shape>(memory + k % Shape::kStages * Shape::kStagePieces, sums);
     }
     wait_copies<0>();
+    if (job.n_splits > 1 && !join_parts<Shape>(job, sums)) return;
     __syncthreads();  // all are done with the last stage
     finish_tile<Shape>(job, sums, reinterpret_cast<float*>(memory));
 }
@@ -343,47 +393,69 @@ int64_t tiles(int64_t n, int64_t size) {
     return (n + size - 1) / size;
 }
 
-struct ShapeChoice {
+// How a slice is multiplied, and what that takes, in products of a multiprocessor for each column.
+struct Choice {
     float cost;
     cudaError_t (*launch)(const Bf16Job& job, int64_t outputs, bool overlaps, cudaStream_t stream);
+    int32_t n_splits;
 };
 
 template <class Shape>
 cudaError_t launch_shape(const Bf16Job& job, int64_t outputs, bool overlaps, cudaStream_t stream) {
     const dim3 grid(static_cast<unsigned>(tiles(job.job.n_rows, Shape::kRows)),
-                    static_cast<unsigned>(tiles(outputs, Shape::kOutputs)));
+                    static_cast<unsigned>(tiles(outputs, Shape::kOutputs)),
+                    static_cast<unsigned>(job.n_splits));
     return launch_next(overlaps, linear_bf16<Shape>, grid, dim3(Shape::kThreads), Shape::kBytes,
                        stream, job);
 }
 
-// Takes a shape if it is better than the choice so far. In a round each multiprocessor multiplies a tile, and
-// all together read no more than the L2 cache gives: of an H100 about 25 bytes a clock and multiprocessor,
-// which has 1,300 products of mma.sync in that time.
+// Of an H100: an L2 cache gives about 25 bytes a clock and multiprocessor, which has 1,300 products of
+// mma.sync in that time; alone it gets about 64.
+constexpr float kProductsOfByte = 1300.0f / 25.0f;
+constexpr float kProductsOfOwnByte = 1300.0f / 64.0f;
+
+// Takes a shape if it is better than the choice so far. In a round each multiprocessor multiplies a tile, or
+// its part of one, and all together read no more than the L2 cache gives. The parts of a tile are written by
+// all its blocks, and read by one.
 template <class Shape>
-void consider(int64_t outputs, int64_t rows, const LinearOptions& options, ShapeChoice& choice) {
-    constexpr float kReadCost = 2.0f / 25.0f * 1300.0f;
+void consider(const Bf16Job& job, int64_t outputs, const LinearOptions& options,
+              const InputForms& forms, int32_t n_splits, Choice& choice) {
+    constexpr int64_t kArea = Shape::kRows * Shape::kOutputs;
     if (Shape::kBytes > options.traits.shared_bytes) return;
-    const int64_t n_blocks = tiles(outputs, Shape::kOutputs) * tiles(rows, Shape::kRows);
-    const auto products = static_cast<float>(tiles(n_blocks, options.n_processors) *
-                                             (Shape::kOutputs * Shape::kRows));
-    const float reads = static_cast<float>(n_blocks * (Shape::kOutputs + Shape::kRows)) *
-                        kReadCost / static_cast<float>(options.n_processors);
-    const float cost = products > reads ? products : reads;
-    if (!choice.launch || cost < choice.cost) choice = {cost, launch_shape<Shape>};
+    const int64_t n_tiles = tiles(outputs, Shape::kOutputs) * tiles(job.job.n_rows, Shape::kRows);
+    const auto n_processors = static_cast<float>(options.n_processors);
+    const auto n_rounds = static_cast<float>(tiles(n_tiles * n_splits, options.n_processors));
+    const float products = n_rounds * static_cast<float>(kArea) / static_cast<float>(n_splits);
+    const float reads = static_cast<float>(n_tiles * 2 * (Shape::kOutputs + Shape::kRows)) *
+                        kProductsOfByte / n_processors;
+    float cost = products > reads ? products : reads;
+    if (n_splits > 1) {
+        const bool fits = n_tiles * n_splits * kArea * 4 <= forms.parts_bytes &&
+                          n_tiles <= forms.n_arrivals &&
+                          n_splits * Shape::kStages <= job.stride / kBf16Step;
+        if (!fits) return;
+        cost += static_cast<float>((n_splits + 1) * kArea * 4) * kProductsOfOwnByte /
+                static_cast<float>(job.stride);
+    }
+    if (!choice.launch || cost < choice.cost) choice = {cost, launch_shape<Shape>, n_splits};
 }
 
-cudaError_t launch_slice(const Bf16Job& job, const LinearOptions& options, cudaStream_t stream) {
+cudaError_t launch_slice(Bf16Job job, const LinearOptions& options, const InputForms& forms,
+                         cudaStream_t stream) {
     const bool is_pair = job.job.epilogue == Epilogue::kGateUp;
     // Pairs lie in groups of eight; fragments end with zeros.
     const int64_t outputs = job.y_fragments ? 2 * bf16_stride(job.n_outputs)
                             : is_pair       ? tiles(job.n_outputs, 8) * 16
                                             : int64_t{job.n_outputs};
-    ShapeChoice choice = {};
-    consider<Tile256x128>(outputs, job.job.n_rows, options, choice);
-    consider<Tile128x128>(outputs, job.job.n_rows, options, choice);
-    consider<Tile128x64>(outputs, job.job.n_rows, options, choice);
-    consider<Tile64x64>(outputs, job.job.n_rows, options, choice);
+    Choice choice = {};
+    for (const int32_t n_splits : {1, 2, 3, 4}) {
+        consider<Tile256x128>(job, outputs, options, forms, n_splits, choice);
+        consider<Tile128x128>(job, outputs, options, forms, n_splits, choice);
+        consider<Tile128x64>(job, outputs, options, forms, n_splits, choice);
+        consider<Tile64x64>(job, outputs, options, forms, n_splits, choice);
+    }
     if (!choice.launch) return cudaErrorInvalidConfiguration;
+    job.n_splits = choice.n_splits;
     return choice.launch(job, outputs, options.traits.overlaps, stream);
 }
 
@@ -425,7 +497,9 @@ cudaError_t expand_rows(const Product* products, int32_t n, int64_t first, int64
 }
 
 cudaError_t multiply_slice(Bf16Job job, const Product* products, int32_t n,
-                           const LinearOptions& options, uint16_t* slice, cudaStream_t stream) {
+                           const LinearOptions& options, const InputForms& forms,
+                           cudaStream_t stream) {
+    auto* slice = reinterpret_cast<uint16_t*>(forms.slice);
     const bool overlaps = options.traits.overlaps;
     const int64_t first = job.first_output;
     const int64_t end = first + job.n_outputs;
@@ -440,7 +514,7 @@ cudaError_t multiply_slice(Bf16Job job, const Product* products, int32_t n,
     } else {
         error = expand_rows(products, n, first, end, slice, overlaps, stream);
     }
-    return error == cudaSuccess ? launch_slice(job, options, stream) : error;
+    return error == cudaSuccess ? launch_slice(job, options, forms, stream) : error;
 }
 
 }  // namespace
@@ -476,6 +550,8 @@ cudaError_t multiply_bf16(const Input& input, const Product* products, int32_t n
     for (int32_t i = 0; i < n; ++i) add_part(job.job, products[i]);
     job.rows = input.fragments;
     job.y_fragments = options.y_fragments;
+    job.parts = reinterpret_cast<float4*>(forms.parts);
+    job.arrivals = forms.arrivals;
     job.stride = bf16_stride(input.columns);
     const int64_t parts = options.epilogue == Epilogue::kGateUp ? 2 : 1;
     const int64_t step = slice_outputs(forms.slice_bytes, input.columns) / parts;
@@ -483,8 +559,7 @@ cudaError_t multiply_bf16(const Input& input, const Product* products, int32_t n
         const int64_t left = job.job.outputs - first;
         job.first_output = first;
         job.n_outputs = static_cast<int32_t>(left < step ? left : step);
-        const cudaError_t error = multiply_slice(job, products, n, options,
-                                                 reinterpret_cast<uint16_t*>(forms.slice), stream);
+        const cudaError_t error = multiply_slice(job, products, n, options, forms, stream);
         if (error != cudaSuccess) return error;
     }
     return cudaSuccess;

@@ -58,6 +58,8 @@ Scratch make_scratch(const puna_model_spec& spec, bool has_head,
     s.rounded = cutter.take<uint8_t>(rounded_bytes(rows, widest));
     s.slice_bytes = slice_bytes(spec, options);
     s.slice = cutter.take<uint8_t>(s.slice_bytes);
+    s.parts_bytes = s.slice_bytes > 0 ? kBf16PartsBytes : 0;
+    s.parts = cutter.take<float>(s.parts_bytes / 4);
     s.qkv = cutter.take<float>(rows * qkv_columns(spec));
     s.attn = cutter.take<float>(rows * attn_columns(spec));
     s.gate = cutter.take<float>(std::max(rows * spec.n_ff, bf16_bytes(rows, spec.n_ff) / 4));

@@ -28,7 +28,9 @@ struct Scratch {
     uint32_t* arrivals = nullptr;  // [max_rows][n_head]: chunks that are done; 0 between layers
     float* logits = nullptr;       // [head_rows][n_vocab], with a head
     uint64_t* sorting = nullptr;   // [head_rows][a power of two from n_vocab on], with a head
+    float* parts = nullptr;        // of sums of products; null where slice is
     int64_t slice_bytes = 0;
+    int64_t parts_bytes = 0;
     int32_t split_rows = 0;
     int32_t max_chunks = 0;
     int32_t head_rows = 0;

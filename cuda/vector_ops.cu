@@ -12,6 +12,7 @@ namespace puna::cuda {
 namespace {
 
 constexpr int kRoundWarps = 4;
+constexpr int kHeadWarps = 8;
 
 // Elements 4 i .. 4 i + 3 of a row, 0 from its end on.
 __device__ inline float4 load_four(const float* row, int64_t columns, int64_t i) {
@@ -154,18 +155,19 @@ __global__ void begin_layers_kernel(const puna_batch_row* rows, const double* fr
     for (int32_t i = first; i < n_arrivals; i += step) arrivals[row * n_arrivals + i] = 0;
 }
 
-// Grid: [heads of Q, K, V][rows]; a warp for a head, which it changes in place.
-__global__ void __launch_bounds__(kWarp) finish_heads_kernel(const HeadsJob job) {
+// Grid: [rows]. A warp takes every kHeadWarps-th of the heads of Q, K and V, which it changes in place.
+__global__ void __launch_bounds__(kHeadWarps* kWarp) finish_heads_kernel(const HeadsJob job) {
     wait_for_last_kernel();
-    const auto row = static_cast<int64_t>(blockIdx.y);
-    const auto head = static_cast<int32_t>(blockIdx.x);
-    const int32_t n_keys = job.n_head_kv;
-    if (head < job.n_head) {
-        finish_query(job, row, query_or_key(job, row, head));
-    } else if (head < job.n_head + n_keys) {
-        finish_key(job, row, head - job.n_head, query_or_key(job, row, head));
-    } else {
-        store_value(job, row, head - job.n_head - n_keys);
+    const auto row = static_cast<int64_t>(blockIdx.x);
+    const int32_t n_turned = job.n_head + job.n_head_kv;
+    for (int32_t head = warp_of_thread(); head < n_turned + job.n_head_kv; head += kHeadWarps) {
+        if (head < job.n_head) {
+            finish_query(job, row, query_or_key(job, row, head));
+        } else if (head < n_turned) {
+            finish_key(job, row, head - job.n_head, query_or_key(job, row, head));
+        } else {
+            store_value(job, row, head - n_turned);
+        }
     }
 }
 
@@ -231,10 +233,9 @@ HeadsJob make_heads_job(const Forward& f, const Scratch& scratch, int32_t layer)
 }
 
 cudaError_t finish_heads(const Forward& f, const HeadsJob& job) {
-    const auto n_heads = static_cast<unsigned>(job.n_head + 2 * job.n_head_kv);
     return launch_next(f.traits.overlaps, finish_heads_kernel,
-                       dim3(n_heads, static_cast<unsigned>(job.n_rows)), dim3(kWarp), 0, f.stream,
-                       job);
+                       dim3(static_cast<unsigned>(job.n_rows)), dim3(kHeadWarps * kWarp), 0,
+                       f.stream, job);
 }
 
 }  // namespace puna::cuda

@@ -56,7 +56,8 @@ struct Bf16Rows {
         const int64_t bytes = bf16_slice_bytes(outputs, input.columns);
         DeviceArray<uint8_t> slice(static_cast<size_t>(bytes));
         DeviceArray<float> spare(static_cast<size_t>(size.n_rows * options.y_stride));
-        const InputForms forms = {nullptr, rounded.get(), slice.get(), bytes};
+        const InputForms forms = {nullptr,     rounded.get(), slice.get(),    bytes,
+                                  parts.get(), parts_bytes,   arrivals.get(), kArrivals};
         options.traits = {true, true, size.shared_bytes};
         options.n_processors = size.n_processors;
         const auto n = static_cast<int32_t>(products.size());
@@ -64,6 +65,12 @@ struct Bf16Rows {
         EXPECT_EQ(takes_split(input, options), splits());
         return cuda::multiply(input, products.data(), n, options, forms, spare.get(), nullptr);
     }
+
+    // Sums of parts of the columns, if they are split.
+    int64_t parts_bytes = 4 << 20;  // 0: they are not
+    static constexpr int64_t kArrivals = 64;
+    DeviceArray<float> parts{(4 << 20) / 4};
+    DeviceArray<uint32_t> arrivals{std::vector<uint32_t>(kArrivals, 0)};
 
     // By kernels that read matrices in their blocks.
     bool splits() const { return size.n_rows <= kSplitRows; }
@@ -231,6 +238,7 @@ TEST_P(CudaBf16Tiles, ResultsThatStayInFragmentsAreTheSame) {
     const Bf16Case c = GetParam();
     constexpr int64_t kOutputs = 78;
     Bf16Rows rows(c);
+    rows.parts_bytes = 0;  // the same additions both times
     const TestMatrix gate(core::BlockFormat::kQ8_0, kOutputs, c.columns, 51);
     const TestMatrix up(core::BlockFormat::kQ4_0, kOutputs, c.columns, 52);
     const TestMatrix down(core::BlockFormat::kF16, 6, kOutputs, 53);
@@ -314,7 +322,9 @@ constexpr Bf16Case kTiles[] = {{64, 150, 1, 0},
                                {64, 128, 4, 0},
                                {32, 129, 8, 128},
                                {96, 250, 1, 0, kMostShared},
-                               {64, 240, 1, 128, kMostShared}};
+                               {64, 240, 1, 128, kMostShared},
+                               {1024, 70, 12, 0},
+                               {1344, 65, 16, 0}};
 constexpr Bf16Case kSplit[] = {{32, 9, 1, 0}, {64, 32, 1, 0}, {352, 33, 1, 0}, {288, 64, 1, 0}};
 INSTANTIATE_TEST_SUITE_P(Tiles, CudaBf16, testing::ValuesIn(kTiles), name_of);
 INSTANTIATE_TEST_SUITE_P(Split, CudaBf16, testing::ValuesIn(kSplit), name_of);
