@@ -76,6 +76,36 @@ TEST_P(CudaCaches, RoundedAreCloseToDouble) {
 INSTANTIATE_TEST_SUITE_P(All, CudaCaches, testing::ValuesIn(cache_variants()),
                          [](const auto& variant) { return std::string(variant.param.name); });
 
+// So many rows and heads that tensor cores take them, also those of a large GPU.
+SpecModelShape long_prompt_shape(Encoding encoding) {
+    SpecModelShape shape = {small_spec()};
+    shape.encoding = encoding;
+    shape.spec.n_layer = 2;
+    shape.spec.n_embd = 96;
+    shape.spec.n_ff = 160;
+    shape.spec.n_head = 24;
+    shape.spec.n_head_kv = 12;
+    shape.spec.head_dim_k = shape.spec.head_dim_v = shape.spec.rope_dim = 16;
+    shape.spec.attention_scale = 0.25f;
+    return shape;
+}
+
+TEST(CudaForward, LongPromptsAgreeWithDouble) {
+    for (const Encoding encoding : {Encoding::kQ8_0, Encoding::kF16}) {
+        const SpecModel model(long_prompt_shape(encoding));
+        const auto tokens = random_tokens(model.spec(), 150);
+        const auto expected = model.reference(tokens);
+        for (const int32_t kv_type : {PUNA_KV_F16, PUNA_KV_Q8_0}) {
+            for (const int32_t n_batch : {150, 60}) {
+                Session session(LayersRequest(model), executor_options(n_batch, kv_type));
+                const auto logits = run_logits(model.spec(), session, tokens, n_batch);
+                EXPECT_LT(relative_error(expected.logits, logits), 3e-2)
+                    << n_batch << " rows, cache " << kv_type;
+            }
+        }
+    }
+}
+
 // Embedding alone, the layers in two cuts, and the head alone.
 TEST(CudaForward, CutsOfTheStackAgreeWithTheWhole) {
     const SpecModel model({small_spec()});
