@@ -11,7 +11,7 @@ namespace puna::cuda {
 // need not grow with them.
 constexpr int64_t kMostPartialBytes = 64 << 20;
 // Outputs whose logits are there at the same time.
-constexpr int32_t kHeadRows = 16;
+constexpr int32_t kHeadRows = 32;
 
 // All in floats but for some; sizes are for options.max_rows rows.
 struct Scratch {
