@@ -1,5 +1,5 @@
-// Kernels are enqueued through launch() and launch_next() alone: by the CUDA runtime, or by the emulator of
-// the tests.
+// Kernels are enqueued through launch(), launch_next() and launch_together() alone: by the CUDA runtime, or by
+// the emulator of the tests.
 //
 // launch_next() lets a kernel begin while the one before it still runs, on GPUs of compute capability 9.0
 // and newer (programmatic dependent launch): its launch then costs nothing, and its weights are on their
@@ -44,9 +44,10 @@ cudaError_t launch_next(bool overlaps, void (*kernel)(Parameters...), dim3 grid,
                         size_t shared_bytes, cudaStream_t stream,
                         std::type_identity_t<Parameters>... arguments) {
 #if !defined(__CUDACC__)
+    using Kind = cuda_emulator::LaunchKind;
     return cuda_emulator::launch(
         reinterpret_cast<const void*>(kernel), grid, block, shared_bytes, stream,
-        [=] { kernel(arguments...); }, overlaps);
+        [=] { kernel(arguments...); }, overlaps ? Kind::kOverlaps : Kind::kPlain);
 #elif CUDART_VERSION >= 12030
     if (!overlaps) return launch(kernel, grid, block, shared_bytes, stream, arguments...);
     cudaLaunchAttribute attribute = {};
@@ -64,6 +65,22 @@ cudaError_t launch_next(bool overlaps, void (*kernel)(Parameters...), dim3 grid,
 #else
     (void)overlaps;
     return launch(kernel, grid, block, shared_bytes, stream, arguments...);
+#endif
+}
+
+// All blocks run at the same time, so that they may wait for each other; an error if there is no room for them.
+template <class... Parameters>
+cudaError_t launch_together(void (*kernel)(Parameters...), dim3 grid, dim3 block,
+                            size_t shared_bytes, cudaStream_t stream,
+                            std::type_identity_t<Parameters>... arguments) {
+#if defined(__CUDACC__)
+    void* pointers[] = {&arguments..., nullptr};
+    return cudaLaunchCooperativeKernel(reinterpret_cast<const void*>(kernel), grid, block, pointers,
+                                       shared_bytes, stream);
+#else
+    return cuda_emulator::launch(
+        reinterpret_cast<const void*>(kernel), grid, block, shared_bytes, stream,
+        [=] { kernel(arguments...); }, cuda_emulator::LaunchKind::kCooperates);
 #endif
 }
 

@@ -104,6 +104,7 @@ enum cudaError_t {
     cudaErrorNotReady = 600,
     cudaErrorIllegalAddress = 700,
     cudaErrorLaunchFailure = 719,
+    cudaErrorCooperativeLaunchTooLarge = 720,
     cudaErrorNotSupported = 801,
     cudaErrorStreamCaptureUnsupported = 900,
     cudaErrorStreamCaptureInvalidated = 901,
@@ -128,6 +129,8 @@ enum cudaDeviceAttr {
     cudaDevAttrIntegrated = 18,
     cudaDevAttrComputeCapabilityMajor = 75,
     cudaDevAttrComputeCapabilityMinor = 76,
+    cudaDevAttrMaxSharedMemoryPerMultiprocessor = 81,
+    cudaDevAttrCooperativeLaunch = 95,
     cudaDevAttrMaxSharedMemoryPerBlockOptin = 97
 };
 enum cudaFuncAttribute { cudaFuncAttributeMaxDynamicSharedMemorySize = 8 };
@@ -258,10 +261,13 @@ cudaError_t cudaFuncSetAttribute(void (*kernel)(Parameters...), cudaFuncAttribut
 
 namespace cuda_emulator {
 
-// `thread` is `kernel` with its arguments. `overlaps`: it may begin before the last one ends, so that
-// each of its threads must call cudaGridDependencySynchronize().
+// kOverlaps: the kernel may begin before the last one ends, so that each of its threads must call
+// cudaGridDependencySynchronize(). kCooperates: its blocks may wait for each other.
+enum class LaunchKind { kPlain, kOverlaps, kCooperates };
+// `thread` is `kernel` with its arguments.
 cudaError_t launch(const void* kernel, dim3 grid, dim3 block, size_t shared_bytes,
-                   cudaStream_t stream, std::function<void()> thread, bool overlaps = false);
+                   cudaStream_t stream, std::function<void()> thread,
+                   LaunchKind kind = LaunchKind::kPlain);
 
 }  // namespace cuda_emulator
 

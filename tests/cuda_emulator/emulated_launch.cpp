@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <deque>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -26,11 +27,19 @@ constexpr int kWarp = 32;
 enum class Order { kThreadByThread, kFirstWarpFirst, kLastWarpFirst };
 constexpr int kOrders = 3;
 
-enum class State { kReady, kAtBarrier, kInWarp, kDone };
+enum class State { kReady, kWatching, kAtBarrier, kInWarp, kDone };
 
 struct Copy {
     void* to;
     const void* from;
+    size_t size = 16;
+};
+
+// What a bulk barrier in shared memory stands for.
+struct BulkBarrier {
+    size_t n_expected = 0;  // bytes
+    unsigned n_done = 0;    // rounds
+    std::vector<Copy> copies;
 };
 
 struct Thread {
@@ -59,47 +68,55 @@ struct Block {
     int n_careless = 0;  // likewise, for their copies
     int n_crooked = 0;   // copies between addresses that are not multiples of 16
     int current = 0;
+    uint3 index = {};
+    Order order = Order::kThreadByThread;
     const Launch* launch = nullptr;
     std::vector<uint64_t> shared;
+    std::map<const void*, BulkBarrier> bulk_barriers;
 };
 
 std::mutex running;
-Block block;
-uint64_t n_blocks = 0;  // that have run
+std::vector<std::unique_ptr<Block>> blocks;  // grows, and is used again
+Block* block = nullptr;                      // that runs
+uint64_t n_blocks = 0;                       // that have run
 std::string fault;
 
 Thread& thread(int index) {
-    return *block.threads[static_cast<size_t>(index)];
+    return *block->threads[static_cast<size_t>(index)];
 }
 
 void run_thread(void* argument) {
     auto& self = *static_cast<Thread*>(argument);
-    block.launch->thread();
+    block->launch->thread();
     self.state = State::kDone;
-    ++block.n_done;
-    if (block.launch->must_wait && !self.has_waited) ++block.n_hasty;
-    for (const auto& group : self.on_their_way) block.n_careless += group.empty() ? 0 : 1;
-    if (!self.copies.empty()) ++block.n_careless;
+    ++block->n_done;
+    if (block->launch->must_wait && !self.has_waited) ++block->n_hasty;
+    for (const auto& group : self.on_their_way) block->n_careless += group.empty() ? 0 : 1;
+    if (!self.copies.empty()) ++block->n_careless;
     self.fiber.leave();
 }
 
-void start_block(const Launch& launch) {
-    block.launch = &launch;
-    block.n_threads = static_cast<int>(launch.block[0] * launch.block[1] * launch.block[2]);
-    block.n_done = 0;
-    block.n_at_barrier = 0;
-    block.n_hasty = 0;
-    block.n_careless = 0;
-    block.n_crooked = 0;
-    while (static_cast<int>(block.threads.size()) < block.n_threads) {
-        block.threads.push_back(std::make_unique<Thread>());
+void start_block(Block& started, const Launch& launch, const uint3& index) {
+    block = &started;
+    block->index = index;
+    block->order = static_cast<Order>(n_blocks++ % kOrders);
+    block->launch = &launch;
+    block->n_threads = static_cast<int>(launch.block[0] * launch.block[1] * launch.block[2]);
+    block->n_done = 0;
+    block->n_at_barrier = 0;
+    block->n_hasty = 0;
+    block->n_careless = 0;
+    block->n_crooked = 0;
+    while (static_cast<int>(block->threads.size()) < block->n_threads) {
+        block->threads.push_back(std::make_unique<Thread>());
     }
-    block.shared.assign(launch.shared_bytes / 8 + 2, ~uint64_t{0});
-    for (int i = 0; i < block.n_threads; ++i) {
+    block->bulk_barriers.clear();
+    block->shared.assign(launch.shared_bytes / 8 + 2, ~uint64_t{0});
+    for (int i = 0; i < block->n_threads; ++i) {
         Thread& t = thread(i);
-        const auto index = static_cast<unsigned>(i);
-        t.index = {index % launch.block[0], index / launch.block[0] % launch.block[1],
-                   index / launch.block[0] / launch.block[1]};
+        const auto at = static_cast<unsigned>(i);
+        t.index = {at % launch.block[0], at / launch.block[0] % launch.block[1],
+                   at / launch.block[0] / launch.block[1]};
         t.state = State::kReady;
         t.has_waited = false;
         t.copies.clear();
@@ -110,31 +127,34 @@ void start_block(const Launch& launch) {
 
 // Lets the threads of a barrier go on once all have come. False when some have ended.
 bool open_barrier() {
-    if (block.n_at_barrier == 0 || block.n_at_barrier + block.n_done < block.n_threads) return true;
-    if (block.n_done > 0) return false;
+    if (block->n_at_barrier == 0 || block->n_at_barrier + block->n_done < block->n_threads)
+        return true;
+    if (block->n_done > 0) return false;
     int count = 0;
-    for (int i = 0; i < block.n_threads; ++i) count += thread(i).condition;
-    for (int i = 0; i < block.n_threads; ++i) {
+    for (int i = 0; i < block->n_threads; ++i) count += thread(i).condition;
+    for (int i = 0; i < block->n_threads; ++i) {
         thread(i).count = count;
         thread(i).state = State::kReady;
     }
-    block.n_at_barrier = 0;
+    block->n_at_barrier = 0;
     return true;
 }
 
-// Lets a thread run on if it can.
+// Lets a thread run on if it can. False if nothing has changed by that.
 bool resume(int index) {
     Thread& t = thread(index);
-    if (t.state != State::kReady) return false;
-    block.current = index;
+    const bool has_watched = t.state == State::kWatching;
+    if (t.state != State::kReady && !has_watched) return false;
+    block->current = index;
     threadIdx = t.index;
+    t.state = State::kReady;
     t.fiber.resume();
-    return true;
+    return !has_watched || t.state != State::kWatching;
 }
 
 // The threads of a warp in turns, until none can go on.
 bool run_warp(int warp) {
-    const int end = std::min(block.n_threads, (warp + 1) * kWarp);
+    const int end = std::min(block->n_threads, (warp + 1) * kWarp);
     bool any = false;
     bool again = true;
     while (again) {
@@ -150,36 +170,72 @@ bool run_warp(int warp) {
 bool run_threads(Order order) {
     bool any = false;
     if (order == Order::kThreadByThread) {
-        for (int i = 0; i < block.n_threads; ++i) any |= resume(i);
+        for (int i = 0; i < block->n_threads; ++i) any |= resume(i);
         return any;
     }
-    const int n_warps = (block.n_threads + kWarp - 1) / kWarp;
+    const int n_warps = (block->n_threads + kWarp - 1) / kWarp;
     for (int w = 0; w < n_warps; ++w) {
         any |= run_warp(order == Order::kLastWarpFirst ? n_warps - 1 - w : w);
     }
     return any;
 }
 
-bool run_block(Order order) {
-    while (block.n_done < block.n_threads) {
-        const bool any = run_threads(order);
-        if (!open_barrier()) {
-            fault = "a block barrier that some threads will never reach";
-            return false;
-        }
-        if (!any) {
-            fault = "a barrier or warp operation that not all of its threads reach";
-            return false;
-        }
+// Lets a block run until none of its threads can go on.
+enum class Progress { kNone, kSome, kFault };
+Progress advance(Block& advanced) {
+    block = &advanced;
+    blockIdx = block->index;
+    Progress progress = Progress::kNone;
+    while (block->n_done < block->n_threads && run_threads(block->order)) {
+        progress = Progress::kSome;
+        if (open_barrier()) continue;
+        fault = "a block barrier that some threads will never reach";
+        return Progress::kFault;
     }
-    if (block.n_hasty > 0) fault = "a thread that ends without waiting for the kernel before";
-    if (block.n_careless > 0) fault = "a thread that ends without waiting for its copies";
-    if (block.n_crooked > 0) fault = "an asynchronous copy between addresses that are not aligned";
-    return block.n_hasty == 0 && block.n_careless == 0 && block.n_crooked == 0;
+    return progress;
+}
+
+bool ended_well(const Block& ended) {
+    if (ended.n_hasty > 0) fault = "a thread that ends without waiting for the kernel before";
+    if (ended.n_careless > 0) fault = "a thread that ends without waiting for its copies";
+    if (ended.n_crooked > 0) fault = "an asynchronous copy between addresses that are not aligned";
+    for (const auto& [address, barrier] : ended.bulk_barriers) {
+        if (barrier.copies.empty()) continue;
+        fault = "a block that ends without waiting for its copies";
+        return false;
+    }
+    return ended.n_hasty == 0 && ended.n_careless == 0 && ended.n_crooked == 0;
+}
+
+// Blocks that run at the same time, in turns.
+bool run_blocks(size_t n) {
+    size_t n_ended = 0;
+    while (n_ended < n) {
+        n_ended = 0;
+        bool any = false;
+        for (size_t i = 0; i < n; ++i) {
+            const Progress progress = advance(*blocks[i]);
+            if (progress == Progress::kFault) return false;
+            any |= progress == Progress::kSome;
+            n_ended += blocks[i]->n_done == blocks[i]->n_threads ? 1u : 0u;
+        }
+        if (any || n_ended == n) continue;
+        fault = "a barrier or warp operation that not all of its threads reach";
+        return false;
+    }
+    for (size_t i = 0; i < n; ++i) {
+        if (!ended_well(*blocks[i])) return false;
+    }
+    return true;
+}
+
+Block& block_at(size_t i) {
+    while (blocks.size() <= i) blocks.push_back(std::make_unique<Block>());
+    return *blocks[i];
 }
 
 void wait() {
-    Thread& self = thread(block.current);
+    Thread& self = thread(block->current);
     self.fiber.yield();
 }
 
@@ -189,7 +245,7 @@ void complete_warp(uint32_t mask, int first) {
     // From the last lane down: lanes come in order, so that the first look mostly says that some miss.
     for (int l = kWarp - 1; l >= 0; --l) {
         if ((mask >> l & 1) == 0) continue;
-        if (first + l >= block.n_threads) return;
+        if (first + l >= block->n_threads) return;
         const Thread& t = thread(first + l);
         if (t.state != State::kInWarp || t.mask != mask) return;
         if (t.value != 0) ballot |= 1u << l;
@@ -210,16 +266,20 @@ bool run(const Launch& launch) {
     const std::lock_guard<std::mutex> lock(running);
     gridDim = {launch.grid[0], launch.grid[1], launch.grid[2]};
     blockDim = {launch.block[0], launch.block[1], launch.block[2]};
+    size_t n_started = 0;
     for (unsigned z = 0; z < launch.grid[2]; ++z) {
         for (unsigned y = 0; y < launch.grid[1]; ++y) {
             for (unsigned x = 0; x < launch.grid[0]; ++x) {
-                blockIdx = {x, y, z};
-                start_block(launch);
-                if (!run_block(static_cast<Order>(n_blocks++ % kOrders))) return false;
+                start_block(block_at(n_started), launch, {x, y, z});
+                if (launch.is_cooperative) {
+                    ++n_started;
+                } else if (!run_blocks(1)) {
+                    return false;
+                }
             }
         }
     }
-    return true;
+    return run_blocks(n_started);
 }
 
 const char* last_fault() {
@@ -227,62 +287,93 @@ const char* last_fault() {
 }
 
 void* dynamic_shared() {
-    auto address = reinterpret_cast<uintptr_t>(block.shared.data());
+    auto address = reinterpret_cast<uintptr_t>(block->shared.data());
     return reinterpret_cast<void*>((address + 15) & ~uintptr_t{15});
 }
 
 void wait_for_last_kernel() {
-    thread(block.current).has_waited = true;
+    thread(block->current).has_waited = true;
 }
 
 void copy_async(void* to, const void* from) {
     const auto bits = reinterpret_cast<uintptr_t>(to) | reinterpret_cast<uintptr_t>(from);
-    if (bits % 16 != 0) ++block.n_crooked;
-    thread(block.current).copies.push_back({to, from});
+    if (bits % 16 != 0) ++block->n_crooked;
+    thread(block->current).copies.push_back({to, from});
 }
 
 void commit_copies() {
-    Thread& self = thread(block.current);
+    Thread& self = thread(block->current);
     self.on_their_way.push_back(std::move(self.copies));
     self.copies.clear();
 }
 
 void wait_copies(size_t n_left) {
-    auto& groups = thread(block.current).on_their_way;
+    auto& groups = thread(block->current).on_their_way;
     for (; groups.size() > n_left; groups.pop_front()) {
-        for (const Copy& copy : groups.front()) std::memcpy(copy.to, copy.from, 16);
+        for (const Copy& copy : groups.front()) std::memcpy(copy.to, copy.from, copy.size);
     }
 }
 
+void expect_bulk(const void* barrier, size_t n_bytes) {
+    block->bulk_barriers[barrier].n_expected += n_bytes;
+}
+
+void copy_bulk(void* to, const void* from, size_t n_bytes, const void* barrier) {
+    const auto bits = reinterpret_cast<uintptr_t>(to) | reinterpret_cast<uintptr_t>(from) | n_bytes;
+    if (bits % 16 != 0) ++block->n_crooked;
+    block->bulk_barriers[barrier].copies.push_back({to, from, n_bytes});
+}
+
+void wait_bulk(const void* barrier, unsigned parity) {
+    BulkBarrier& bulk = block->bulk_barriers[barrier];
+    while (bulk.n_done % 2 == parity) {
+        size_t n_bytes = 0;
+        for (const Copy& copy : bulk.copies) n_bytes += copy.size;
+        if (n_bytes == 0 || n_bytes != bulk.n_expected) {
+            watch();
+            continue;
+        }
+        for (const Copy& copy : bulk.copies) std::memcpy(copy.to, copy.from, copy.size);
+        bulk.copies.clear();
+        bulk.n_expected = 0;
+        ++bulk.n_done;
+    }
+}
+
+void watch() {
+    thread(block->current).state = State::kWatching;
+    wait();
+}
+
 int block_barrier(bool condition) {
-    Thread& self = thread(block.current);
+    Thread& self = thread(block->current);
     self.condition = condition;
     self.state = State::kAtBarrier;
-    ++block.n_at_barrier;
+    ++block->n_at_barrier;
     wait();
     return self.count;
 }
 
 Exchange warp_exchange(uint32_t mask, uint64_t value, int source) {
-    const int first = block.current / kWarp * kWarp;
+    const int first = block->current / kWarp * kWarp;
     // Lanes beyond the end of the block do not exist; a full mask does not mean them.
-    const int n_lanes = block.n_threads - first;
+    const int n_lanes = block->n_threads - first;
     if (n_lanes < kWarp) mask &= (1u << n_lanes) - 1;
-    Thread& self = thread(block.current);
+    Thread& self = thread(block->current);
     self.value = value;
     self.source = source;
     self.mask = mask;
     self.state = State::kInWarp;
-    if ((mask >> (block.current - first) & 1) != 0) complete_warp(mask, first);
+    if ((mask >> (block->current - first) & 1) != 0) complete_warp(mask, first);
     if (self.state != State::kReady) wait();
     return {self.result, self.ballot};
 }
 
 void warp_values(uint32_t mask, uint64_t value, uint64_t (&values)[kWarp]) {
-    const int first = block.current / kWarp * kWarp;
+    const int first = block->current / kWarp * kWarp;
     warp_exchange(mask, value, 0);
     for (int l = 0; l < kWarp; ++l) {
-        const bool is_there = (mask >> l & 1) != 0 && first + l < block.n_threads;
+        const bool is_there = (mask >> l & 1) != 0 && first + l < block->n_threads;
         values[l] = is_there ? thread(first + l).value : ~uint64_t{0};
     }
     // A second meeting keeps the values where they are until all have read them.
@@ -290,7 +381,7 @@ void warp_values(uint32_t mask, uint64_t value, uint64_t (&values)[kWarp]) {
 }
 
 int lane() {
-    return block.current % kWarp;
+    return block->current % kWarp;
 }
 
 }  // namespace cuda_emulator

@@ -1,11 +1,13 @@
-// Runs kernels on the host: the threads of a block are fibers, one block after the other.
+// Runs kernels on the host: the threads of a block are fibers, one block after the other. Only a cooperative
+// launch has all blocks at the same time; such a kernel has no __shared__ variables, of which there is one for
+// all blocks here, but dynamic shared memory.
 //
 // A thread runs until it ends or comes to a barrier or a warp operation. Which one is next differs from block
-// to block: threads take turns, or a warp goes as far as it can, the first one first or the last one. When no thread can go on and some
-// have not ended, a barrier was not reached by all that it waits for, and the launch fails; so it does when
-// threads end while others wait at a block barrier, which some processors forgive, and when a thread ends
-// without having waited for the kernel before where it must, or for its asynchronous copies. These are made
-// when they are waited for, not before.
+// to block: threads take turns, or a warp goes as far as it can, the first one first or the last one. When no
+// thread can go on and some have not ended, a barrier was not reached by all that it waits for, and the
+// launch fails; so it does when threads end while others wait at a block barrier, which some processors
+// forgive, and when a thread ends without having waited for the kernel before where it must, or for its
+// asynchronous copies. These are made when they are waited for, not before.
 #pragma once
 
 #include <cstddef>
@@ -20,6 +22,7 @@ struct Launch {
     size_t shared_bytes;
     std::function<void()> thread;  // the kernel with its arguments
     bool must_wait = false;        // each thread, for the kernel before
+    bool is_cooperative = false;   // blocks may wait for each other
 };
 
 // False: `last_fault()` says what happened.
@@ -37,6 +40,14 @@ void wait_for_last_kernel();
 void copy_async(void* to, const void* from);
 void commit_copies();
 void wait_copies(size_t n_left);
+// Copies of multiples of 16 bytes, each to be there once somebody has waited for its barrier, an address in
+// shared memory. A barrier's round ends when all the bytes have come that are expected in it; wait_bulk()
+// returns when the round of this parity has ended, the first one having 0.
+void expect_bulk(const void* barrier, size_t n_bytes);
+void copy_bulk(void* to, const void* from, size_t n_bytes, const void* barrier);
+void wait_bulk(const void* barrier, unsigned parity);
+// Lets others run, by whom something is to change that the thread looks at again and again.
+void watch();
 // All threads of the block. Returns how many came with a condition that is true.
 int block_barrier(bool condition);
 

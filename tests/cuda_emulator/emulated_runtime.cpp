@@ -60,6 +60,8 @@ constexpr size_t kAlignment = 256;
 // Of a block: without asking, and what sm_80 has for a kernel that asks.
 constexpr size_t kSharedBytes = 48 * 1024;
 constexpr size_t kMostSharedBytes = 163 * 1024;
+constexpr int kProcessorSharedBytes = 164 * 1024;
+constexpr int kProcessors = 2;
 
 std::string text_of(const char* variable) {
     const char* text = std::getenv(variable);
@@ -252,7 +254,7 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
     properties->maxThreadsPerBlock = 1024;
     properties->major = 8;
     properties->minor = 0;
-    properties->multiProcessorCount = 2;
+    properties->multiProcessorCount = kProcessors;
     properties->pciBusID = device + 1;
     return cudaSuccess;
 }
@@ -282,6 +284,12 @@ cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int dev
             break;
         case cudaDevAttrComputeCapabilityMinor:
             *value = properties.minor;
+            break;
+        case cudaDevAttrMaxSharedMemoryPerMultiprocessor:
+            *value = kProcessorSharedBytes;
+            break;
+        case cudaDevAttrCooperativeLaunch:
+            *value = 1;
             break;
         default:
             return keep(cudaErrorInvalidValue);
@@ -621,18 +629,21 @@ cudaError_t cudaFuncSetAttribute(const void* kernel, cudaFuncAttribute, int valu
 namespace cuda_emulator {
 
 cudaError_t launch(const void* kernel, dim3 grid, dim3 block, size_t shared_bytes,
-                   cudaStream_t stream, std::function<void()> thread, bool overlaps) {
+                   cudaStream_t stream, std::function<void()> thread, LaunchKind kind) {
     ENTER_CONTEXT();
     const uint64_t n_threads = uint64_t{block.x} * block.y * block.z;
+    const bool is_cooperative = kind == LaunchKind::kCooperates;
+    const uint64_t n_resident =
+        uint64_t{kProcessors} * (kProcessorSharedBytes / (shared_bytes + 1024));
+    if (is_cooperative && uint64_t{grid.x} * grid.y * grid.z > n_resident) {
+        return keep(cudaErrorCooperativeLaunchTooLarge);
+    }
     const bool fits = grid.x > 0 && grid.y > 0 && grid.z > 0 && grid.x <= 0x7fffffffu &&
                       grid.y <= 65535 && grid.z <= 65535 && n_threads > 0 && n_threads <= 1024 &&
                       block.z <= 64 && shared_bytes <= shared_bytes_of(kernel);
     if (!fits) return keep(cudaErrorInvalidConfiguration);
-    const Launch work = {{grid.x, grid.y, grid.z},
-                         {block.x, block.y, block.z},
-                         shared_bytes,
-                         std::move(thread),
-                         overlaps};
+    const Launch work = {{grid.x, grid.y, grid.z}, {block.x, block.y, block.z},   shared_bytes,
+                         std::move(thread),        kind == LaunchKind::kOverlaps, is_cooperative};
     return enqueue(stream,
                    [work] { return run(work) ? cudaSuccess : stick(cudaErrorLaunchFailure); });
 }
