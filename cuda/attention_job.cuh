@@ -20,6 +20,10 @@ struct AttentionJob {
     int32_t keeps_queries;  // they fit the shared memory
 };
 
+struct Scratch;
+// With room for partials.
+AttentionJob make_attention_job(const Forward& f, const Scratch& scratch, int32_t layer);
+
 __device__ inline const int32_t* pages_of(const AttentionJob& job, int32_t view) {
     return job.pages + job.view_pages[view];
 }

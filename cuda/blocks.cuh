@@ -56,7 +56,8 @@ __device__ inline uint32_t fifth_bits(uint32_t bits) {
 // ---- 32 elements --------------------------------------------------------------------------------
 
 struct Q4_0 : BlockTraits<32, 18, 8> {
-    __device__ static void unpack(const uint8_t* block, int, Span& span) {
+    template <class Bytes>
+    __device__ static void unpack(Bytes block, int, Span& span) {
         uint32_t words[4];
         load_words<2, 4>(block + 2, words);
         spread_nibbles(words, span.quants);
@@ -65,7 +66,8 @@ struct Q4_0 : BlockTraits<32, 18, 8> {
 };
 
 struct Q4_1 : BlockTraits<32, 20, 0, false, true> {
-    __device__ static void unpack(const uint8_t* block, int, Span& span) {
+    template <class Bytes>
+    __device__ static void unpack(Bytes block, int, Span& span) {
         uint32_t words[5];
         load_words<4, 5>(block, words);
         spread_nibbles(words + 1, span.quants);
@@ -75,7 +77,8 @@ struct Q4_1 : BlockTraits<32, 20, 0, false, true> {
 };
 
 struct Q5_0 : BlockTraits<32, 22, 16> {
-    __device__ static void unpack(const uint8_t* block, int, Span& span) {
+    template <class Bytes>
+    __device__ static void unpack(Bytes block, int, Span& span) {
         uint32_t words[5];
         load_words<2, 5>(block + 2, words);
         spread_nibbles(words + 1, span.quants);
@@ -86,7 +89,8 @@ struct Q5_0 : BlockTraits<32, 22, 16> {
 };
 
 struct Q5_1 : BlockTraits<32, 24, 0, false, true> {
-    __device__ static void unpack(const uint8_t* block, int, Span& span) {
+    template <class Bytes>
+    __device__ static void unpack(Bytes block, int, Span& span) {
         uint32_t words[6];
         load_words<8, 6>(block, words);
         spread_nibbles(words + 2, span.quants);
@@ -98,7 +102,8 @@ struct Q5_1 : BlockTraits<32, 24, 0, false, true> {
 };
 
 struct Q8_0 : BlockTraits<32, 34> {
-    __device__ static void unpack(const uint8_t* block, int, Span& span) {
+    template <class Bytes>
+    __device__ static void unpack(Bytes block, int, Span& span) {
         load_words<2, 8>(block + 2, span.quants);
         span.scale[0] = load_half(block);
     }
@@ -107,7 +112,8 @@ struct Q8_0 : BlockTraits<32, 34> {
 // ---- 256 elements, three values -----------------------------------------------------------------
 
 struct TQ2_0 : BlockTraits<256, 66, 1> {
-    __device__ static void unpack(const uint8_t* block, int index, Span& span) {
+    template <class Bytes>
+    __device__ static void unpack(Bytes block, int index, Span& span) {
         load_words<2, 8>(block + index / 4 * 32, span.quants);
 #pragma unroll
         for (int i = 0; i < 8; ++i) {
@@ -128,7 +134,8 @@ struct TQ1_0 : BlockTraits<256, 54, 1> {
         constexpr uint32_t kPowers = 0x1b090301u;  // 27, 9, 3, 1
         return digit == 4 ? 81u : kPowers >> 8 * digit & 255u;
     }
-    __device__ static void unpack(const uint8_t* block, int index, Span& span) {
+    template <class Bytes>
+    __device__ static void unpack(Bytes block, int index, Span& span) {
         span.scale[0] = load_half(block + 52);
         if (index < 5) {  // a digit of the 32 bytes
             uint32_t words[8];

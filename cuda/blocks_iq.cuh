@@ -44,7 +44,8 @@ using Iq4Table = ValueTable<core::kIq4Values>;
 using Mxfp4Table = ValueTable<core::kMxfp4Values>;
 
 struct IQ4_NL : BlockTraits<32, 18> {
-    __device__ static void unpack(const uint8_t* block, int, Span& span) {
+    template <class Bytes>
+    __device__ static void unpack(Bytes block, int, Span& span) {
         uint32_t words[4];
         load_words<2, 4>(block + 2, words);
         Iq4Table::spread(words, span.quants);
@@ -53,7 +54,8 @@ struct IQ4_NL : BlockTraits<32, 18> {
 };
 
 struct IQ4_XS : BlockTraits<256, 136> {
-    __device__ static void unpack(const uint8_t* block, int index, Span& span) {
+    template <class Bytes>
+    __device__ static void unpack(Bytes block, int index, Span& span) {
         uint32_t words[4];
         uint32_t head[2];
         load_words<8, 2>(block, head);
@@ -67,7 +69,8 @@ struct IQ4_XS : BlockTraits<256, 136> {
 };
 
 struct MXFP4 : BlockTraits<32, 17> {
-    __device__ static void unpack(const uint8_t* block, int, Span& span) {
+    template <class Bytes>
+    __device__ static void unpack(Bytes block, int, Span& span) {
         uint32_t words[4];
         load_words<1, 4>(block + 1, words);
         Mxfp4Table::spread(words, span.quants);
@@ -138,7 +141,8 @@ __device__ inline float iq2_scale(float scale, uint32_t sub_scale) {
 }
 
 struct IQ2_XXS : BlockTraits<256, 66> {
-    __device__ static void unpack(const uint8_t* block, int index, Span& span) {
+    template <class Bytes>
+    __device__ static void unpack(Bytes block, int index, Span& span) {
         uint32_t words[2];
         load_words<2, 2>(block + 2 + 8 * index, words);
 #pragma unroll
@@ -151,7 +155,8 @@ struct IQ2_XXS : BlockTraits<256, 66> {
 };
 
 struct IQ2_XS : BlockTraits<256, 74, 0, true> {
-    __device__ static void unpack(const uint8_t* block, int index, Span& span) {
+    template <class Bytes>
+    __device__ static void unpack(Bytes block, int index, Span& span) {
         uint32_t words[2];
         load_words<2, 2>(block + 2 + 8 * index, words);
 #pragma unroll
@@ -167,7 +172,8 @@ struct IQ2_XS : BlockTraits<256, 74, 0, true> {
 };
 
 struct IQ2_S : BlockTraits<256, 82, 0, true> {
-    __device__ static void unpack(const uint8_t* block, int index, Span& span) {
+    template <class Bytes>
+    __device__ static void unpack(Bytes block, int index, Span& span) {
         uint32_t entries, signs;
         load_words<2, 1>(block + 2 + 4 * index, &entries);
         load_words<2, 1>(block + 34 + 4 * index, &signs);
@@ -185,7 +191,8 @@ struct IQ2_S : BlockTraits<256, 82, 0, true> {
 };
 
 struct IQ3_XXS : BlockTraits<256, 98> {
-    __device__ static void unpack(const uint8_t* block, int index, Span& span) {
+    template <class Bytes>
+    __device__ static void unpack(Bytes block, int index, Span& span) {
         uint32_t entries[2];
         uint32_t word;
         load_words<2, 2>(block + 2 + 8 * index, entries);
@@ -201,7 +208,8 @@ struct IQ3_XXS : BlockTraits<256, 98> {
 };
 
 struct IQ3_S : BlockTraits<256, 110> {
-    __device__ static void unpack(const uint8_t* block, int index, Span& span) {
+    template <class Bytes>
+    __device__ static void unpack(Bytes block, int index, Span& span) {
         uint32_t entries[2];
         uint32_t signs;
         load_words<2, 2>(block + 2 + 8 * index, entries);
@@ -226,7 +234,8 @@ __device__ inline void put_shifted(uint64_t entry, uint32_t is_down, uint32_t* q
 }
 
 struct IQ1_S : BlockTraits<256, 50, 9> {
-    __device__ static void unpack(const uint8_t* block, int index, Span& span) {
+    template <class Bytes>
+    __device__ static void unpack(Bytes block, int index, Span& span) {
         uint32_t entries;
         load_words<2, 1>(block + 2 + 4 * index, &entries);
         const uint32_t word = load_16(block + 34 + 2 * index);
@@ -240,7 +249,8 @@ struct IQ1_S : BlockTraits<256, 50, 9> {
 };
 
 struct IQ1_M : BlockTraits<256, 56, 9, true> {
-    __device__ static void unpack(const uint8_t* block, int index, Span& span) {
+    template <class Bytes>
+    __device__ static void unpack(Bytes block, int index, Span& span) {
         uint32_t entries;
         uint32_t words[2];
         load_words<4, 1>(block + 4 * index, &entries);

@@ -6,7 +6,8 @@
 namespace puna::cuda {
 
 struct Q2_K : BlockTraits<256, 84, 0, true, true> {
-    __device__ static void unpack(const uint8_t* block, int index, Span& span) {
+    template <class Bytes>
+    __device__ static void unpack(Bytes block, int index, Span& span) {
         load_words<4, 8>(block + 16 + index / 4 * 32, span.quants);
 #pragma unroll
         for (int i = 0; i < 8; ++i) {
@@ -26,7 +27,8 @@ struct Q2_K : BlockTraits<256, 84, 0, true, true> {
 };
 
 struct Q3_K : BlockTraits<256, 110, 4, true> {
-    __device__ static void unpack(const uint8_t* block, int index, Span& span) {
+    template <class Bytes>
+    __device__ static void unpack(Bytes block, int index, Span& span) {
         uint32_t high[8];
         load_words<2, 8>(block, high);
         load_words<2, 8>(block + 32 + index / 4 * 32, span.quants);
@@ -59,7 +61,8 @@ __device__ inline void unpack_k_scales(const uint32_t* head, int index, Span& sp
 }
 
 struct Q4_K : BlockTraits<256, 144, 0, false, true> {
-    __device__ static void unpack(const uint8_t* block, int index, Span& span) {
+    template <class Bytes>
+    __device__ static void unpack(Bytes block, int index, Span& span) {
         uint32_t head[4];
         load_words<16, 4>(block, head);
         load_words<16, 8>(block + 16 + index / 2 * 32, span.quants);
@@ -72,7 +75,8 @@ struct Q4_K : BlockTraits<256, 144, 0, false, true> {
 };
 
 struct Q5_K : BlockTraits<256, 176, 0, false, true> {
-    __device__ static void unpack(const uint8_t* block, int index, Span& span) {
+    template <class Bytes>
+    __device__ static void unpack(Bytes block, int index, Span& span) {
         uint32_t head[4];
         uint32_t high[8];
         load_words<16, 4>(block, head);
@@ -88,7 +92,8 @@ struct Q5_K : BlockTraits<256, 176, 0, false, true> {
 };
 
 struct Q6_K : BlockTraits<256, 210, 32, true> {
-    __device__ static void unpack(const uint8_t* block, int index, Span& span) {
+    template <class Bytes>
+    __device__ static void unpack(Bytes block, int index, Span& span) {
         uint32_t high[8];
         load_words<2, 8>(block + index / 4 * 64 + index % 2 * 32, span.quants);
         load_words<2, 8>(block + 128 + index / 4 * 32, high);

@@ -100,15 +100,44 @@ __device__ inline float quick_exp2(float x) {
 
 // ---- Words from bytes ---------------------------------------------------------------------------
 
+// Bytes of weights lie in device memory that no kernel writes, and are const uint8_t* then, or in the shared
+// memory of a block. What reads them takes either as Bytes.
+struct SharedBytes {
+    const uint8_t* at;
+    __device__ uint8_t operator[](int i) const { return at[i]; }
+};
+__device__ inline SharedBytes operator+(SharedBytes bytes, int64_t n) {
+    return {bytes.at + n};
+}
+__device__ inline SharedBytes operator-(SharedBytes bytes, int64_t n) {
+    return {bytes.at - n};
+}
+__device__ inline const uint8_t* address_of(const uint8_t* bytes) {
+    return bytes;
+}
+__device__ inline const uint8_t* address_of(SharedBytes bytes) {
+    return bytes.at;
+}
+
+// One value at an address that suits it.
+template <class T>
+__device__ inline T load_one(const uint8_t* from) {
+    return __ldg(reinterpret_cast<const T*>(from));
+}
+template <class T>
+__device__ inline T load_one(SharedBytes from) {
+    return *reinterpret_cast<const T*>(from.at);
+}
+
 // kWords words from an address that is a multiple of kAlign: 16, 8, 4, 2 or 1. What is not aligned to 4 is
 // joined from aligned words, of which the last one has a byte that is asked for: nothing is read beyond
 // the multiple of 4 behind the end.
-template <int kAlign, int kWords>
-__device__ inline void load_words(const uint8_t* from, uint32_t* words) {
+template <int kAlign, int kWords, class Bytes>
+__device__ inline void load_words(Bytes from, uint32_t* words) {
     if constexpr (kAlign % 16 == 0 && kWords % 4 == 0) {
 #pragma unroll
         for (int i = 0; i < kWords; i += 4) {
-            const uint4 four = __ldg(reinterpret_cast<const uint4*>(from + 4 * i));
+            const uint4 four = load_one<uint4>(from + 4 * i);
             words[i] = four.x;
             words[i + 1] = four.y;
             words[i + 2] = four.z;
@@ -117,23 +146,22 @@ __device__ inline void load_words(const uint8_t* from, uint32_t* words) {
     } else if constexpr (kAlign % 8 == 0 && kWords % 2 == 0) {
 #pragma unroll
         for (int i = 0; i < kWords; i += 2) {
-            const uint2 two = __ldg(reinterpret_cast<const uint2*>(from + 4 * i));
+            const uint2 two = load_one<uint2>(from + 4 * i);
             words[i] = two.x;
             words[i + 1] = two.y;
         }
     } else if constexpr (kAlign % 4 == 0) {
 #pragma unroll
-        for (int i = 0; i < kWords; ++i) {
-            words[i] = __ldg(reinterpret_cast<const uint32_t*>(from + 4 * i));
-        }
+        for (int i = 0; i < kWords; ++i) words[i] = load_one<uint32_t>(from + 4 * i);
     } else {
-        const auto address = reinterpret_cast<uintptr_t>(from);
-        const auto* base = reinterpret_cast<const uint32_t*>(address & ~uintptr_t{3});
-        const auto shift = static_cast<unsigned>(address & 3) * 8;
+        const auto beyond =
+            static_cast<unsigned>(reinterpret_cast<uintptr_t>(address_of(from)) & 3);
+        const Bytes base = from - beyond;
+        const unsigned shift = beyond * 8;
         uint32_t next[kWords + 1];
 #pragma unroll
-        for (int i = 0; i < kWords; ++i) next[i] = __ldg(base + i);
-        next[kWords] = shift != 0 ? __ldg(base + kWords) : 0;
+        for (int i = 0; i < kWords; ++i) next[i] = load_one<uint32_t>(base + 4 * i);
+        next[kWords] = shift != 0 ? load_one<uint32_t>(base + 4 * kWords) : 0;
 #pragma unroll
         for (int i = 0; i < kWords; ++i) words[i] = __funnelshift_r(next[i], next[i + 1], shift);
     }
@@ -149,10 +177,12 @@ __device__ inline void prefetch_l2(const uint8_t* address) {
 }
 
 // 16 bits at an even address.
-__device__ inline uint32_t load_16(const uint8_t* from) {
-    return __ldg(reinterpret_cast<const uint16_t*>(from));
+template <class Bytes>
+__device__ inline uint32_t load_16(Bytes from) {
+    return load_one<uint16_t>(from);
 }
-__device__ inline float load_half(const uint8_t* from) {
+template <class Bytes>
+__device__ inline float load_half(Bytes from) {
     return half_value(load_16(from));
 }
 

@@ -328,7 +328,8 @@ __device__ inline bool join_parts(const Bf16Job& job, float (*sums)[Shape::kOutp
         const float* c = sums[i / Shape::kOutputTiles][i % Shape::kOutputTiles];
         own[i * Shape::kThreads] = make_float4(c[0], c[1], c[2], c[3]);
     }
-    if (!comes_last(job.arrivals + tile, job.n_splits)) return false;
+    __shared__ bool is_last;
+    if (!comes_last(job.arrivals + tile, job.n_splits, is_last)) return false;
 #pragma unroll
     for (int i = 0; i < kEach; ++i) {
         float* c = sums[i / Shape::kOutputTiles][i % Shape::kOutputTiles];

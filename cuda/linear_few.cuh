@@ -79,10 +79,10 @@ __device__ inline float add_span(const Span& w, const RoundedWords& x, float sum
     return __fmaf_rn(x.scale.scale, product, sum);
 }
 
-// Two weight rows times a panel of kRows rounded rows, on one warp: n columns from `first` on, a multiple of
-// 32 spans, so that lanes have the same spans however a row is cut. sums[i][r] are those of the lane.
-template <class Format, int kRows>
-__device__ inline void multiply_quants(const uint8_t* const* weights, int64_t first, int n,
+// kOutputs weight rows times a panel of kRows rounded rows, on one warp: n columns from `first` on, a multiple
+// of 32 spans, so that lanes have the same spans however a row is cut. sums[i][r] are those of the lane.
+template <class Format, int kRows, int kOutputs, class Bytes>
+__device__ inline void multiply_quants(const Bytes* weights, int64_t first, int n,
                                        const uint8_t* panel, float (*sums)[kRows]) {
     constexpr int kSpans = Format::kLength / kSpan;
     const int n_spans = n / kSpan;
@@ -93,15 +93,19 @@ __device__ inline void multiply_quants(const uint8_t* const* weights, int64_t fi
     for (int s = lane_of_thread(); s < n_spans; s += kWarp) {
         const int64_t at = first_byte + s / kSpans * Format::kBytes;
         const RoundedSpan place = rounded_span(n_spans, s);
-        Span spans[2];
-        Format::unpack(weights[0] + at, s % kSpans, spans[0]);
-        Format::unpack(weights[1] + at, s % kSpans, spans[1]);
+        Span spans[kOutputs];
+#pragma unroll
+        for (int i = 0; i < kOutputs; ++i) {
+            Format::unpack(weights[i] + at, s % kSpans, spans[i]);
+        }
 #pragma unroll
         for (int r = 0; r < kRows; ++r) {
             RoundedWords x;
             load_rounded(panel + r * row_bytes, place, x);
-            sums[0][r] = add_span<Format>(spans[0], x, sums[0][r]);
-            sums[1][r] = add_span<Format>(spans[1], x, sums[1][r]);
+#pragma unroll
+            for (int i = 0; i < kOutputs; ++i) {
+                sums[i][r] = add_span<Format>(spans[i], x, sums[i][r]);
+            }
         }
     }
 }
@@ -111,11 +115,13 @@ __device__ inline void multiply_quants(const uint8_t* const* weights, int64_t fi
 // A format of single elements: kBytes of each, and how to load kCount of them from aligned memory.
 struct F32 {
     static constexpr int kBytes = 4;
-    __device__ static float load(const uint8_t* from) {
-        return __ldg(reinterpret_cast<const float*>(from));
+    template <class Bytes>
+    __device__ static float load(Bytes from) {
+        return load_one<float>(from);
     }
     static constexpr int kWide = 4;  // elements in 16 bytes
-    __device__ static void load_wide(const uint8_t* from, float* out) {
+    template <class Bytes>
+    __device__ static void load_wide(Bytes from, float* out) {
         uint32_t words[4];
         load_words<16, 4>(from, words);
 #pragma unroll
@@ -124,9 +130,13 @@ struct F32 {
 };
 struct F16 {
     static constexpr int kBytes = 2;
-    __device__ static float load(const uint8_t* from) { return load_half(from); }
+    template <class Bytes>
+    __device__ static float load(Bytes from) {
+        return load_half(from);
+    }
     static constexpr int kWide = 8;
-    __device__ static void load_wide(const uint8_t* from, float* out) {
+    template <class Bytes>
+    __device__ static void load_wide(Bytes from, float* out) {
         uint32_t words[4];
         load_words<16, 4>(from, words);
 #pragma unroll
@@ -138,9 +148,13 @@ struct F16 {
 };
 struct BF16 {
     static constexpr int kBytes = 2;
-    __device__ static float load(const uint8_t* from) { return bfloat16_value(load_16(from)); }
+    template <class Bytes>
+    __device__ static float load(Bytes from) {
+        return bfloat16_value(load_16(from));
+    }
     static constexpr int kWide = 8;
-    __device__ static void load_wide(const uint8_t* from, float* out) {
+    template <class Bytes>
+    __device__ static void load_wide(Bytes from, float* out) {
         uint32_t words[4];
         load_words<16, 4>(from, words);
 #pragma unroll
@@ -152,15 +166,17 @@ struct BF16 {
 };
 
 // Rows of a multiple of 16 bytes: 16 bytes of weights at a time. Columns as in multiply_quants().
-template <class Format, int kRows>
-__device__ inline void multiply_wide(const uint8_t* const* weights, int64_t first, int n,
-                                     const float* panel, float (*sums)[kRows]) {
+template <class Format, int kRows, int kOutputs, class Bytes>
+__device__ inline void multiply_wide(const Bytes* weights, int64_t first, int n, const float* panel,
+                                     float (*sums)[kRows]) {
     constexpr int kWide = Format::kWide;
 #pragma unroll(kRows == 1 ? 2 : 1)
     for (int j = lane_of_thread() * kWide; j < n; j += kWarp * kWide) {
-        float w[2][kWide];
-        Format::load_wide(weights[0] + (first + j) * Format::kBytes, w[0]);
-        Format::load_wide(weights[1] + (first + j) * Format::kBytes, w[1]);
+        float w[kOutputs][kWide];
+#pragma unroll
+        for (int o = 0; o < kOutputs; ++o) {
+            Format::load_wide(weights[o] + (first + j) * Format::kBytes, w[o]);
+        }
 #pragma unroll
         for (int r = 0; r < kRows; ++r) {
 #pragma unroll
@@ -169,25 +185,27 @@ __device__ inline void multiply_wide(const uint8_t* const* weights, int64_t firs
                 const float x[4] = {four.x, four.y, four.z, four.w};
 #pragma unroll
                 for (int k = 0; k < 4; ++k) {
-                    sums[0][r] = __fmaf_rn(w[0][i + k], x[k], sums[0][r]);
-                    sums[1][r] = __fmaf_rn(w[1][i + k], x[k], sums[1][r]);
+#pragma unroll
+                    for (int o = 0; o < kOutputs; ++o) {
+                        sums[o][r] = __fmaf_rn(w[o][i + k], x[k], sums[o][r]);
+                    }
                 }
             }
         }
     }
 }
 
-template <class Format, int kRows>
-__device__ inline void multiply_elements(const uint8_t* const* weights, int64_t first, int n,
+template <class Format, int kRows, int kOutputs, class Bytes>
+__device__ inline void multiply_elements(const Bytes* weights, int64_t first, int n,
                                          const float* panel, float (*sums)[kRows]) {
     for (int j = lane_of_thread(); j < n; j += kWarp) {
-        const float w0 = Format::load(weights[0] + (first + j) * Format::kBytes);
-        const float w1 = Format::load(weights[1] + (first + j) * Format::kBytes);
 #pragma unroll
-        for (int r = 0; r < kRows; ++r) {
-            const float x = panel[r * n + j];
-            sums[0][r] = __fmaf_rn(w0, x, sums[0][r]);
-            sums[1][r] = __fmaf_rn(w1, x, sums[1][r]);
+        for (int o = 0; o < kOutputs; ++o) {
+            const float w = Format::load(weights[o] + (first + j) * Format::kBytes);
+#pragma unroll
+            for (int r = 0; r < kRows; ++r) {
+                sums[o][r] = __fmaf_rn(w, panel[r * n + j], sums[o][r]);
+            }
         }
     }
 }
@@ -245,18 +263,20 @@ __device__ inline void fill_panel(const LinearJob& job, const FewRows<kRows>& ro
     __syncthreads();
 }
 
-template <class Format, int kRows>
-__device__ inline void multiply_panel(const LinearJob& job, const OutputPair& pair, int64_t first,
+// Outputs of a warp times n columns from `first` on, which are all that is in the panel. Which way floats
+// are multiplied is the same for all columns of a job.
+template <class Format, int kRows, int kOutputs, class Bytes>
+__device__ inline void multiply_panel(const LinearJob& job, const Bytes* weights, int64_t first,
                                       int n, const void* panel, float (*sums)[kRows]) {
     if constexpr (!kIsFloats<Format>) {
-        multiply_quants<Format, kRows>(pair.weights, first, n, static_cast<const uint8_t*>(panel),
-                                       sums);
+        multiply_quants<Format, kRows, kOutputs>(weights, first, n,
+                                                 static_cast<const uint8_t*>(panel), sums);
     } else if (job.columns * Format::kBytes % 16 == 0) {
-        multiply_wide<Format, kRows>(pair.weights, first, n, static_cast<const float*>(panel),
-                                     sums);
+        multiply_wide<Format, kRows, kOutputs>(weights, first, n, static_cast<const float*>(panel),
+                                               sums);
     } else {
-        multiply_elements<Format, kRows>(pair.weights, first, n, static_cast<const float*>(panel),
-                                         sums);
+        multiply_elements<Format, kRows, kOutputs>(weights, first, n,
+                                                   static_cast<const float*>(panel), sums);
     }
 }
 
@@ -315,7 +335,7 @@ __global__ void __launch_bounds__(kFewThreads, kFewBlocks) linear_few(const Line
                 static_cast<int>(left < job.panel_columns ? left : job.panel_columns);
             if (!is_filled) fill_panel<Format, kRows>(job, rows, column, width, panel);
             if (is_there) {
-                multiply_panel<Format, kRows>(job, pair, column, width, panel, sums);
+                multiply_panel<Format, kRows, 2>(job, pair.weights, column, width, panel, sums);
             }
         }
         is_filled = job.panel_columns >= job.columns;
