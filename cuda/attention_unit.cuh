@@ -355,14 +355,14 @@ __device__ inline VisibleSpan span_of_chunk(const AttentionUnit& unit, int32_t c
 
 // Keys and values of a chunk into the L2 cache, out of which the weights of a token drive them.
 __device__ inline void prefetch_chunk(const AttentionJob& job, const AttentionUnit& unit,
-                                      int32_t chunk) {
+                                      int32_t chunk, int32_t layer) {
     constexpr int kLine = 128;
     const VisibleSpan span = span_of_chunk(unit, chunk);
     const int n = span.end - span.begin;
     for (auto i = static_cast<int>(threadIdx.x); i < 2 * n; i += kAttentionThreads) {
         const KvHalf& half = i < n ? job.heads.cache.keys : job.heads.cache.values;
         const int32_t cell = cell_of(unit.pages, span.begin + i % n);
-        const KvHead head = kv_head(half, job.heads.layer, cell, unit.kv_head);
+        const KvHead head = kv_head(half, layer, cell, unit.kv_head);
         const auto bytes = static_cast<int>(half.head_dim * kv_element_bytes(half.type));
         for (int at = 0; at < bytes; at += kLine) prefetch_l2(head.data + at);
     }

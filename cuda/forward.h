@@ -13,7 +13,7 @@
 namespace puna::cuda {
 
 // Weights in device memory: [rows][columns] in blocks of a format, as in the file, rows without gaps.
-// data is aligned to 256 bytes and readable up to the next multiple of 4.
+// data is aligned to 256 bytes and readable up to the next multiple of 16.
 struct Matrix {
     const uint8_t* data = nullptr;
     int64_t rows = 0;
@@ -82,7 +82,10 @@ struct KernelTraits {
     bool overlaps = false;
     // There are those for tensor cores and 16-bit floats, which come with asynchronous copies.
     bool has_floats16 = false;
-    int32_t shared_bytes = 0;  // of shared memory that a block may ask for
+    int32_t shared_bytes = 0;            // of shared memory that a block may ask for
+    int32_t processor_shared_bytes = 0;  // that a multiprocessor has
+    // There are copies by the copy engine, and launches of blocks that wait for each other.
+    bool has_token_pass = false;
 };
 
 // What an executor keeps. `scratch` has scratch_bytes() and is aligned to 256.

@@ -6,6 +6,8 @@
 #include <vector>
 
 #include "cuda/forward.h"
+#include "cuda/scratch.h"
+#include "cuda/token_pass.h"
 #include "cuda_kernels/device_array.h"
 #include "seam/tensor_role.h"
 #include "support/spec_model.h"
@@ -42,8 +44,10 @@ class DeviceModel {
 
   private:
     void add(const puna_tensor& tensor) {
-        data_.emplace_back(
-            std::span<const uint8_t>(static_cast<const uint8_t*>(tensor.data), tensor.size_bytes));
+        const auto* data = static_cast<const uint8_t*>(tensor.data);
+        std::vector<uint8_t> bytes(data, data + tensor.size_bytes);
+        bytes.resize((bytes.size() + 15) / 16 * 16, 0xff);  // what kernels may read
+        data_.emplace_back(bytes);
         cuda::Matrix matrix;
         matrix.data = data_.back().get();
         matrix.rows = tensor.rows;
@@ -129,6 +133,27 @@ class DeviceExecutor {
             ASSERT_EQ(cuda::run_layer(forward, l), cudaSuccess);
         }
     }
+    // The same for one row, in one kernel.
+    void run_together(bool with_logits) {
+        if (!pass_.phases) {
+            pass_memory_ =
+                DeviceArray<uint8_t>(cuda::token_pass_bytes(*forward.weights, forward.cache));
+            ASSERT_EQ(cuda::prepare_token_pass(forward, pass_memory_.get(), &pass_), cudaSuccess);
+            ASSERT_NE(pass_.phases, nullptr);
+        }
+        ASSERT_EQ(cuda::run_embedding(forward), cudaSuccess);
+        ASSERT_EQ(cuda::run_token_pass(forward, pass_, with_logits), cudaSuccess);
+    }
+    // What is in the scratch for `n` outputs in a row.
+    std::vector<float> scratch_logits(size_t n) const {
+        const auto scratch =
+            cuda::make_scratch(forward.weights->spec, true, forward.options, forward.scratch);
+        std::vector<float> logits(n * static_cast<size_t>(forward.weights->spec.n_vocab));
+        EXPECT_EQ(cudaMemcpy(logits.data(), scratch.logits, logits.size() * sizeof(float),
+                             cudaMemcpyDeviceToHost),
+                  cudaSuccess);
+        return logits;
+    }
     // One kind of output for all rows: [rows][n_embd or n_vocab].
     std::vector<float> run_head(int32_t kind) const {
         const puna_model_spec& spec = forward.weights->spec;
@@ -165,7 +190,8 @@ class DeviceExecutor {
             reinterpret_cast<uint16_t*>(half.data + cuda::kv_scales_offset(half, n_layers));
     }
 
-    DeviceArray<uint8_t> keys_, values_, scratch_;
+    DeviceArray<uint8_t> keys_, values_, scratch_, pass_memory_;
+    cuda::TokenPass pass_;
     DeviceArray<int32_t> device_pages_, view_pages_, output_rows_;
     DeviceArray<puna_batch_row> rows_;
     int32_t pages_of_view_ = 0;

@@ -23,6 +23,7 @@ struct TestMatrix {
         core::random_blocks(format, bits, 0.7f, bytes.data(), rows * columns);
         values.resize(n);
         EXPECT_TRUE(core::dequantize_row(format, bytes.data(), values.data(), rows * columns).ok());
+        bytes.resize((bytes.size() + 15) / 16 * 16, 0xff);  // what kernels may read
         device = DeviceArray<uint8_t>(bytes);
         matrix = {device.get(), rows, columns, static_cast<int64_t>(row_bytes),
                   static_cast<int32_t>(format)};

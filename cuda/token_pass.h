@@ -1,0 +1,61 @@
+// All layers of a pass with one row as one kernel, whose blocks wait for each other (a cooperative launch) and
+// whose weights are on their way into shared memory meanwhile. What it computes has the same bits as the
+// kernels of forward.h.
+#pragma once
+
+#include <cuda_runtime.h>
+
+#include <cstdint>
+#include <vector>
+
+#include "cuda/forward.h"
+#include "cuda/linear.h"
+
+namespace puna::cuda {
+
+// What all blocks do before they meet, or attention.
+enum class TokenPhaseKind : int32_t { kProduct, kAttention };
+struct alignas(16) TokenPhase {
+    TokenPhaseKind kind = TokenPhaseKind::kProduct;
+    int32_t is_met = 0;  // blocks wait for all others before it
+    // Attention.
+    int32_t layer = 0;
+    const float* q_norm = nullptr;
+    const float* k_norm = nullptr;
+    // A product. A task is one or two outputs, on a warp; rows of weights come in chunks of columns.
+    LinearJob job;
+    int32_t format = 0;
+    int32_t has_panel = 0;  // that of the product before: its input is the same
+    int32_t outputs_each = 1;
+    int32_t first_warp = 0;  // of the grid's, which has task 0
+    int64_t n_tasks = 0;
+    int32_t chunk_columns = 0;
+    int32_t n_chunks = 0;
+    int32_t chunk_bytes = 0;
+    int32_t chunk_room = 0;       // of shared memory that a chunk of one row takes
+    int32_t last_chunk_room = 0;  // the last one
+};
+
+// Whether layers of such weights can be one kernel, with what n_cells of a cache take.
+bool has_token_pass(const Weights& weights, const KvCache& cache);
+// The device memory that it needs, aligned to 256; 0 where there is none.
+uint64_t token_pass_bytes(const Weights& weights, const KvCache& cache);
+
+// A pass as it is launched; kept beside Forward, whose batch has one row.
+struct TokenPass {
+    const TokenPhase* phases = nullptr;  // device memory; null: there is no such pass
+    int32_t n_phases = 0;                // with the logits, if there is a head
+    uint32_t* counters = nullptr;        // of grid_barrier.cuh
+    int32_t n_blocks = 0;
+    int32_t ring_bytes = 0;  // of each warp
+    int32_t shared_bytes = 0;
+};
+
+// Fills `memory`, of token_pass_bytes(), and waits until that is done. Leaves pass->phases null where the
+// device has no such kernel or too little shared memory.
+cudaError_t prepare_token_pass(const Forward& f, uint8_t* memory, TokenPass* pass);
+
+// From the hidden rows to those behind all layers; with_logits: and logits of them in the scratch.
+cudaError_t run_token_pass(const Forward& f, const TokenPass& pass, bool with_logits);
+
+}  // namespace puna::cuda
