@@ -23,6 +23,7 @@ namespace cuda_emulator {
 namespace {
 
 constexpr int kWarp = 32;
+constexpr int kUnknown = 0xff;  // bytes that are on their way
 
 enum class Order { kThreadByThread, kFirstWarpFirst, kLastWarpFirst };
 constexpr int kOrders = 3;
@@ -298,6 +299,7 @@ void wait_for_last_kernel() {
 void copy_async(void* to, const void* from) {
     const auto bits = reinterpret_cast<uintptr_t>(to) | reinterpret_cast<uintptr_t>(from);
     if (bits % 16 != 0) ++block->n_crooked;
+    std::memset(to, kUnknown, 16);
     thread(block->current).copies.push_back({to, from});
 }
 
@@ -321,6 +323,7 @@ void expect_bulk(const void* barrier, size_t n_bytes) {
 void copy_bulk(void* to, const void* from, size_t n_bytes, const void* barrier) {
     const auto bits = reinterpret_cast<uintptr_t>(to) | reinterpret_cast<uintptr_t>(from) | n_bytes;
     if (bits % 16 != 0) ++block->n_crooked;
+    std::memset(to, kUnknown, n_bytes);
     block->bulk_barriers[barrier].copies.push_back({to, from, n_bytes});
 }
 

@@ -7,7 +7,7 @@
 // thread can go on and some have not ended, a barrier was not reached by all that it waits for, and the
 // launch fails; so it does when threads end while others wait at a block barrier, which some processors
 // forgive, and when a thread ends without having waited for the kernel before where it must, or for its
-// asynchronous copies. These are made when they are waited for, not before.
+// asynchronous copies. These are made when they are waited for; until then there is 0xff where they go.
 #pragma once
 
 #include <cstddef>
