@@ -17,6 +17,12 @@ Result<Event> create_event(Device& device) {
     return Event(event);
 }
 
+Result<Event> create_timer(Device& device) {
+    cudaEvent_t event = nullptr;
+    PUNA_TRY(device.check(cudaEventCreateWithFlags(&event, cudaEventDefault), "cudaEventCreate"));
+    return Event(event);
+}
+
 Result<DeviceMemory> allocate_device(Device& device, uint64_t size, const char* what) {
     if (size == 0) return DeviceMemory();
     void* memory = nullptr;

@@ -42,6 +42,8 @@ using GraphExec = Owned<cudaGraphExec_t, cudaGraphExecDestroy>;
 Result<Stream> create_stream(Device& device);
 // For waiting, not for timing.
 Result<Event> create_event(Device& device);
+// For the time between two of them.
+Result<Event> create_timer(Device& device);
 
 inline cudaError_t free_device(uint8_t* memory) {
     return cudaFree(memory);

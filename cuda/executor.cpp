@@ -4,6 +4,7 @@
 #include <thread>
 
 #include "cuda/backend_limits.h"
+#include "cuda/outputs.h"
 #include "seam/batch_check.h"
 #include "seam/options_check.h"
 
@@ -46,7 +47,7 @@ KvSizes kv_sizes(const KvCache& cache, int32_t n_layers) {
             aligned(kv_half_bytes(cache.values, n_layers))};
 }
 
-// What the kernels need; the staging and the transfer of cells lie behind it.
+// What the kernels need. The token pass, the staging and the transfer of cells lie behind it.
 uint64_t kernel_scratch_bytes(const Weights& weights, const puna_executor_options& options) {
     return aligned(scratch_bytes(weights.spec, weights.has_head, kernel_options(options)));
 }
@@ -75,6 +76,7 @@ Result<ExecutorSizes> Executor::measure(const Weights& weights,
     const BatchStaging staging(weights, options);
     const CellTransfer transfer(cache);
     return ExecutorSizes{kv.keys + kv.values, kernel_scratch_bytes(weights, options) +
+                                                  token_pass_bytes(weights, cache) +
                                                   staging.device_bytes() + transfer.buffer_bytes()};
 }
 
@@ -111,6 +113,13 @@ Status Executor::allocate() {
     forward_.scratch = scratch_memory_.data();
     forward_.stream = stream_.get();
     uint8_t* behind = forward_.scratch + kernel_scratch_bytes(weights_, options_);
+    PUNA_TRY(device().check(prepare_token_pass(forward_, behind, &token_pass_), "a pass"));
+    if (token_pass_.phases) {
+        PUNA_TRY_ASSIGN(timed_from_, create_timer(device()));
+        PUNA_TRY_ASSIGN(timed_to_, create_timer(device()));
+        trial_.allow_together();
+    }
+    behind += token_pass_bytes(weights_, forward_.cache);
     staging_.set_memory(behind, pinned_.data());
     transfer_.set_memory(behind + staging_.device_bytes(),
                          pinned_.data() + staging_.pinned_bytes());
@@ -136,6 +145,7 @@ Status Executor::begin(const puna_batch& batch) {
     next_step_ = 0;
     n_done_ = 0;
     n_pieces_ = 0;
+    is_timed_ = false;
     running_ = true;
     return {};
 }
@@ -191,6 +201,7 @@ Status Executor::run(const Limits& limits, puna_progress* progress) {
         const bool may_leave = progress->n_layers_run > 0 && n_pieces_ == 1;
         PUNA_TRY_ASSIGN(const bool done, wait_for_piece(limits, may_leave));
         if (!done) return {};
+        PUNA_TRY(finish_trial());
         finish_piece(progress);
     }
     return {};
@@ -214,19 +225,21 @@ Status Executor::begin_piece(bool whole) {
 Status Executor::enqueue_pass() {
     const int32_t last = std::min(n_steps(), layers_.n_layers() + 1) - 1;
     const bool is_captured = batch_.n_rows <= kFewRows && staging_.n_chunks() <= 1;
-    GraphCache::Entry* known = nullptr;
+    const PassWay way = batch_.n_rows == 1 ? trial_.next() : PassWay::kApart;
+    GraphExec* graph = nullptr;
     if (is_captured) {
         key_.n_rows = batch_.n_rows;
         key_.n_views = batch_.n_views;
         key_.n_pages_of_longest = forward_.batch.n_pages_of_longest;
         key_.requests.assign(staging_.requests().begin(), staging_.requests().end());
-        known = graphs_.find(key_);
+        GraphCache::Entry* known = graphs_.find(key_);
+        if (known) graph = &known->graphs[static_cast<int>(way)];
     }
-    if (known && !known->graph.get()) {
-        PUNA_TRY_ASSIGN(known->graph, capture_graph(device(), stream_.get(),
-                                                    [this] { return enqueue_launches(); }));
+    if (graph && !graph->get()) {
+        PUNA_TRY_ASSIGN(*graph, capture_graph(device(), stream_.get(),
+                                              [this, way] { return enqueue_launches(way); }));
     }
-    if (!known || !known->graph.get()) {
+    if (!graph || !graph->get()) {
         for (; next_step_ <= last; ++next_step_) {
             PUNA_TRY(device().check(enqueue_step(next_step_), "a launch"));
         }
@@ -235,7 +248,7 @@ Status Executor::enqueue_pass() {
     cudaStream_t stream = stream_.get();
     PUNA_TRY(device().check(
         staging_.enqueue_input(batch_, puna::cuda::hidden_rows(forward_), stream), "input"));
-    PUNA_TRY(device().check(cudaGraphLaunch(known->graph.get(), stream), "cudaGraphLaunch"));
+    PUNA_TRY(launch_graph(graph->get(), way));
     if (staging_.n_chunks() == 1) {
         PUNA_TRY(device().check(staging_.enqueue_results(stream), "results"));
     }
@@ -248,20 +261,51 @@ Status Executor::enqueue_pass() {
     return {};
 }
 
+// With a clock, as long as it is to be found out which way is the faster one.
+Status Executor::launch_graph(cudaGraphExec_t graph, PassWay way) {
+    cudaStream_t stream = stream_.get();
+    is_timed_ = batch_.n_rows == 1 && !trial_.is_decided();
+    timed_way_ = way;
+    if (is_timed_) {
+        PUNA_TRY(device().check(cudaEventRecord(timed_from_.get(), stream), "cudaEventRecord"));
+    }
+    PUNA_TRY(device().check(cudaGraphLaunch(graph, stream), "cudaGraphLaunch"));
+    if (!is_timed_) return {};
+    return device().check(cudaEventRecord(timed_to_.get(), stream), "cudaEventRecord");
+}
+
+// Once the pass is done.
+Status Executor::finish_trial() {
+    if (!is_timed_) return {};
+    is_timed_ = false;
+    float milliseconds = 0.0f;
+    PUNA_TRY(device().check(cudaEventElapsedTime(&milliseconds, timed_from_.get(), timed_to_.get()),
+                            "cudaEventElapsedTime"));
+    trial_.add(timed_way_, milliseconds);
+    return {};
+}
+
 // Every kernel of a pass with one chunk.
-cudaError_t Executor::enqueue_launches() {
+cudaError_t Executor::enqueue_launches(PassWay way) {
     if (weights_.has_embedding) {
         if (const cudaError_t error = run_embedding(forward_); error != cudaSuccess) return error;
     }
-    for (int32_t layer = 0; layer < layers_.n_layers(); ++layer) {
-        if (const cudaError_t error = run_layer(forward_, layer); error != cudaSuccess) {
-            return error;
+    const DeviceOutput* requests = staging_.requests().data();
+    const bool is_together = way == PassWay::kTogether;
+    const bool has_logits = is_together && staging_.n_chunks() == 1 && needs_logits(requests, 1);
+    if (is_together) {
+        const cudaError_t error = run_token_pass(forward_, token_pass_, has_logits);
+        if (error != cudaSuccess) return error;
+    } else {
+        for (int32_t layer = 0; layer < layers_.n_layers(); ++layer) {
+            const cudaError_t error = run_layer(forward_, layer);
+            if (error != cudaSuccess) return error;
         }
     }
     if (staging_.n_chunks() == 0) return cudaSuccess;
     Forward head = forward_;
     head.batch = staging_.chunk_batch();
-    return run_head(head, staging_.requests().data(), staging_.device_requests());
+    return run_head(head, requests, staging_.device_requests(), has_logits);
 }
 
 cudaError_t Executor::enqueue_step(int32_t step) {

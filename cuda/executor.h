@@ -8,6 +8,7 @@
 #include "cuda/cell_transfer.h"
 #include "cuda/graph_cache.h"
 #include "cuda/layer_set.h"
+#include "cuda/token_pass.h"
 #include "seam/cells_check.h"
 
 namespace puna::cuda {
@@ -66,7 +67,9 @@ class Executor {
     Status run(const Limits& limits, puna_progress* progress);
     Status begin_piece(bool whole);
     Status enqueue_pass();
-    cudaError_t enqueue_launches();
+    cudaError_t enqueue_launches(PassWay way);
+    Status launch_graph(cudaGraphExec_t graph, PassWay way);
+    Status finish_trial();
     cudaError_t enqueue_step(int32_t step);
     cudaError_t enqueue_head(int32_t chunk, bool with_input);
     // False: the call is to return before the piece is done.
@@ -100,6 +103,13 @@ class Executor {
     int32_t n_pieces_ = 0;  // in flight
     GraphCache graphs_;
     PassKey key_;  // kept for its memory
+    // Passes of one row as graphs.
+    TokenPass token_pass_;
+    PassTrial trial_;
+    PassWay timed_way_ = PassWay::kApart;
+    bool is_timed_ = false;  // the pass that is under way
+    Event timed_from_;
+    Event timed_to_;
 };
 
 }  // namespace puna::cuda

@@ -103,7 +103,8 @@ cudaError_t run_layer(const Forward& f, int32_t layer) {
     return run_ffn(f, s, w);
 }
 
-cudaError_t run_head(const Forward& f, const DeviceOutput* requests, const DeviceOutput* outputs) {
+cudaError_t run_head(const Forward& f, const DeviceOutput* requests, const DeviceOutput* outputs,
+                     bool has_logits) {
     const puna_model_spec& spec = f.weights->spec;
     const Scratch s = scratch_of(f);
     for (int32_t first = 0; first < f.batch.n_outputs; first += s.head_rows) {
@@ -112,7 +113,9 @@ cudaError_t run_head(const Forward& f, const DeviceOutput* requests, const Devic
         LayerProducts logits = logits_products(f, s);
         logits.input.rows = f.batch.output_rows + first;
         logits.input.n_rows = n;
-        if (needs_logits(requests + first, n)) PUNA_TRY_CUDA(run_products(f, s, logits));
+        if (!has_logits && needs_logits(requests + first, n)) {
+            PUNA_TRY_CUDA(run_products(f, s, logits));
+        }
         if (needs_hidden(requests + first, n)) {
             PUNA_TRY_CUDA(norm_rows({logits.input, s.normed, nullptr}, f.stream));
         }

@@ -141,8 +141,10 @@ struct DeviceOutput {
 };
 
 // Output norm, logits and what the outputs want. `outputs` [n_outputs] is in device memory; `requests` the
-// same on the host, with device pointers, to choose kernels by.
-cudaError_t run_head(const Forward& f, const DeviceOutput* requests, const DeviceOutput* outputs);
+// same on the host, with device pointers, to choose kernels by. has_logits: there is one output, whose logits
+// are there already (token_pass.h).
+cudaError_t run_head(const Forward& f, const DeviceOutput* requests, const DeviceOutput* outputs,
+                     bool has_logits = false);
 
 // Copies cells and turns keys, in order, as puna_backend.h describes kv_move. Source and target of one
 // move may overlap.

@@ -5,6 +5,7 @@
 
 #include "cuda/batch_staging.h"
 #include "cuda/device_memory.h"
+#include "cuda/pass_trial.h"
 
 namespace puna::cuda {
 
@@ -21,7 +22,7 @@ class GraphCache {
     // What is known of a kind of pass.
     struct Entry {
         PassKey key;
-        GraphExec graph;  // null until it is captured
+        GraphExec graphs[kPassWays];  // null until they are captured
         uint64_t last_use = 0;
     };
 

@@ -106,6 +106,23 @@ TEST(CudaForward, LongPromptsAgreeWithDouble) {
     }
 }
 
+// Passes of one row are graphs of many kernels or of one, in turns; those of few rows always of many.
+TEST(CudaForward, OneRowHasTheBitsOfFewRows) {
+    SpecModelShape shape = long_prompt_shape(Encoding::kQ8_0);
+    shape.spec.n_head = 6;
+    shape.spec.n_head_kv = 2;
+    const SpecModel model(shape);
+    const auto tokens = random_tokens(model.spec(), 15);
+    for (const int32_t kv_type : {PUNA_KV_F16, PUNA_KV_Q8_0}) {
+        std::vector<float> logits[2];
+        for (const int32_t n_batch : {1, 5}) {
+            Session session(LayersRequest(model), executor_options(n_batch, kv_type));
+            logits[n_batch == 1] = run_logits(model.spec(), session, tokens, n_batch);
+        }
+        EXPECT_EQ(logits[0], logits[1]) << "cache " << kv_type;
+    }
+}
+
 // Embedding alone, the layers in two cuts, and the head alone.
 TEST(CudaForward, CutsOfTheStackAgreeWithTheWhole) {
     const SpecModel model({small_spec()});

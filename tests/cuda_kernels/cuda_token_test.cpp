@@ -52,8 +52,7 @@ class TokenPasses {
         EXPECT_EQ(together_.run_head(PUNA_ROW_OUTPUT_HIDDEN),
                   apart_.run_head(PUNA_ROW_OUTPUT_HIDDEN))
             << position;
-        EXPECT_EQ(together_.scratch_logits(1), apart_.run_head(PUNA_ROW_OUTPUT_LOGITS))
-            << position;
+        EXPECT_EQ(together_.scratch_logits(1), apart_.run_head(PUNA_ROW_OUTPUT_LOGITS)) << position;
     }
 
   private:
