@@ -39,6 +39,7 @@ class Executor {
                    puna_progress* progress);
     // Waits for what is under way.
     void abandon();
+    const char* one_row_kernels() const { return trial_.text(); }
 
     Status kv_move(std::span<const puna_kv_move> moves);
     // `layer` is counted in the whole model; n_bytes must be the exact size.

@@ -20,6 +20,11 @@ class PassTrial {
         return n_timed_[1] < n_timed_[0] ? PassWay::kTogether : PassWay::kApart;
     }
     bool is_decided() const { return !has_choice_ || n_timed_[1] == kTimes; }
+    // As puna_backend.h wants it.
+    const char* text() const {
+        if (!has_choice_ || !is_decided()) return "";
+        return next() == PassWay::kTogether ? "one kernel" : "many kernels";
+    }
     void add(PassWay way, float milliseconds) {
         const int i = static_cast<int>(way);
         if (n_timed_[i] == 0 || milliseconds < shortest_[i]) shortest_[i] = milliseconds;

@@ -221,6 +221,10 @@ void PUNA_CALL abandon(puna_executor* executor) {
     Functions::self(executor).abandon();
 }
 
+const char* PUNA_CALL one_row_kernels(const puna_executor* executor) {
+    return executor ? reinterpret_cast<const Executor*>(executor)->one_row_kernels() : "";
+}
+
 #define PUNA_CUDA_TEXT(x) PUNA_CUDA_TEXT_(x)
 #define PUNA_CUDA_TEXT_(x) #x
 
@@ -253,6 +257,7 @@ constexpr puna_backend_api kApi = {
     Functions::kv_read,
     Functions::kv_write,
     device_free_bytes,
+    one_row_kernels,
 };
 
 }  // namespace

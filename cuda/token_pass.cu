@@ -21,13 +21,12 @@ namespace puna::cuda {
 namespace {
 
 // All but those of grids, whose tables are many times the code.
-#define PUNA_TOKEN_FORMATS(X)                                                                   \
-    X(F32)                                                                                      \
-    X(F16)                                                                                      \
-    X(BF16)                                                                                     \
-    X(Q4_0)                                                                                     \
-    X(Q4_1) X(Q5_0) X(Q5_1) X(Q8_0) X(Q2_K) X(Q3_K) X(Q4_K) X(Q5_K) X(Q6_K) X(IQ4_NL) X(IQ4_XS) \
-        X(TQ1_0) X(TQ2_0) X(MXFP4)
+// clang-format off
+#define PUNA_TOKEN_FORMATS(X)                                             \
+    X(F32) X(F16) X(BF16) X(Q4_0) X(Q4_1) X(Q5_0) X(Q5_1) X(Q8_0)         \
+    X(Q2_K) X(Q3_K) X(Q4_K) X(Q5_K) X(Q6_K) X(IQ4_NL) X(IQ4_XS) X(MXFP4)  \
+    X(TQ1_0) X(TQ2_0)
+// clang-format on
 
 constexpr int kBlocksPerProcessor = 2;
 static_assert(kFewThreads == kAttentionThreads);

@@ -172,6 +172,7 @@ Report measure(const BenchOptions& options, const Interrupt& interrupt) {
     for (int32_t i = 0; i < model.n_formats(); ++i) report.formats.push_back(model.format(i));
     report.context = speed.context_info();
     run_tests(speed, options, interrupt.cancel(), report);
+    report.context = speed.context_info();
     return report;
 }
 
@@ -222,6 +223,7 @@ Json as_json(const Report& report, const BenchOptions& options) {
               {"read_buffer_bytes", report.read_buffer_bytes},
               {"prefetch_bytes", report.prefetch_bytes}}},
             {"formats", formats_json(report)},
+            {"one_row_kernels", report.context.one_row_kernels},
             {"load_seconds", report.load_seconds},
             {"first_token_seconds", report.first_token_seconds},
             {"peak_rss_bytes", report.peak_rss_bytes},
@@ -243,6 +245,9 @@ std::string heading_text(const Report& report, const BenchOptions& options) {
                                   " kernels on " + device_name(report, format) + ": " +
                                   std::to_string(format.n_tensors) + " tensors, " +
                                   readable_bytes(format.size_bytes)});
+    }
+    if (report.context.one_row_kernels[0] != '\0') {
+        table.add({"one sequence", std::string("by ") + report.context.one_row_kernels});
     }
     table.add({"ready after", fixed(report.load_seconds, 3) + " s, first token after " +
                                   fixed(report.first_token_seconds, 3) + " s"});

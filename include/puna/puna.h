@@ -745,9 +745,16 @@ typedef struct puna_context_info {
     uint64_t n_layers_run;  /* layers evaluated since creation, the head counted as one */
     uint64_t n_rows_run;    /* rows (tokens) of batches that were finished */
     uint64_t n_rows_reused; /* rows that prefix reuse made unnecessary */
+    /* What decodes one sequence on a GPU, which is found out by measuring the first tokens: "one
+     * kernel", "many kernels"; "" if that is not known yet, or there is but one way. */
+    char one_row_kernels[16];
 } puna_context_info;
-#define PUNA_CONTEXT_INFO_INIT \
-    { (uint32_t)sizeof(puna_context_info), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+#define PUNA_CONTEXT_INFO_INIT                                                           \
+    {                                                                                    \
+        (uint32_t)sizeof(puna_context_info), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, { \
+            0                                                                            \
+        }                                                                                \
+    }
 
 /* [one thread] Errors: BUSY. */
 PUNA_API puna_status PUNA_CALL puna_context_get_info(const puna_context* context,

@@ -530,6 +530,10 @@ typedef struct puna_backend_api {
      * sides. 0 if it cannot be told. */
     puna_status(PUNA_CALL* device_free_bytes)(const puna_backend* backend, int32_t device,
                                               uint64_t* free_bytes, puna_error* error);
+
+    /* May be NULL: there is but one way. What runs batches of one row where the executor finds that
+     * out by measuring, a few words for reports: static text, "" as long as it is not known. */
+    const char*(PUNA_CALL* one_row_kernels)(const puna_executor* executor);
 } puna_backend_api;
 
 typedef const puna_backend_api*(PUNA_CALL* puna_backend_entry_fn)(uint32_t api_version);

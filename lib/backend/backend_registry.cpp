@@ -17,7 +17,7 @@ constexpr char kCudaPlugin[] = "libpuna-cuda.dylib";
 constexpr char kCudaPlugin[] = "libpuna-cuda.so";
 #endif
 
-// Every function but the optional ones (adapters, kv_drop, device_free_bytes) must be there.
+// Every function but the optional ones (adapters, kv_drop, device_free_bytes, one_row_kernels) must be there.
 bool is_complete(const puna_backend_api& api) {
     return api.name && api.build && api.create && api.destroy && api.n_devices && api.device_info &&
            api.format_supported && api.estimate && api.load_layers && api.destroy_layers &&

@@ -230,6 +230,7 @@ constexpr puna_backend_api kApi = {
     Functions::kv_read,
     Functions::kv_write,
     nullptr,  // device_free_bytes
+    nullptr,  // one_row_kernels
 };
 
 }  // namespace

@@ -1,6 +1,7 @@
 #include "runtime/context.h"
 
 #include <algorithm>
+#include <cstdio>
 
 #include "base/clock.h"
 
@@ -259,6 +260,8 @@ void Context::fill_info(puna_context_info* info) {
     info->n_layers_run = evaluator_->n_layers_run();
     info->n_rows_run = n_rows_run_;
     info->n_rows_reused = n_rows_reused_;
+    std::snprintf(info->one_row_kernels, sizeof info->one_row_kernels, "%s",
+                  evaluator_->one_row_kernels());
 }
 
 }  // namespace puna::core

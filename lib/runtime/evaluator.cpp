@@ -56,6 +56,15 @@ Evaluator::~Evaluator() {
     for (const Stage& stage : stages_) stage.part->api().destroy_executor(stage.executor);
 }
 
+const char* Evaluator::one_row_kernels() const {
+    for (const Stage& stage : stages_) {
+        const auto ask = stage.part->api().one_row_kernels;
+        const char* kernels = ask != nullptr ? ask(stage.executor) : "";
+        if (*kernels != '\0') return kernels;
+    }
+    return "";
+}
+
 void Evaluator::clear() {
     rows_.clear();
     views_.clear();

@@ -50,6 +50,8 @@ class Evaluator {
 
     // Layers run by all batches, the head counted as one.
     uint64_t n_layers_run() const { return n_layers_run_; }
+    // As puna_context_info has it.
+    const char* one_row_kernels() const;
     uint64_t kv_bytes() const { return kv_bytes_; }
     uint64_t scratch_bytes() const { return scratch_bytes_; }
 

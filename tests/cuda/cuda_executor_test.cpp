@@ -117,7 +117,13 @@ TEST(CudaForward, OneRowHasTheBitsOfFewRows) {
         std::vector<float> logits[2];
         for (const int32_t n_batch : {1, 5}) {
             Session session(LayersRequest(model), executor_options(n_batch, kv_type));
+            EXPECT_STREQ(api().one_row_kernels(session.executor), "");
             logits[n_batch == 1] = run_logits(model.spec(), session, tokens, n_batch);
+            // A real GPU may have but one way.
+            const std::string found = api().one_row_kernels(session.executor);
+            const bool must_be_found = n_batch == 1 && is_emulated();
+            EXPECT_TRUE(found == "one kernel" || found == "many kernels" || !must_be_found);
+            EXPECT_TRUE(found.empty() || n_batch == 1) << found;
         }
         EXPECT_EQ(logits[0], logits[1]) << "cache " << kv_type;
     }

@@ -268,6 +268,7 @@ constexpr puna_backend_api kApi = {sizeof(puna_backend_api),
                                    kv_drop,
                                    kv_read,
                                    kv_write,
+                                   nullptr,
                                    nullptr};
 
 }  // namespace
