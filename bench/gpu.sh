@@ -61,8 +61,16 @@ export PUNA_TEST_CUDA_PLUGIN PUNA_PROJECT_DIR="$PWD"
 
 section "machine" 40 sh -c 'nvidia-smi; nvcc --version | tail -n 2; nproc; grep -m 1 "model name" /proc/cpuinfo'
 section "commit" 1 git log -1 --format='%h %s'
-section "memory bandwidth" 4 sh -c \
-    "nvcc -O3 -arch=native -o $work/copy_bandwidth bench/cuda/copy_bandwidth.cu && $work/copy_bandwidth"
+# What the machine can do, to compare with.
+measure_machine() {
+    name=$1
+    shift
+    nvcc -std=c++20 -O3 -arch=native -I. -o "$work/$name" "bench/cuda/$name.cu" "$@" &&
+        "$work/$name"
+}
+section "memory bandwidth" 4 measure_machine copy_bandwidth
+section "meetings of blocks" 2 measure_machine barrier_time
+section "products of cuBLAS" 10 measure_machine gemm_rate -lcublas
 
 # What the emulator was happy with, on the device.
 section "tests" 30 timeout 120 "$build/bin/puna_cuda_tests" --gtest_brief=1
