@@ -76,6 +76,13 @@ TEST_P(CudaCaches, RoundedAreCloseToDouble) {
 INSTANTIATE_TEST_SUITE_P(All, CudaCaches, testing::ValuesIn(cache_variants()),
                          [](const auto& variant) { return std::string(variant.param.name); });
 
+// As without the deterministic mode, in which rows never share a kernel.
+puna_executor_options fast_options(int32_t max_rows, int32_t kv_type) {
+    puna_executor_options options = executor_options(max_rows, kv_type);
+    options.deterministic = 0;
+    return options;
+}
+
 // So many rows and heads that tensor cores take them, also those of a large GPU.
 SpecModelShape long_prompt_shape(Encoding encoding) {
     SpecModelShape shape = {small_spec()};
@@ -97,11 +104,44 @@ TEST(CudaForward, LongPromptsAgreeWithDouble) {
         const auto expected = model.reference(tokens);
         for (const int32_t kv_type : {PUNA_KV_F16, PUNA_KV_Q8_0}) {
             for (const int32_t n_batch : {150, 60}) {
-                Session session(LayersRequest(model), executor_options(n_batch, kv_type));
+                Session session(LayersRequest(model), fast_options(n_batch, kv_type));
                 const auto logits = run_logits(model.spec(), session, tokens, n_batch);
                 EXPECT_LT(relative_error(expected.logits, logits), 3e-2)
                     << n_batch << " rows, cache " << kv_type;
             }
+        }
+    }
+}
+
+// Two sequences go on by some rows while a third begins with a prompt; all have the same tokens.
+TEST(CudaForward, PromptsBesideSingleRowsAgreeWithDouble) {
+    struct Part {
+        int32_t view, begin, end;
+    };
+    const std::vector<Part> batches[] = {{{0, 0, 60}, {1, 0, 59}},
+                                         {{0, 60, 61}, {2, 0, 97}, {1, 59, 61}}};
+    const SpecModel model(long_prompt_shape(Encoding::kQ8_0));
+    const auto n_vocab = static_cast<size_t>(model.spec().n_vocab);
+    const auto tokens = random_tokens(model.spec(), 97);
+    const auto expected = model.reference(tokens);
+    Session session(LayersRequest(model), fast_options(120, PUNA_KV_F16));
+    for (const auto& parts : batches) {
+        BatchBuilder batch(model.spec());
+        for (const int32_t page : {0, 4, 8}) {
+            batch.add_view({page + 3, page, page + 1, page + 2});
+        }
+        for (const Part& part : parts) {
+            for (int32_t i = part.begin; i < part.end; ++i) {
+                batch.add_row(part.view, i, tokens[static_cast<size_t>(i)], PUNA_ROW_OUTPUT_LOGITS);
+            }
+        }
+        session.run(batch.batch());
+        for (size_t i = 0; i < batch.rows.size(); ++i) {
+            const auto position = static_cast<size_t>(batch.rows[i].position);
+            EXPECT_LT(relative_error({expected.logits.data() + position * n_vocab, n_vocab},
+                                     batch.values(static_cast<int32_t>(i))),
+                      3e-2)
+                << "view " << batch.rows[i].view << " position " << position;
         }
     }
 }

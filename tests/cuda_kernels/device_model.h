@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "cuda/attention_pieces.h"
 #include "cuda/forward.h"
 #include "cuda_kernels/device_array.h"
 #include "seam/tensor_role.h"
@@ -106,7 +107,6 @@ class DeviceExecutor {
     void set_rows(std::vector<puna_batch_row> rows) {
         std::vector<int32_t> output_rows;
         forward.batch.n_pages_of_longest = 1;
-        forward.batch.n_runs = 0;
         for (size_t i = 0; i < rows.size(); ++i) {
             puna_batch_row& row = rows[i];
             row.cell = cell(row.position, row.view);
@@ -115,8 +115,8 @@ class DeviceExecutor {
             output_rows.push_back(row.output);
             const int32_t n_pages = row.position / PUNA_KV_PAGE - row.first / PUNA_KV_PAGE + 1;
             forward.batch.n_pages_of_longest = std::max(forward.batch.n_pages_of_longest, n_pages);
-            if (i == 0 || row.view != rows[i - 1].view) ++forward.batch.n_runs;
         }
+        set_pieces(rows);
         rows_ = DeviceArray<puna_batch_row>(rows);
         output_rows_ = DeviceArray<int32_t>(output_rows);
         forward.batch.n_rows = forward.batch.n_outputs = static_cast<int32_t>(rows.size());
@@ -152,6 +152,17 @@ class DeviceExecutor {
     std::vector<int32_t> pages;
 
   private:
+    void set_pieces(std::span<const puna_batch_row> rows) {
+        cuda::AttentionPieces divided;
+        cuda::divide_rows(forward.weights->spec, rows, divided);
+        pieces_ = DeviceArray<cuda::AttentionPiece>(divided.pieces);
+        alone_ = DeviceArray<int32_t>(divided.alone);
+        forward.batch.n_pieces = static_cast<int32_t>(divided.pieces.size());
+        forward.batch.n_alone = static_cast<int32_t>(divided.alone.size());
+        forward.batch.n_pages_of_alone = divided.n_pages_of_alone;
+        forward.batch.pieces = pieces_.get();
+        forward.batch.alone = alone_.get();
+    }
     void init(cuda::KvHalf& half, DeviceArray<uint8_t>& memory, int32_t type, int32_t head_dim,
               int32_t n_layers) const {
         half.type = type;
@@ -168,6 +179,8 @@ class DeviceExecutor {
     DeviceArray<uint8_t> keys_, values_, scratch_;
     DeviceArray<int32_t> device_pages_, view_pages_, output_rows_;
     DeviceArray<puna_batch_row> rows_;
+    DeviceArray<cuda::AttentionPiece> pieces_;
+    DeviceArray<int32_t> alone_;
     int32_t pages_of_view_ = 0;
 };
 
