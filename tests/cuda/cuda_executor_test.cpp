@@ -147,21 +147,23 @@ TEST(CudaForward, PromptsBesideSingleRowsAgreeWithDouble) {
 }
 
 // Embedding alone, the layers in two cuts, and the head alone.
-TEST(CudaForward, CutsOfTheStackAgreeWithTheWhole) {
-    const SpecModel model({small_spec()});
+void expect_cuts_close(const SpecModel& model, const puna_executor_options& options, double bound) {
     const auto tokens = random_tokens(model.spec(), 12);
     const auto expected = model.reference(tokens);
+    const int32_t n_layer = model.spec().n_layer;
     struct {
         int32_t first, n;
         bool embedding, head;
-    } const cuts[] = {
-        {0, 0, true, false}, {0, 1, false, false}, {1, 2, false, false}, {3, 0, false, true}};
+    } const cuts[] = {{0, 0, true, false},
+                      {0, 1, false, false},
+                      {1, n_layer - 1, false, false},
+                      {n_layer, 0, false, true}};
     for (const bool in_pieces : {false, true}) {
         std::vector<float> hidden;
         std::vector<float> logits;
         for (const auto& cut : cuts) {
             Session session(LayersRequest(model, cut.first, cut.n, cut.embedding, cut.head),
-                            executor_options());
+                            options);
             BatchBuilder batch =
                 batch_of(model.spec(), tokens, 0, 12, cut.head ? PUNA_ROW_OUTPUT_LOGITS : 0);
             batch.hidden_in = hidden;
@@ -172,7 +174,21 @@ TEST(CudaForward, CutsOfTheStackAgreeWithTheWhole) {
             hidden = batch.hidden_out;
             logits = batch.all_values();  // the last cut has them
         }
-        EXPECT_LT(relative_error(expected.logits, logits), 1e-4);
+        EXPECT_LT(relative_error(expected.logits, logits), bound);
+    }
+}
+
+TEST(CudaForward, CutsOfTheStackAgreeWithTheWhole) {
+    expect_cuts_close(SpecModel({small_spec()}), executor_options(), 1e-4);
+}
+
+// In bfloat16.
+TEST(CudaForward, HeadsOfHalvesAgreeWithDouble) {
+    for (const Encoding encoding : {Encoding::kF16, Encoding::kBF16}) {
+        SpecModelShape shape = {small_spec()};
+        shape.encoding = encoding;
+        shape.spec.n_layer = 2;
+        expect_cuts_close(SpecModel(shape), fast_options(64, PUNA_KV_F32), 2e-2);
     }
 }
 

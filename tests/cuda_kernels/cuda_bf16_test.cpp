@@ -1,6 +1,7 @@
 // Products in bfloat16, against double over what they read: weights and rows that are rounded to it.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <string>
@@ -61,7 +62,11 @@ struct Bf16Rows {
         options.traits = {true, true, size.shared_bytes};
         options.n_processors = size.n_processors;
         const auto n = static_cast<int32_t>(products.size());
-        EXPECT_EQ(takes_bf16(input, products.data(), n, options, forms), !splits());
+        const bool all_split =
+            splits() && std::ranges::all_of(products, [](const Product& product) {
+                return reads_rounded(product.matrix.format);
+            });
+        EXPECT_EQ(takes_bf16(input, products.data(), n, options, forms), !all_split);
         EXPECT_EQ(takes_split(input, options), splits());
         return cuda::multiply(input, products.data(), n, options, forms, spare.get(), nullptr);
     }
@@ -309,6 +314,37 @@ TEST_P(CudaBf16, NormedRowsAreAddedToWhatIsThere) {
     }
 }
 
+// Of an output head in F16 or BF16: rows in the order in which outputs ask for them.
+TEST(CudaBf16Logits, OfSomeRowsAgreeWithDouble) {
+    constexpr int64_t kOutputs = 301;  // more than a slice
+    for (const auto format : {core::BlockFormat::kF16, core::BlockFormat::kBF16}) {
+        for (const Bf16Case c : {Bf16Case{96, 9, 1, 128}, Bf16Case{576, 32, 8, 128}}) {
+            ASSERT_EQ(prepare_bf16({true, true, c.shared_bytes}), cudaSuccess);
+            Bf16Rows rows(c);
+            std::vector<int32_t> wanted;
+            for (int32_t i = 0; i < c.n_rows; ++i) wanted.push_back(c.n_rows - 1 - i);
+            const DeviceArray<int32_t> device_wanted(wanted);
+            rows.input.rows = device_wanted.get();
+            const TestMatrix m(format, kOutputs, c.columns, 71);
+            DeviceArray<float> y(static_cast<size_t>(c.n_rows * kOutputs));
+            LinearOptions options;
+            options.epilogue = Epilogue::kLogits;
+            options.y_stride = kOutputs;
+            options.scale = 0.5f;
+            options.softcap = 3.0f;
+            ASSERT_EQ(rows.multiply({{m.matrix, nullptr, y.get()}}, options), cudaSuccess);
+            const auto values = y.read();
+            for (int64_t i = 0; i < c.n_rows * kOutputs; ++i) {
+                const int64_t row = wanted[static_cast<size_t>(i / kOutputs)];
+                const Sum sum = sum_of(m, rows.values, i % kOutputs, row);
+                ASSERT_NEAR(values[static_cast<size_t>(i)], 3.0 * std::tanh(0.5 * sum.value / 3.0),
+                            sum.bound + 1e-6)
+                    << "row " << row << ", output " << i % kOutputs;
+            }
+        }
+    }
+}
+
 std::string name_of(const testing::TestParamInfo<Bf16Case>& c) {
     return std::to_string(c.param.columns) + "Columns" + std::to_string(c.param.n_rows) + "Rows" +
            std::to_string(c.param.n_processors) + "Processors" +
@@ -350,8 +386,12 @@ TEST(CudaBf16Choice, NeedsManyRowsAndFormatsThatFit) {
     EXPECT_TRUE(takes_split(fewer, options));
     fewer.n_rows = kFewRows;
     EXPECT_FALSE(takes_split(fewer, options));
+    fewer.n_rows = kFewRows + 1;
+    const TestMatrix h(core::BlockFormat::kF16, 2, 64, 3);
+    const Product half = {h.matrix, nullptr, nullptr};
     options.epilogue = Epilogue::kLogits;
-    EXPECT_FALSE(takes(rows.input, 1));
+    EXPECT_TRUE(takes_bf16(fewer, &half, 1, options, forms));
+    EXPECT_FALSE(takes(fewer, 1));
     options.epilogue = Epilogue::kStore;
     options.same_for_all_rows = true;
     EXPECT_FALSE(takes(rows.input, 1));
