@@ -4,10 +4,12 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <cstring>
 #include <string>
 #include <vector>
 
 #include "cuda/linear_bf16.h"
+#include "cuda/vector_ops.h"
 #include "cuda_kernels/linear_operands.h"
 #include "support/spec_model.h"
 
@@ -114,6 +116,38 @@ Formats formats_that(bool (*holds)(int32_t)) {
 }
 std::string format_name(const testing::TestParamInfo<core::BlockFormat>& f) {
     return std::string(core::block_format_name(f.param));
+}
+
+// Rows of a multiple of 16 bytes and others, normed in both ways.
+TEST(CudaBf16Rows, AreNormedAndRounded) {
+    constexpr int32_t kRows = 11;
+    for (const int64_t columns : {71, 96, 1156}) {
+        const int64_t stride = bf16_stride(columns);
+        for (const int32_t kind : {PUNA_NORM_RMS, PUNA_NORM_LAYER}) {
+            Bf16Rows rows({columns, kRows, 1, 0});
+            const auto gain = test::random_floats(columns, 81);
+            const DeviceArray<float> device_gain(gain);
+            rows.input.norm = {device_gain.get(), kind, 1e-5f};
+            DeviceArray<float> normed(rows.values.size());
+            ASSERT_EQ(norm_rows({rows.input, normed.get(), nullptr}, nullptr), cudaSuccess);
+            auto* fragments = reinterpret_cast<uint4*>(rows.rounded.get());
+            ASSERT_EQ(bf16_rows(rows.input, OperandSide::kRight, fragments, true, nullptr),
+                      cudaSuccess);
+            const auto expected = normed.read();
+            const auto pieces = rows.rounded.read();
+            for (int64_t i = 0; i < kRows * columns; ++i) {
+                const int64_t row = i / columns;
+                const int64_t j = i % columns;
+                const int64_t step = row / 8 * (stride / 32) + j / 32;
+                const int64_t at = (step * 32 + row % 8 * 4 + j % 32 / 8) * 8 + j % 8;
+                uint16_t bits = 0;
+                std::memcpy(&bits, pieces.data() + 2 * at, sizeof bits);
+                const double value = expected[static_cast<size_t>(i)];
+                ASSERT_NEAR(bf16_element(bits), value, std::fabs(value) * 0x1.02p-8)
+                    << "row " << row << ", column " << j << " of " << columns;
+            }
+        }
+    }
 }
 
 class CudaBf16Formats : public testing::TestWithParam<core::BlockFormat> {
