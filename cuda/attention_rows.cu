@@ -295,24 +295,14 @@ __device__ inline void multiply_keys(const uint4 (*queries)[kThreads], const Til
     for (int j = 0; j < kDim / 32; ++j) {
         uint32_t q[8];
 #pragma unroll
-        for (int i = 0; i < 2; ++i) {
-            const uint4 words = queries[2 * j + i][threadIdx.x];
-            q[4 * i] = words.x;
-            q[4 * i + 1] = words.y;
-            q[4 * i + 2] = words.z;
-            q[4 * i + 3] = words.w;
-        }
+        for (int i = 0; i < 2; ++i) words_of(queries[2 * j + i][threadIdx.x], q + 4 * i);
 #pragma unroll
         for (int n = 0; n < kPositions / 8; n += kAhead) {
             uint32_t k[kAhead][4];
 #pragma unroll
             for (int i = 0; i < kAhead; ++i) {
                 const int at = j / 2 * 8 + turned_piece(g, j % 2 * 4 + t);
-                const uint4 piece = keys.pieces[8 * (n + i) + g][at];
-                k[i][0] = piece.x;
-                k[i][1] = piece.y;
-                k[i][2] = piece.z;
-                k[i][3] = piece.w;
+                words_of(keys.pieces[8 * (n + i) + g][at], k[i]);
             }
 #pragma unroll
             for (int i = 0; i < kAhead; ++i) multiply<kType>(s[n + i], q, k[i]);

@@ -15,9 +15,6 @@
 
 namespace puna::cuda {
 
-// The most outputs that one run of the head fills: its logits and their copy on the host are memory.
-constexpr int32_t kMostHeadRows = 32;
-
 class BatchStaging {
   public:
     // Both outlive this.

@@ -117,6 +117,8 @@ struct Forward {
 // The most rows that kernels of few rows take together, which norm and round what they read by themselves;
 // also the most whose pass is captured as a graph, and run to its end once it has begun.
 constexpr int32_t kFewRows = 8;
+// The most outputs that one run of the head fills: their logits, and the copy on the host, are memory.
+constexpr int32_t kMostHeadRows = 32;
 // Larger heads do not fit the shared memory in which keys are turned.
 constexpr int32_t kMostHeadDim = 8192;
 
