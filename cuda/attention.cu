@@ -11,7 +11,7 @@ namespace puna::cuda {
 
 namespace {
 
-// Grid: [chunks][units][rows], or [1][units][rows] without partials.
+// Grid: [chunks][units][rows that attend], or [1][units][rows] without partials.
 template <int kQueries, int kType>
 __global__ void __launch_bounds__(kAttentionThreads, 2) attend_kernel(const AttentionJob job) {
     __shared__ AttentionMemory<kQueries> memory;
@@ -55,6 +55,25 @@ int32_t chunks_of_pages(int32_t n_pages) {
     return n_pages < 1 ? 1 : 1 + (n_pages - 1 + kPages - 1) / kPages;
 }
 
+// All rows, or those of job.alone.
+cudaError_t attend_one_by_one(const Forward& f, const Scratch& scratch, AttentionJob job) {
+    const DeviceBatch& batch = f.batch;
+    const int32_t n_rows = job.alone ? batch.n_alone : batch.n_rows;
+    const int32_t most =
+        chunks_of_pages(job.alone ? batch.n_pages_of_alone : batch.n_pages_of_longest);
+    const int32_t n_chunks = most < scratch.max_chunks ? most : scratch.max_chunks;
+    const bool is_split = n_chunks > kUnsplitChunks && n_rows <= scratch.split_rows;
+    if (!is_split) job.partials = nullptr;
+    const int32_t n_queries = queries_of_unit(job);
+    const AttentionKernel kernel = n_queries == 1   ? kernel_for<1>(f.cache)
+                                   : n_queries <= 4 ? kernel_for<4>(f.cache)
+                                                    : kernel_for<kUnitQueries>(f.cache);
+    const dim3 grid(is_split ? static_cast<unsigned>(n_chunks) : 1,
+                    static_cast<unsigned>(units_of_row(job)), static_cast<unsigned>(n_rows));
+    return launch_next(f.traits.overlaps, kernel, grid, dim3(kAttentionThreads),
+                       static_cast<size_t>(unit_shared_bytes(job)), f.stream, job);
+}
+
 }  // namespace
 
 AttentionJob make_attention_job(const Forward& f, const Scratch& scratch, int32_t layer) {
@@ -63,6 +82,7 @@ AttentionJob make_attention_job(const Forward& f, const Scratch& scratch, int32_
     job.heads = make_heads_job(f, scratch, layer);
     job.view_pages = f.batch.view_pages;
     job.pages = f.batch.pages;
+    job.pieces = f.batch.pieces;
     job.group = spec.n_head / spec.n_head_kv;
     job.units_per_head = (job.group + kUnitQueries - 1) / kUnitQueries;
     job.softcap = spec.attention_softcap;
@@ -86,22 +106,13 @@ cudaError_t attend(const Forward& f, const Scratch& scratch, int32_t layer) {
     if (job.finishes_heads == 0) {
         const cudaError_t error = finish_heads(f, job.heads);
         if (error != cudaSuccess) return error;
-        if (attends_together(f)) return attend_together(f, job);
+        if (attends_together(f)) {
+            const cudaError_t together = attend_together(f, job);
+            if (together != cudaSuccess || f.batch.n_alone == 0) return together;
+            job.alone = f.batch.alone;
+        }
     }
-
-    const int32_t most = chunks_of_pages(f.batch.n_pages_of_longest);
-    const int32_t n_chunks = most < scratch.max_chunks ? most : scratch.max_chunks;
-    const bool is_split = n_chunks > kUnsplitChunks && f.batch.n_rows <= scratch.split_rows;
-    if (!is_split) job.partials = nullptr;
-    const int32_t n_queries = queries_of_unit(job);
-    const AttentionKernel kernel = n_queries == 1   ? kernel_for<1>(f.cache)
-                                   : n_queries <= 4 ? kernel_for<4>(f.cache)
-                                                    : kernel_for<kUnitQueries>(f.cache);
-    const dim3 grid(is_split ? static_cast<unsigned>(n_chunks) : 1,
-                    static_cast<unsigned>(units_of_row(job)),
-                    static_cast<unsigned>(f.batch.n_rows));
-    return launch_next(f.traits.overlaps, kernel, grid, dim3(kAttentionThreads),
-                       static_cast<size_t>(unit_shared_bytes(job)), f.stream, job);
+    return attend_one_by_one(f, scratch, job);
 }
 
 }  // namespace puna::cuda

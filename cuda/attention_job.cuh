@@ -9,11 +9,14 @@ struct AttentionJob {
     HeadsJob heads;  // Q [n_rows][qkv_stride], the cache
     const int32_t* view_pages;
     const int32_t* pages;
-    int32_t group;           // query heads of a KV head
-    int32_t units_per_head;  // in which blocks take them
+    const AttentionPiece* pieces;  // of rows that attend together
+    const int32_t* alone;          // rows that attend one by one; null: all
+    int32_t group;                 // query heads of a KV head
+    int32_t units_per_head;        // in which blocks take them
     float softcap;
-    float* attn;      // [n_rows][n_head][head_dim_v]
-    float* partials;  // [n_rows][n_head][max_chunks][2 + head_dim_v]; null: all chunks in one block
+    float* attn;  // [n_rows][n_head][head_dim_v]
+    // [rows that attend][n_head][max_chunks][2 + head_dim_v]; null: all chunks in one block
+    float* partials;
     uint32_t* arrivals;  // [n_rows][n_head], of which the units of a row take the first ones
     int32_t max_chunks;
     int32_t finishes_heads;

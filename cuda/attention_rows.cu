@@ -1,9 +1,13 @@
 // Attention of many rows on tensor cores, after FlashAttention-2: a block takes 64 queries, and the keys and
 // values of 64 positions at a time; scores, weights and sums stay in registers.
 //
-// The queries are those of some rows of the batch, and of all heads that share a KV head: what is read once
-// serves all of them. A warp has 16, and of these a lane the rows g and g + 8 of mma.cuh, with g = lane / 4
-// and t = lane % 4. Accumulators of scores are then, rounded, the left operands of the products with values.
+// The queries are those of a piece of the batch (attention_pieces.h), and of all heads that share a KV head:
+// what is read once serves all of them. A warp has 16, and of these a lane the rows g and g + 8 of mma.cuh,
+// with g = lane / 4 and t = lane % 4. Accumulators of scores are then, rounded, the left operands of the
+// products with values.
+//
+// What a row does not see has a weight of 0, which times an infinite value is no number. So infinite values in
+// the cache may reach rows of the same view that do not see them, but none of another view: a piece has one.
 //
 // While scores are computed the values are on their way, and the next keys while those are added: so a tile
 // of each is enough, and a multiprocessor has room for other blocks that fill what is left of the waits.
@@ -20,8 +24,9 @@ namespace {
 
 constexpr int kWarps = 4;
 constexpr int kThreads = kWarps * kWarp;
-constexpr int kQueries = 16 * kWarps;  // of a block
-constexpr int kPositions = 64;         // of a tile
+constexpr int kQueries = kQueriesTogether;  // of a block
+static_assert(kQueries == 16 * kWarps);
+constexpr int kPositions = 64;  // of a tile
 constexpr int kPages = kPositions / PUNA_KV_PAGE;
 constexpr int kMostDim = 128;
 constexpr int kPiece = 8;  // 16-bit elements of 16 bytes
@@ -48,16 +53,15 @@ static_assert(sizeof(RowsMemory<kMostDim>) <= 48 * 1024);
 
 // ---- Which queries ------------------------------------------------------------------------------
 
-// What a block has: query i is that of row first_row + i / n_heads and of head first_head + i % n_heads.
+// What a block has: query i is that of row i / n_heads of the piece, and of head first_head + i % n_heads.
 struct Block {
+    AttentionPiece piece;
+    const int32_t* pages;  // of its view
     int32_t kv_head;
     int32_t first_head;
     int32_t n_heads;
-    int32_t first_row;
-    int32_t n_rows;
 };
 
-// Blocks of late rows, which see the most, come first: short ones are left for the end.
 __device__ inline Block block_of_grid(const AttentionJob& job) {
     Block block;
     const auto index = static_cast<int32_t>(blockIdx.x);
@@ -65,23 +69,24 @@ __device__ inline Block block_of_grid(const AttentionJob& job) {
     const int32_t within = index % job.units_per_head * kQueries;
     block.first_head = block.kv_head * job.group + within;
     block.n_heads = min(kQueries, job.group - within);
-    const int32_t most = kQueries / min(kQueries, job.group);
-    block.first_row = static_cast<int32_t>(gridDim.y - 1 - blockIdx.y) * most;
-    block.n_rows = min(most, job.heads.n_rows - block.first_row);
+    block.piece = job.pieces[blockIdx.y];
+    block.pages = pages_of(job, job.heads.rows[block.piece.first_row].view);
     return block;
 }
 
-// A query of a lane: of row g, or with `half` 1 of row g + 8. `row` is counted within the block. What the
-// block lacks of 64 are queries of its last row, whose results nobody gets.
+// A query of a lane: of row g, or with `half` 1 of row g + 8. What the block lacks of 64 are queries of its
+// last row, whose results nobody gets.
 struct Query {
-    int32_t row;
+    int32_t row;  // of the batch
     int32_t head;
     bool is_wanted;
 };
 __device__ inline Query query_of_lane(const Block& block, int half) {
     const int32_t i = warp_of_thread() * 16 + half * 8 + lane_of_thread() / 4;
     const int32_t row = i / block.n_heads;
-    return {min(row, block.n_rows - 1), block.first_head + i % block.n_heads, row < block.n_rows};
+    const AttentionPiece& piece = block.piece;
+    return {piece.first_row + min(row, piece.n_rows - 1), block.first_head + i % block.n_heads,
+            row < piece.n_rows};
 }
 
 template <int kType>
@@ -118,8 +123,7 @@ __device__ inline void load_queries(const AttentionJob& job, const Block& block,
 #pragma unroll
         for (int half = 0; half < 2; ++half) {
             if (d >= job.heads.head_dim_k) break;
-            const float* from =
-                query_or_key(job.heads, block.first_row + queries[half].row, queries[half].head);
+            const float* from = query_or_key(job.heads, queries[half].row, queries[half].head);
             const float4 x = *reinterpret_cast<const float4*>(from + d);
             words[half] = rounded_pair<kType>(clamped<kType>(x.x), clamped<kType>(x.y));
             words[half + 2] = rounded_pair<kType>(clamped<kType>(x.z), clamped<kType>(x.w));
@@ -130,48 +134,18 @@ __device__ inline void load_queries(const AttentionJob& job, const Block& block,
 
 // ---- What they see ------------------------------------------------------------------------------
 
-// Rows begin .. end - 1 of a block: they have one view, and each position from first to last is seen by one
-// of them at least. So nothing is read that nobody has written, which could be no number: a weight of 0 would
-// not hide that.
-struct Run {
-    int32_t end;
-    const int32_t* pages;
-    int32_t first;
-    int32_t last;
-};
-__device__ inline bool belong_together(const puna_batch_row& a, const puna_batch_row& b) {
-    return a.view == b.view && (a.first <= b.position && b.first <= a.position);
-}
-__device__ inline Run run_from(const AttentionJob& job, const puna_batch_row* rows, int32_t begin,
-                               int32_t n_rows) {
-    Run run = {n_rows, pages_of(job, rows[begin].view), INT32_MAX, 0};
-    for (int32_t i = begin + 1 + lane_of_thread(); i < n_rows; i += kWarp) {
-        if (!belong_together(rows[i - 1], rows[i])) run.end = min(run.end, i);
-    }
-    run.end = -warp_max(-run.end);
-    for (int32_t i = begin + lane_of_thread(); i < run.end; i += kWarp) {
-        run.first = min(run.first, rows[i].first);
-        run.last = max(run.last, rows[i].position);
-    }
-    run.first = -warp_max(-run.first);
-    run.last = warp_max(run.last);
-    return run;
-}
-
-// What the two queries of a lane see in a run: those of rows that are not in it, nothing.
+// What the two queries of a lane see.
 struct Sight {
     int32_t first[2];
     int32_t last[2];
 };
-__device__ inline Sight sight_of_lane(const Block& block, const puna_batch_row* rows, int32_t begin,
-                                      const Run& run) {
+__device__ inline Sight sight_of_lane(const AttentionJob& job, const Block& block) {
     Sight sight;
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
-        const int32_t row = query_of_lane(block, half).row;
-        const bool is_in_run = row >= begin && row < run.end;
-        sight.first[half] = is_in_run ? rows[row].first : INT32_MAX;
-        sight.last[half] = is_in_run ? rows[row].position : -1;
+        const puna_batch_row& row = job.heads.rows[query_of_lane(block, half).row];
+        sight.first[half] = row.first;
+        sight.last[half] = row.position;
     }
     return sight;
 }
@@ -249,38 +223,38 @@ __device__ inline uint4 halves_of_q8_0(const uint8_t* data, const uint16_t* scal
     return make_uint4(words[0], words[1], words[2], words[3]);
 }
 
-// The cells of a thread's rows of the tile that begins there. In place of positions that the run does not see
-// are some that it does.
+// The cells of a thread's rows of the tile that begins there. In place of positions that no row sees are some
+// that one does: what nobody has written could be no number, which a weight of 0 would not hide.
 template <int kDim>
-__device__ inline void find_cells(const Run& run, int32_t begin, int32_t* cells) {
+__device__ inline void find_cells(const Block& block, int32_t begin, int32_t* cells) {
     using Part = TilePart<kDim>;
-    const int32_t low = run.first - begin;
-    const int32_t high = run.last - begin;
+    const int32_t low = block.piece.first - begin;
+    const int32_t high = block.piece.last - begin;
     if (low <= 0 && high >= kPositions - 1) {
         constexpr int kEach = Part::kRows / kPages;  // rows of a page
         static_assert(kEach * Part::kStep == PUNA_KV_PAGE);
 #pragma unroll
         for (int i = 0; i < Part::kRows; ++i) {
             const int32_t first = begin + i / kEach * PUNA_KV_PAGE;
-            cells[i] = cell_of(run.pages, first) + Part::row(i % kEach);
+            cells[i] = cell_of(block.pages, first) + Part::row(i % kEach);
         }
     } else {
 #pragma unroll
         for (int i = 0; i < Part::kRows; ++i) {
-            cells[i] = cell_of(run.pages, begin + min(max(Part::row(i), low), high));
+            cells[i] = cell_of(block.pages, begin + min(max(Part::row(i), low), high));
         }
     }
 }
 
 // A group of copies, which those of Q8_0 are not: they are there at once.
 template <int kType, int kDim>
-__device__ inline void take_tile(const HeadCells& head, const Run& run, int32_t begin,
+__device__ inline void take_tile(const HeadCells& head, const Block& block, int32_t begin,
                                  Tile<kDim>& tile) {
     using Part = TilePart<kDim>;
     const int piece = Part::piece();
     if (piece < head.n_pieces) {
         int32_t cells[Part::kRows];
-        find_cells<kDim>(run, begin, cells);
+        find_cells<kDim>(block, begin, cells);
 #pragma unroll
         for (int i = 0; i < Part::kRows; ++i) {
             const uint8_t* data = head.first.data + int64_t{cells[i]} * head.step;
@@ -321,24 +295,14 @@ __device__ inline void multiply_keys(const uint4 (*queries)[kThreads], const Til
     for (int j = 0; j < kDim / 32; ++j) {
         uint32_t q[8];
 #pragma unroll
-        for (int i = 0; i < 2; ++i) {
-            const uint4 words = queries[2 * j + i][threadIdx.x];
-            q[4 * i] = words.x;
-            q[4 * i + 1] = words.y;
-            q[4 * i + 2] = words.z;
-            q[4 * i + 3] = words.w;
-        }
+        for (int i = 0; i < 2; ++i) words_of(queries[2 * j + i][threadIdx.x], q + 4 * i);
 #pragma unroll
         for (int n = 0; n < kPositions / 8; n += kAhead) {
             uint32_t k[kAhead][4];
 #pragma unroll
             for (int i = 0; i < kAhead; ++i) {
                 const int at = j / 2 * 8 + turned_piece(g, j % 2 * 4 + t);
-                const uint4 piece = keys.pieces[8 * (n + i) + g][at];
-                k[i][0] = piece.x;
-                k[i][1] = piece.y;
-                k[i][2] = piece.z;
-                k[i][3] = piece.w;
+                words_of(keys.pieces[8 * (n + i) + g][at], k[i]);
             }
 #pragma unroll
             for (int i = 0; i < kAhead; ++i) multiply<kType>(s[n + i], q, k[i]);
@@ -441,8 +405,7 @@ __device__ inline void store_sums(const AttentionJob& job, const Block& block, S
         const float inverse = 1.0f / sum;
         const Query query = query_of_lane(block, half);
         if (!query.is_wanted) continue;
-        const int64_t row = block.first_row + query.row;
-        float* to = job.attn + (row * job.heads.n_head + query.head) * dim;
+        float* to = job.attn + (int64_t{query.row} * job.heads.n_head + query.head) * dim;
 #pragma unroll
         for (int d = 0; d < kDim / 8; ++d) {
             if (8 * d >= dim) break;
@@ -455,14 +418,14 @@ __device__ inline void store_sums(const AttentionJob& job, const Block& block, S
 
 // ---- The kernel ---------------------------------------------------------------------------------
 
-// What the run sees, to the sums of its queries.
+// What the block sees, to the sums of its queries.
 template <int kType, int kDim>
-__device__ inline void attend_run(const HeadCells& keys, const HeadCells& values, const Run& run,
-                                  const Sight& sight, float softcap, RowsMemory<kDim>& memory,
-                                  Sums<kDim>& sums) {
-    const int32_t first_tile = run.first / kPositions;
-    const int32_t last_tile = run.last / kPositions;
-    take_tile<kType>(keys, run, first_tile * kPositions, memory.keys);
+__device__ inline void attend_tiles(const HeadCells& keys, const HeadCells& values,
+                                    const Block& block, const Sight& sight, float softcap,
+                                    RowsMemory<kDim>& memory, Sums<kDim>& sums) {
+    const int32_t first_tile = block.piece.first / kPositions;
+    const int32_t last_tile = block.piece.last / kPositions;
+    take_tile<kType>(keys, block, first_tile * kPositions, memory.keys);
 #pragma unroll 1
     for (int32_t tile = first_tile; tile <= last_tile; ++tile) {
         const int32_t begin = tile * kPositions;
@@ -470,13 +433,13 @@ __device__ inline void attend_run(const HeadCells& keys, const HeadCells& values
         const bool is_last = tile == last_tile;
         wait_copies<0>();
         __syncthreads();  // all keys are there; nobody reads the values before any more
-        take_tile<kType>(values, run, begin, memory.values);
+        take_tile<kType>(values, block, begin, memory.values);
         const bool is_seen = sees_some(sight, begin, end);
         float s[kPositions / 8][4];
         if (is_seen) multiply_keys<kType>(memory.queries, memory.keys, s);
         wait_copies<0>();
         __syncthreads();  // the same of the values, and of these keys
-        if (!is_last) take_tile<kType>(keys, run, begin + kPositions, memory.keys);
+        if (!is_last) take_tile<kType>(keys, block, begin + kPositions, memory.keys);
         if (!is_seen) continue;
         if (softcap != 0.0f) cap_scores(softcap, s);
         if (!sees_all(sight, begin, end)) hide_scores(sight, begin, s);
@@ -485,14 +448,13 @@ __device__ inline void attend_run(const HeadCells& keys, const HeadCells& values
     }
 }
 
-// Grid: [units][rows / those of a block].
+// Grid: [units][pieces].
 template <int kType, int kDim>
 __global__ void __launch_bounds__(kThreads, kDim == kMostDim ? 3 : 4)
     attend_rows(const AttentionJob job) {
     auto& memory = *static_cast<RowsMemory<kDim>*>(dynamic_shared());
     wait_for_last_kernel();
     const Block block = block_of_grid(job);
-    const puna_batch_row* rows = job.heads.rows + block.first_row;
     clear_rest(job.heads.head_dim_k, memory.keys);
     clear_rest(job.heads.head_dim_v, memory.values);
     load_queries<kType, kDim>(job, block, memory.queries);
@@ -501,14 +463,7 @@ __global__ void __launch_bounds__(kThreads, kDim == kMostDim ? 3 : 4)
     const KvCache& cache = job.heads.cache;
     const HeadCells keys = cells_of_head<kType>(cache.keys, job.heads.layer, block.kv_head);
     const HeadCells values = cells_of_head<kType>(cache.values, job.heads.layer, block.kv_head);
-    int32_t begin = 0;
-#pragma unroll 1
-    while (begin < block.n_rows) {
-        const Run run = run_from(job, rows, begin, block.n_rows);
-        const Sight sight = sight_of_lane(block, rows, begin, run);
-        attend_run<kType>(keys, values, run, sight, job.softcap, memory, sums);
-        begin = run.end;
-    }
+    attend_tiles<kType>(keys, values, block, sight_of_lane(job, block), job.softcap, memory, sums);
     store_sums(job, block, sums);
 }
 
@@ -534,20 +489,17 @@ dim3 grid_of(const Forward& f) {
     const puna_model_spec& spec = f.weights->spec;
     const int32_t group = spec.n_head / spec.n_head_kv;
     const int32_t n_units = (group + kQueries - 1) / kQueries;
-    const int32_t n_rows = group < kQueries ? kQueries / group : 1;  // of a block
     return dim3(static_cast<unsigned>(spec.n_head_kv * n_units),
-                static_cast<unsigned>((f.batch.n_rows + n_rows - 1) / n_rows));
+                static_cast<unsigned>(f.batch.n_pieces));
 }
 
 }  // namespace
 
 bool attends_together(const Forward& f) {
-    constexpr int32_t kFewestOfRun =
-        8;  // rows on average: a block goes through the runs one by one
     constexpr int64_t kFewestBlocks = 4;  // for so many multiprocessors one at least
     const KvCache& cache = f.cache;
     if (!f.traits.has_floats16 || f.options.deterministic != 0) return false;
-    if (f.batch.n_rows <= kFewRows || f.batch.n_rows / kFewestOfRun < f.batch.n_runs) return false;
+    if (f.batch.n_rows <= kFewRows || f.batch.n_pieces == 0) return false;
     if (!fits(cache.keys) || !fits(cache.values) || cache.keys.type != cache.values.type) {
         return false;
     }

@@ -50,6 +50,7 @@ inline int64_t unit_shared_bytes(const AttentionJob& job) {
 struct AttentionUnit {
     puna_batch_row row;
     int64_t row_index;
+    int64_t place;  // of the row among those that attend
     int32_t index;  // within the row
     int32_t kv_head;
     int32_t first_query;
@@ -57,11 +58,12 @@ struct AttentionUnit {
     const int32_t* pages;
 };
 
-__device__ inline AttentionUnit attention_unit(const AttentionJob& job, int64_t row_index,
+__device__ inline AttentionUnit attention_unit(const AttentionJob& job, int64_t place,
                                                int32_t index) {
     AttentionUnit unit;
-    unit.row_index = row_index;
-    unit.row = job.heads.rows[row_index];
+    unit.place = place;
+    unit.row_index = job.alone ? job.alone[place] : place;
+    unit.row = job.heads.rows[unit.row_index];
     unit.index = index;
     unit.kv_head = index / job.units_per_head;
     const int32_t within = index % job.units_per_head * kUnitQueries;
@@ -303,8 +305,8 @@ __device__ inline int64_t head_of(const AttentionJob& job, const AttentionUnit& 
     return unit.row_index * job.heads.n_head + unit.first_query + g;
 }
 __device__ inline float* first_partial(const AttentionJob& job, const AttentionUnit& unit, int g) {
-    return job.partials +
-           head_of(job, unit, g) * job.max_chunks * (2 + int64_t{job.heads.head_dim_v});
+    const int64_t head = unit.place * job.heads.n_head + unit.first_query + g;
+    return job.partials + head * job.max_chunks * (2 + int64_t{job.heads.head_dim_v});
 }
 
 // What a chunk has for a query and dimension goes to its partial, or to the sums so far.

@@ -98,6 +98,8 @@ BatchStaging::BatchStaging(const Weights& weights, const puna_executor_options& 
     input = Cursor(aligned(input.at()));
     input.take(bytes_of<puna_batch_row>(options.max_rows));
     input.take(bytes_of<int32_t>(options.max_views));
+    input.take(bytes_of<AttentionPiece>(options.max_rows));
+    input.take(bytes_of<int32_t>(options.max_rows));
     input.take(most_pages_ * sizeof(int32_t));
     input_capacity_ = aligned(input.at());
     if (n_head > 0) {
@@ -115,6 +117,8 @@ BatchStaging::BatchStaging(const Weights& weights, const puna_executor_options& 
     requests_.reserve(static_cast<size_t>(n_head));
     first_pages_.resize(static_cast<size_t>(options.max_views));
     end_pages_.resize(static_cast<size_t>(options.max_views));
+    attention_.pieces.reserve(static_cast<size_t>(options.max_rows));
+    attention_.alone.reserve(static_cast<size_t>(options.max_rows));
 }
 
 void BatchStaging::set_memory(uint8_t* device, uint8_t* pinned) {
@@ -132,7 +136,6 @@ void BatchStaging::find_pages(const puna_batch& batch) {
     std::fill_n(first_pages_.begin(), batch.n_views, INT32_MAX);
     std::fill_n(end_pages_.begin(), batch.n_views, 0);
     int32_t longest = 0;
-    batch_.n_runs = 0;
     for (int32_t r = 0; r < batch.n_rows; ++r) {
         const puna_batch_row& row = batch.rows[r];
         const auto view = static_cast<size_t>(row.view);
@@ -141,7 +144,6 @@ void BatchStaging::find_pages(const puna_batch& batch) {
         first_pages_[view] = std::min(first_pages_[view], first);
         end_pages_[view] = std::max(end_pages_[view], end);
         longest = std::max(longest, end - first);
-        if (r == 0 || row.view != batch.rows[r - 1].view) ++batch_.n_runs;
     }
     if (batch.n_rows <= kFewRows) {
         // A graph holds how far attention is split: it is used again until a sequence is twice as long.
@@ -171,6 +173,16 @@ Status BatchStaging::stage_pages(const puna_batch& batch, int32_t* view_pages, i
     return {};
 }
 
+void BatchStaging::place_pieces(uint64_t pieces, uint64_t alone) {
+    std::ranges::copy(attention_.pieces, reinterpret_cast<AttentionPiece*>(input_ + pieces));
+    std::ranges::copy(attention_.alone, reinterpret_cast<int32_t*>(input_ + alone));
+    batch_.n_pieces = static_cast<int32_t>(attention_.pieces.size());
+    batch_.n_alone = static_cast<int32_t>(attention_.alone.size());
+    batch_.n_pages_of_alone = attention_.n_pages_of_alone;
+    batch_.pieces = reinterpret_cast<const AttentionPiece*>(device_input_ + pieces);
+    batch_.alone = reinterpret_cast<const int32_t*>(device_input_ + alone);
+}
+
 Status BatchStaging::stage(const puna_batch& batch) {
     output_rows_.assign(static_cast<size_t>(batch.n_outputs), -1);
     for (int32_t r = 0; r < batch.n_rows && weights_.has_head; ++r) {
@@ -187,9 +199,14 @@ Status BatchStaging::stage(const puna_batch& batch) {
     Cursor cursor(rows_offset_);
     const uint64_t rows = cursor.take(bytes_of<puna_batch_row>(batch.n_rows));
     const uint64_t view_pages = cursor.take(bytes_of<int32_t>(batch.n_views));
+    const auto n_divided = static_cast<size_t>(batch.n_rows > kFewRows ? batch.n_rows : 0);
+    divide_rows(weights_.spec, {batch.rows, n_divided}, attention_);
+    const uint64_t pieces = cursor.take(attention_.pieces.size() * sizeof(AttentionPiece));
+    const uint64_t alone = cursor.take(attention_.alone.size() * sizeof(int32_t));
     const uint64_t pages = cursor.at();
     input_bytes_ = pages;
     find_pages(batch);
+    place_pieces(pieces, alone);
     std::memcpy(input_ + rows, batch.rows, bytes_of<puna_batch_row>(batch.n_rows));
     PUNA_TRY(stage_pages(batch, reinterpret_cast<int32_t*>(input_ + view_pages),
                          reinterpret_cast<int32_t*>(input_ + pages)));

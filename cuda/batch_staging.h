@@ -1,21 +1,19 @@
 // A batch on its way to the device and its results on their way back: where they lie in pinned and in
 // device memory, both of which are taken once.
 //
-// Input: what the outputs of one chunk of the head want, then rows, views and pages, so that a batch with
-// one chunk is one copy. Where things lie follows from the numbers of rows and views and from the requests
-// alone: a captured graph finds them again. Results: of one chunk, one output after the other.
+// Input: what the outputs of one chunk of the head want, then rows, views, how rows attend, and pages, so that
+// a batch with one chunk is one copy. Where things lie in a batch of few rows follows from the numbers of rows
+// and views and from the requests alone: a captured graph finds them again. Results: of one chunk, one output after the other.
 #pragma once
 
 #include <span>
 #include <vector>
 
+#include "cuda/attention_pieces.h"
 #include "cuda/devices.h"
 #include "cuda/forward.h"
 
 namespace puna::cuda {
-
-// The most outputs that one run of the head fills: its logits and their copy on the host are memory.
-constexpr int32_t kMostHeadRows = 32;
 
 class BatchStaging {
   public:
@@ -56,6 +54,7 @@ class BatchStaging {
     uint64_t request_bytes(const puna_batch& batch, int32_t begin, int32_t end) const;
     void cut_chunks(const puna_batch& batch);
     void find_pages(const puna_batch& batch);
+    void place_pieces(uint64_t pieces, uint64_t alone);
     Status stage_pages(const puna_batch& batch, int32_t* view_pages, int32_t* pages);
     size_t hidden_bytes(const puna_batch& batch) const;
 
@@ -79,6 +78,7 @@ class BatchStaging {
     std::vector<int32_t> output_rows_;  // of all outputs
     std::vector<int32_t> first_pages_;  // by view: the pages that its rows see
     std::vector<int32_t> end_pages_;
+    AttentionPieces attention_;
 
     // Of the chunk.
     int32_t chunk_ = 0;

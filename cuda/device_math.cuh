@@ -119,6 +119,13 @@ __device__ inline const uint8_t* address_of(SharedBytes bytes) {
     return bytes.at;
 }
 
+__device__ inline void words_of(const uint4& four, uint32_t* words) {
+    words[0] = four.x;
+    words[1] = four.y;
+    words[2] = four.z;
+    words[3] = four.w;
+}
+
 // One value at an address that suits it.
 template <class T>
 __device__ inline T load_one(const uint8_t* from) {
@@ -136,13 +143,7 @@ template <int kAlign, int kWords, class Bytes>
 __device__ inline void load_words(Bytes from, uint32_t* words) {
     if constexpr (kAlign % 16 == 0 && kWords % 4 == 0) {
 #pragma unroll
-        for (int i = 0; i < kWords; i += 4) {
-            const uint4 four = load_one<uint4>(from + 4 * i);
-            words[i] = four.x;
-            words[i + 1] = four.y;
-            words[i + 2] = four.z;
-            words[i + 3] = four.w;
-        }
+        for (int i = 0; i < kWords; i += 4) words_of(load_one<uint4>(from + 4 * i), words + i);
     } else if constexpr (kAlign % 8 == 0 && kWords % 2 == 0) {
 #pragma unroll
         for (int i = 0; i < kWords; i += 2) {

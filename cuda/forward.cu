@@ -30,8 +30,10 @@ InputForms forms_of(const Forward& f, const Scratch& s) {
     InputForms forms = {s.normed, s.rounded, s.slice, s.slice_bytes};
     forms.parts = s.parts;
     forms.parts_bytes = s.parts_bytes;
-    forms.arrivals = s.arrivals;  // those of the batch's rows are 0
-    forms.n_arrivals = int64_t{f.batch.n_rows} * f.weights->spec.n_head;
+    // Those of the batch's rows are 0 from the first layer on: a head alone has none.
+    forms.arrivals = s.arrivals;
+    forms.n_arrivals =
+        f.weights->layers.empty() ? 0 : int64_t{f.batch.n_rows} * f.weights->spec.n_head;
     return forms;
 }
 

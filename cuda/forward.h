@@ -62,6 +62,17 @@ struct KvCache {
     KvHalf keys, values;
 };
 
+// Rows of a batch that attend together. They follow each other and have one view, and each of the positions
+// first .. last is seen by one of them at least.
+struct AttentionPiece {
+    int32_t first_row;
+    int32_t n_rows;
+    int32_t first;
+    int32_t last;
+};
+// The most queries of a piece: of its rows, and of the heads that share keys. A row with more is a piece.
+constexpr int32_t kQueriesTogether = 64;
+
 // A batch in device memory. pages has those of all views one after the other, view_pages[i] is where
 // view i begins there. output_rows[j] is the row that delivers output j.
 struct DeviceBatch {
@@ -69,9 +80,15 @@ struct DeviceBatch {
     int32_t n_outputs = 0;
     // Of the row that sees the most pages: how far attention is split.
     int32_t n_pages_of_longest = 0;
-    int32_t n_runs = 0;                    // of rows that follow each other and have one view
-    const puna_batch_row* rows = nullptr;  // [n_rows]
-    const int32_t* view_pages = nullptr;   // [n_views]
+    // Of more rows than kFewRows: what attends together where it can, and rows that do not; all of them are
+    // in one of both.
+    int32_t n_pieces = 0;
+    int32_t n_alone = 0;
+    int32_t n_pages_of_alone = 0;            // as n_pages_of_longest, of those rows
+    const AttentionPiece* pieces = nullptr;  // [n_pieces]
+    const int32_t* alone = nullptr;          // [n_alone]
+    const puna_batch_row* rows = nullptr;    // [n_rows]
+    const int32_t* view_pages = nullptr;     // [n_views]
     const int32_t* pages = nullptr;
     const int32_t* output_rows = nullptr;  // [n_outputs]
 };
@@ -103,6 +120,8 @@ struct Forward {
 // The most rows that kernels of few rows take together, which norm and round what they read by themselves;
 // also the most whose pass is captured as a graph, and run to its end once it has begun.
 constexpr int32_t kFewRows = 8;
+// The most outputs that one run of the head fills: their logits, and the copy on the host, are memory.
+constexpr int32_t kMostHeadRows = 32;
 // Larger heads do not fit the shared memory in which keys are turned.
 constexpr int32_t kMostHeadDim = 8192;
 

@@ -89,11 +89,7 @@ __device__ inline void load_cell_words(const uint8_t* from, uint32_t* words) {
     } else {
 #pragma unroll
         for (int i = 0; i < kWords; i += 4) {
-            const uint4 four = *reinterpret_cast<const uint4*>(from + 4 * i);
-            words[i] = four.x;
-            words[i + 1] = four.y;
-            words[i + 2] = four.z;
-            words[i + 3] = four.w;
+            words_of(*reinterpret_cast<const uint4*>(from + 4 * i), words + i);
         }
     }
 }

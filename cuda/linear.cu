@@ -36,6 +36,13 @@ struct Operand {
     Kernels kernels = Kernels::kFew;
 };
 
+// Floats that no tensor cores take, of so few rows that most of a tile of them would be empty: they go through
+// in groups of kFewRows.
+bool takes_groups(int32_t format, int32_t n_rows) {
+    constexpr int32_t kMostRows = 32;
+    return !reads_rounded(format) && n_rows <= kMostRows;
+}
+
 Kernels kernels_for(const Input& input, const LinearOptions& options) {
     if (options.same_for_all_rows || input.n_rows <= kFewRows) return Kernels::kFew;
     return takes_split(input, options) ? Kernels::kSplit : Kernels::kMany;
@@ -65,9 +72,10 @@ cudaError_t prepare(const Input& input, const Product* products, int32_t n,
     bool needs_floats = false;
     bool needs_others = false;
     for (int32_t i = 0; i < n; ++i) {
-        const bool is_rounded = reads_rounded(products[i].matrix.format);
+        const int32_t format = products[i].matrix.format;
+        const bool is_rounded = reads_rounded(format);
         needs_others = needs_others || is_rounded;
-        needs_floats = needs_floats || !is_rounded;
+        needs_floats = needs_floats || !(is_rounded || takes_groups(format, input.n_rows));
     }
     if (needs_floats && input.norm.gain) {
         operand.x = forms.normed;
@@ -90,7 +98,9 @@ cudaError_t run_job(const LinearJob& job, int32_t format, Kernels kernels,
                     const LinearOptions& options, cudaStream_t stream) {
     const LinearFamily family = family_of(format);
     if (!family.look_up) return cudaErrorInvalidValue;
-    if (kernels == Kernels::kFew) return family.multiply_few(job, options, stream);
+    if (kernels == Kernels::kFew || takes_groups(format, job.n_rows)) {
+        return family.multiply_few(job, options, stream);
+    }
     if (kernels == Kernels::kSplit && family.multiply_split) {
         return family.multiply_split(job, options, stream);
     }

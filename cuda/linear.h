@@ -33,8 +33,10 @@ struct InputForms {
     float* normed = nullptr;     // [n_rows][columns]
     uint8_t* rounded = nullptr;  // rounded_bytes(n_rows, columns)
     uint8_t* slice = nullptr;    // null: batches are of few rows
-    int64_t slice_bytes = 0;     // bf16_slice_bytes() of all products at least
-    float* parts = nullptr;      // of sums over some of the columns
+    // bf16_slice_bytes() of some product of as many columns at least, of gate and up for such a pair: what
+    // does not fit goes through in more slices.
+    int64_t slice_bytes = 0;
+    float* parts = nullptr;  // of sums over some of the columns
     int64_t parts_bytes = 0;
     uint32_t* arrivals = nullptr;  // [n_arrivals] 0, and so again behind each product
     int64_t n_arrivals = 0;

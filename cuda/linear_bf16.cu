@@ -530,7 +530,7 @@ int64_t bf16_slice_bytes(int64_t outputs, int64_t columns) {
 bool takes_bf16(const Input& input, const Product* products, int32_t n,
                 const LinearOptions& options, const InputForms& forms) {
     if (!forms.slice || !options.traits.has_floats16 || options.same_for_all_rows ||
-        input.n_rows <= kFewRows || options.epilogue == Epilogue::kLogits || n > kMostParts) {
+        input.n_rows <= kFewRows || n > kMostParts) {
         return false;
     }
     bool all_split = true;

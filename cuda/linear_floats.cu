@@ -117,15 +117,20 @@ cudaError_t look_up_floats(const LookUp& job, cudaStream_t stream) {
 template <class Format>
 __global__ void expand_elements(const Expand job) {
     wait_for_last_kernel();
-    constexpr int kElements = 8;
+    constexpr int kElements = Format::kWide;
+    static_assert(kElements == 8);
     const int64_t first = (int64_t{blockIdx.y} * blockDim.x + threadIdx.x) * kElements;
     if (first >= job.stride) return;
     const auto row = static_cast<int64_t>(blockIdx.x);
     const uint8_t* from = job.data + row * job.row_bytes + first * Format::kBytes;
     float values[kElements];
+    if (job.row_bytes % 16 == 0 && first + kElements <= job.columns) {
+        Format::load_wide(from, values);
+    } else {
 #pragma unroll
-    for (int j = 0; j < kElements; ++j) {
-        values[j] = first + j < job.columns ? Format::load(from + j * Format::kBytes) : 0.0f;
+        for (int j = 0; j < kElements; ++j) {
+            values[j] = first + j < job.columns ? Format::load(from + j * Format::kBytes) : 0.0f;
+        }
     }
     *reinterpret_cast<uint4*>(job.out + row * job.stride + first) =
         make_uint4(bfloat16_pair(values[0], values[1]), bfloat16_pair(values[2], values[3]),

@@ -71,24 +71,36 @@ __device__ inline void norm_scales(const float* const* rows, int64_t n, const Ro
     }
 }
 
-// The same for a row, by a warp, in another order.
+// Sum over a row, by a warp: add(sum, x) for one value after the other of a lane, 16 bytes at a time where rows
+// are aligned to them.
+template <class Add>
+__device__ inline float sum_of_row(const float* row, int64_t n, const Add& add) {
+    float sum = 0.0f;
+    if (n % 4 == 0) {
+#pragma unroll 4
+        for (int64_t i = 4 * lane_of_thread(); i < n; i += 4 * kWarp) {
+            const float4 four = *reinterpret_cast<const float4*>(row + i);
+            sum = add(add(add(add(sum, four.x), four.y), four.z), four.w);
+        }
+    } else {
+#pragma unroll 8
+        for (int64_t i = lane_of_thread(); i < n; i += kWarp) sum = add(sum, row[i]);
+    }
+    return warp_sum(sum);
+}
+
+// The same as norm_scales() for a row, by a warp, in another order.
 __device__ inline NormScale norm_scale_of_row(const float* row, int64_t n, const RowNorm& norm) {
     const auto size = static_cast<float>(n);
-    NormScale scale = {0.0f, 0.0f};
+    float shift = 0.0f;
     if (norm.kind == PUNA_NORM_LAYER) {
-        float sum = 0.0f;
-#pragma unroll 8
-        for (int64_t i = lane_of_thread(); i < n; i += kWarp) sum += row[i];
-        scale.shift = warp_sum(sum) / size;
+        shift = sum_of_row(row, n, [](float sum, float x) { return sum + x; }) / size;
     }
-    float squares = 0.0f;
-#pragma unroll 8
-    for (int64_t i = lane_of_thread(); i < n; i += kWarp) {
-        const float value = row[i] - scale.shift;
-        squares = __fmaf_rn(value, value, squares);
-    }
-    scale.scale = 1.0f / sqrtf(warp_sum(squares) / size + norm.epsilon);
-    return scale;
+    const float squares = sum_of_row(row, n, [shift](float sum, float x) {
+        const float value = x - shift;
+        return __fmaf_rn(value, value, sum);
+    });
+    return {shift, 1.0f / sqrtf(squares / size + norm.epsilon)};
 }
 
 }  // namespace puna::cuda

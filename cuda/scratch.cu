@@ -71,7 +71,7 @@ Scratch make_scratch(const puna_model_spec& spec, bool has_head,
                                     partial_floats(spec));
     s.arrivals = cutter.take<uint32_t>(rows * spec.n_head);
     if (has_head) {
-        s.head_rows = std::min(kHeadRows, std::max(options.max_outputs, 1));
+        s.head_rows = std::min(kMostHeadRows, std::max(options.max_outputs, 1));
         s.sorting_size = power_of_two_from(spec.n_vocab);
         s.logits = cutter.take<float>(int64_t{s.head_rows} * spec.n_vocab);
         s.sorting = cutter.take<uint64_t>(s.head_rows * s.sorting_size);

@@ -10,8 +10,6 @@ namespace puna::cuda {
 // Attention of fewer rows is split into chunks; more rows keep a GPU busy without, so that this memory
 // need not grow with them.
 constexpr int64_t kMostPartialBytes = 64 << 20;
-// Outputs whose logits are there at the same time.
-constexpr int32_t kHeadRows = 32;
 
 // All in floats but for some; sizes are for options.max_rows rows.
 struct Scratch {

@@ -76,6 +76,13 @@ TEST_P(CudaCaches, RoundedAreCloseToDouble) {
 INSTANTIATE_TEST_SUITE_P(All, CudaCaches, testing::ValuesIn(cache_variants()),
                          [](const auto& variant) { return std::string(variant.param.name); });
 
+// As without the deterministic mode, in which rows never share a kernel.
+puna_executor_options fast_options(int32_t max_rows, int32_t kv_type) {
+    puna_executor_options options = executor_options(max_rows, kv_type);
+    options.deterministic = 0;
+    return options;
+}
+
 // So many rows and heads that tensor cores take them, also those of a large GPU.
 SpecModelShape long_prompt_shape(Encoding encoding) {
     SpecModelShape shape = {small_spec()};
@@ -97,7 +104,7 @@ TEST(CudaForward, LongPromptsAgreeWithDouble) {
         const auto expected = model.reference(tokens);
         for (const int32_t kv_type : {PUNA_KV_F16, PUNA_KV_Q8_0}) {
             for (const int32_t n_batch : {150, 60}) {
-                Session session(LayersRequest(model), executor_options(n_batch, kv_type));
+                Session session(LayersRequest(model), fast_options(n_batch, kv_type));
                 const auto logits = run_logits(model.spec(), session, tokens, n_batch);
                 EXPECT_LT(relative_error(expected.logits, logits), 3e-2)
                     << n_batch << " rows, cache " << kv_type;
@@ -129,22 +136,142 @@ TEST(CudaForward, OneRowHasTheBitsOfFewRows) {
     }
 }
 
+// Rows of a view that are in one batch. All views have the same tokens, each in pages of its own.
+struct Part {
+    int32_t view, begin, end;
+};
+constexpr int32_t kViews = 3;
+
+BatchBuilder batch_of_parts(const puna_model_spec& spec, std::span<const int32_t> tokens,
+                            const std::vector<Part>& parts) {
+    const auto n_pages = static_cast<int32_t>(tokens.size() + PUNA_KV_PAGE - 1) / PUNA_KV_PAGE;
+    BatchBuilder batch(spec);
+    for (int32_t v = 0; v < kViews; ++v) {
+        std::vector<int32_t> pages;
+        for (int32_t i = 0; i < n_pages; ++i) pages.push_back((i + 1) % n_pages + v * n_pages);
+        batch.add_view(pages);
+    }
+    for (const Part& part : parts) {
+        for (int32_t i = part.begin; i < part.end; ++i) {
+            batch.add_row(part.view, i, tokens[static_cast<size_t>(i)], PUNA_ROW_OUTPUT_LOGITS);
+        }
+    }
+    return batch;
+}
+
+// Two sequences go on by some rows while a third begins with a prompt.
+TEST(CudaForward, PromptsBesideSingleRowsAgreeWithDouble) {
+    const std::vector<Part> batches[] = {{{0, 0, 60}, {1, 0, 59}},
+                                         {{0, 60, 61}, {2, 0, 97}, {1, 59, 61}}};
+    const SpecModel model(long_prompt_shape(Encoding::kQ8_0));
+    const auto n_vocab = static_cast<size_t>(model.spec().n_vocab);
+    const auto tokens = random_tokens(model.spec(), 97);
+    const auto expected = model.reference(tokens);
+    Session session(LayersRequest(model), fast_options(120, PUNA_KV_F16));
+    for (const auto& parts : batches) {
+        BatchBuilder batch = batch_of_parts(model.spec(), tokens, parts);
+        session.run(batch.batch());
+        for (size_t i = 0; i < batch.rows.size(); ++i) {
+            const auto position = static_cast<size_t>(batch.rows[i].position);
+            EXPECT_LT(relative_error({expected.logits.data() + position * n_vocab, n_vocab},
+                                     batch.values(static_cast<int32_t>(i))),
+                      3e-2)
+                << "view " << batch.rows[i].view << " position " << position;
+        }
+    }
+}
+
+// ---- Large shapes --------------------------------------------------------------------------------
+
+constexpr int32_t kLargeRows = 600;
+
+// A layer for which a GPU with more than a hundred multiprocessors chooses what it does for real models: wide
+// tiles, parts of sums, keys of 128 dimensions.
+SpecModelShape large_shape(Encoding encoding) {
+    SpecModelShape shape = {small_spec()};
+    shape.encoding = encoding;
+    shape.spec.n_layer = 1;
+    shape.spec.n_vocab = 1500;
+    shape.spec.n_embd = 1024;
+    shape.spec.n_ff = 4096;
+    shape.spec.n_head = 16;
+    shape.spec.n_head_kv = 4;
+    shape.spec.head_dim_k = shape.spec.head_dim_v = shape.spec.rope_dim = 128;
+    shape.spec.attention_scale = 0.088f;
+    return shape;
+}
+
+std::vector<float> run_parts(const SpecModel& model, const puna_executor_options& from,
+                             std::span<const int32_t> tokens,
+                             std::span<const std::vector<Part>> batches) {
+    puna_executor_options options = from;
+    options.n_cells = 2048;
+    Session session(LayersRequest(model), options);
+    std::vector<float> logits;
+    for (const auto& parts : batches) {
+        BatchBuilder batch = batch_of_parts(model.spec(), tokens, parts);
+        session.run(batch.batch());
+        const auto values = batch.all_values();
+        logits.insert(logits.end(), values.begin(), values.end());
+    }
+    return logits;
+}
+
+struct LargeWeights {
+    const char* name;
+    Encoding encoding;
+};
+void PrintTo(const LargeWeights& weights, std::ostream* out) {
+    *out << weights.name;
+}
+class CudaLargeShapes : public testing::TestWithParam<LargeWeights> {};
+
+// A prompt as a whole, some rows of each view, and a prompt beside sequences that go on.
+TEST_P(CudaLargeShapes, AgreeWithTheDeterministicMode) {
+    if (is_emulated()) GTEST_SKIP() << "the emulator would take minutes";
+    constexpr int32_t kEnd = kLargeRows;
+    const std::vector<Part> batches[] = {{{0, 0, kEnd - 70}},
+                                         {{1, 0, 40}},
+                                         {{0, kEnd - 70, kEnd - 20}, {1, 40, 45}},
+                                         {{0, kEnd - 20, kEnd - 1}},
+                                         {{1, 45, 46}, {2, 0, kEnd - 50}, {0, kEnd - 1, kEnd}}};
+    const SpecModel model(large_shape(GetParam().encoding));
+    const auto tokens = random_tokens(model.spec(), kEnd);
+    for (const int32_t kv_type : {PUNA_KV_F16, PUNA_KV_BF16, PUNA_KV_Q8_0}) {
+        const auto slow = run_parts(model, executor_options(kEnd, kv_type), tokens, batches);
+        const auto fast = run_parts(model, fast_options(kEnd, kv_type), tokens, batches);
+        EXPECT_LT(relative_error(std::vector<double>(slow.begin(), slow.end()), fast), 3e-2)
+            << "cache " << kv_type;
+    }
+}
+
+INSTANTIATE_TEST_SUITE_P(All, CudaLargeShapes,
+                         testing::Values(LargeWeights{"Q8_0", Encoding::kQ8_0},
+                                         LargeWeights{"Q4_0", Encoding::kQ4_0},
+                                         LargeWeights{"F16", Encoding::kF16},
+                                         LargeWeights{"BF16", Encoding::kBF16}),
+                         [](const auto& weights) { return std::string(weights.param.name); });
+
+// ---- Cuts ----------------------------------------------------------------------------------------
+
 // Embedding alone, the layers in two cuts, and the head alone.
-TEST(CudaForward, CutsOfTheStackAgreeWithTheWhole) {
-    const SpecModel model({small_spec()});
+void expect_cuts_close(const SpecModel& model, const puna_executor_options& options, double bound) {
     const auto tokens = random_tokens(model.spec(), 12);
     const auto expected = model.reference(tokens);
+    const int32_t n_layer = model.spec().n_layer;
     struct {
         int32_t first, n;
         bool embedding, head;
-    } const cuts[] = {
-        {0, 0, true, false}, {0, 1, false, false}, {1, 2, false, false}, {3, 0, false, true}};
+    } const cuts[] = {{0, 0, true, false},
+                      {0, 1, false, false},
+                      {1, n_layer - 1, false, false},
+                      {n_layer, 0, false, true}};
     for (const bool in_pieces : {false, true}) {
         std::vector<float> hidden;
         std::vector<float> logits;
         for (const auto& cut : cuts) {
             Session session(LayersRequest(model, cut.first, cut.n, cut.embedding, cut.head),
-                            executor_options());
+                            options);
             BatchBuilder batch =
                 batch_of(model.spec(), tokens, 0, 12, cut.head ? PUNA_ROW_OUTPUT_LOGITS : 0);
             batch.hidden_in = hidden;
@@ -155,7 +282,21 @@ TEST(CudaForward, CutsOfTheStackAgreeWithTheWhole) {
             hidden = batch.hidden_out;
             logits = batch.all_values();  // the last cut has them
         }
-        EXPECT_LT(relative_error(expected.logits, logits), 1e-4);
+        EXPECT_LT(relative_error(expected.logits, logits), bound);
+    }
+}
+
+TEST(CudaForward, CutsOfTheStackAgreeWithTheWhole) {
+    expect_cuts_close(SpecModel({small_spec()}), executor_options(), 1e-4);
+}
+
+// In bfloat16.
+TEST(CudaForward, HeadsOfHalvesAgreeWithDouble) {
+    for (const Encoding encoding : {Encoding::kF16, Encoding::kBF16}) {
+        SpecModelShape shape = {small_spec()};
+        shape.encoding = encoding;
+        shape.spec.n_layer = 2;
+        expect_cuts_close(SpecModel(shape), fast_options(64, PUNA_KV_F32), 2e-2);
     }
 }
 

@@ -4,8 +4,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
+#include <iterator>
 #include <string>
 
+#include "cuda/attention_pieces.h"
 #include "cuda/attention_rows.h"
 #include "cuda_kernels/device_model.h"
 #include "support/relative_error.h"
@@ -213,10 +216,93 @@ TEST(CudaAttentionRowsBatch, KeepsViewsApart) {
     }
 }
 
+// Rows that go on with long sequences, whose chunks are merged, before, between and behind prompts.
+TEST(CudaAttentionRowsBatch, TakesSingleRowsBesidePrompts) {
+    const std::vector<std::vector<Part>> batches = {
+        {{0, 0, 219}},
+        {{2, 0, 190}},
+        {{2, 190, 191}, {0, 219, 221}, {1, 0, 40}, {0, 221, 222, 30}, {1, 40, 60}, {2, 191, 198}}};
+    for (const CacheType& cache : kTypes) {
+        SCOPED_TRACE(cache.name);
+        expect_views_close(shape_of(3, 16, 16), cache, batches);
+    }
+}
+
+// Of a batch that is run again when the values of a position of view 1 are infinite.
+TEST(CudaAttentionRowsBatch, InfinityStaysInItsView) {
+    constexpr int32_t kLength = 40;
+    const SpecModel model(shape_of(1, 16, 16));
+    const auto tokens = test::random_tokens(model.spec(), kLength);
+    const std::vector<std::vector<int32_t>> of_views = {tokens, tokens};
+    const DeviceModel device(model);
+    auto options = test::device_options(2 * 64, 2 * kLength, PUNA_KV_F16);
+    options.max_views = 2;
+    DeviceExecutor executor(device.weights, options);
+    const auto run_parts = [&](const std::vector<Part>& parts) {
+        executor.set_rows(rows_of(parts, of_views));
+        EXPECT_TRUE(attends_together(executor.forward));
+        executor.run_layers();
+        return executor.run_head(PUNA_ROW_OUTPUT_LOGITS);
+    };
+    run_parts({{0, 0, 20}, {1, 0, 20}});
+    const std::vector<Part> parts = {{0, 20, 30}, {1, 20, 30}};
+    const auto before = run_parts(parts);
+    const std::vector<uint16_t> infinity(16, 0x7c00);
+    const int64_t cell_bytes = int64_t{model.spec().n_head_kv} * 16 * 2;
+    ASSERT_EQ(cudaMemcpy(executor.forward.cache.values.data + executor.cell(5, 1) * cell_bytes,
+                         infinity.data(), 32, cudaMemcpyHostToDevice),
+              cudaSuccess);
+    const auto after = run_parts(parts);
+    for (size_t i = 0; i < after.size(); ++i) {
+        if (i < after.size() / 2) {
+            ASSERT_EQ(after[i], before[i]);
+        } else {
+            ASSERT_FALSE(std::isfinite(after[i]));
+        }
+    }
+}
+
 // Positions 9 .. 199 were never written.
 TEST(CudaAttentionRowsBatch, ReadsNothingThatNobodySees) {
     const std::vector<std::vector<Part>> batches = {{{0, 0, 9}, {0, 200, 217, 200}}};
     expect_views_close(shape_of(2, 16, 16), kF16, batches);
+}
+
+// ---- How rows are divided ------------------------------------------------------------------------
+
+AttentionPieces divided(int32_t group, std::span<const Part> parts) {
+    const std::vector<std::vector<int32_t>> tokens(3, std::vector<int32_t>(400));
+    AttentionPieces pieces;
+    divide_rows(shape_of(group, 16, 16).spec, rows_of(parts, tokens), pieces);
+    return pieces;
+}
+
+TEST(CudaAttentionPieces, AreCutWhereTheViewOrWhatIsSeenDoesNotGoOn) {
+    const std::vector<Part> parts = {{0, 300, 301},     {1, 0, 20},  {2, 0, 8},
+                                     {2, 100, 110, 90}, {1, 20, 27}, {0, 301, 309, 240}};
+    const AttentionPieces pieces = divided(4, parts);
+    const int32_t expected[][4] = {
+        {46, 8, 240, 308}, {1, 16, 0, 15}, {17, 4, 0, 19}, {29, 10, 90, 109}, {21, 8, 0, 7}};
+    ASSERT_EQ(pieces.pieces.size(), std::size(expected));
+    for (const auto& piece : expected) {
+        EXPECT_TRUE(std::ranges::any_of(pieces.pieces,
+                                        [&](const AttentionPiece& p) {
+                                            return p.first_row == piece[0] &&
+                                                   p.n_rows == piece[1] && p.first == piece[2] &&
+                                                   p.last == piece[3];
+                                        }))
+            << "from row " << piece[0];
+    }
+    EXPECT_TRUE(std::ranges::is_sorted(pieces.pieces, std::greater<>(),
+                                       [](const auto& p) { return p.last - p.first; }));
+    EXPECT_EQ(pieces.alone, (std::vector<int32_t>{0, 39, 40, 41, 42, 43, 44, 45}));
+    EXPECT_EQ(pieces.n_pages_of_alone, 10);
+}
+
+TEST(CudaAttentionPieces, HaveARowAtLeast) {
+    const AttentionPieces pieces = divided(70, std::vector<Part>{{0, 0, 9}});
+    EXPECT_EQ(pieces.pieces.size(), 9U);
+    EXPECT_TRUE(pieces.alone.empty());
 }
 
 // ---- When they do --------------------------------------------------------------------------------
@@ -225,13 +311,13 @@ class CudaAttentionRowsChoice : public testing::Test {
   protected:
     CudaAttentionRowsChoice() : model_(shape_of(4, 16, 16)), device_(model_) {}
     bool attends(int32_t n_rows, int32_t type_k, int32_t type_v, int32_t n_processors = 1,
-                 int32_t n_runs = 1, int32_t deterministic = 0) const {
+                 int32_t n_pieces = 1, int32_t deterministic = 0) const {
         auto options = test::device_options(64, 64, type_k);
         options.kv_type_v = type_v;
         options.deterministic = deterministic;
         DeviceExecutor executor(device_.weights, options);
         executor.forward.batch.n_rows = n_rows;
-        executor.forward.batch.n_runs = n_runs;
+        executor.forward.batch.n_pieces = n_pieces;
         executor.forward.n_processors = n_processors;
         return attends_together(executor.forward);
     }
@@ -243,8 +329,7 @@ class CudaAttentionRowsChoice : public testing::Test {
 TEST_F(CudaAttentionRowsChoice, IsForManyRowsThatFollowEachOther) {
     EXPECT_TRUE(attends(9, PUNA_KV_F16, PUNA_KV_F16));
     EXPECT_FALSE(attends(8, PUNA_KV_F16, PUNA_KV_F16));
-    EXPECT_TRUE(attends(32, PUNA_KV_F16, PUNA_KV_F16, 1, 4));
-    EXPECT_FALSE(attends(32, PUNA_KV_F16, PUNA_KV_F16, 1, 5));
+    EXPECT_FALSE(attends(32, PUNA_KV_F16, PUNA_KV_F16, 1, 0));
 }
 
 TEST_F(CudaAttentionRowsChoice, IsForTypesThatTensorCoresTake) {
@@ -253,10 +338,10 @@ TEST_F(CudaAttentionRowsChoice, IsForTypesThatTensorCoresTake) {
     EXPECT_FALSE(attends(32, PUNA_KV_Q8_0, PUNA_KV_F16));
 }
 
-// A block has 16 rows of a KV head.
+// A block has a piece and a KV head.
 TEST_F(CudaAttentionRowsChoice, KeepsTheDeviceBusy) {
-    EXPECT_TRUE(attends(32, PUNA_KV_F16, PUNA_KV_F16, 16));
-    EXPECT_FALSE(attends(32, PUNA_KV_F16, PUNA_KV_F16, 17));
+    EXPECT_TRUE(attends(32, PUNA_KV_F16, PUNA_KV_F16, 16, 2));
+    EXPECT_FALSE(attends(32, PUNA_KV_F16, PUNA_KV_F16, 17, 2));
 }
 
 TEST_F(CudaAttentionRowsChoice, IsNotDeterministic) {

@@ -1,12 +1,15 @@
 // Products in bfloat16, against double over what they read: weights and rows that are rounded to it.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
+#include <cstring>
 #include <string>
 #include <vector>
 
 #include "cuda/linear_bf16.h"
+#include "cuda/vector_ops.h"
 #include "cuda_kernels/linear_operands.h"
 #include "support/spec_model.h"
 
@@ -61,7 +64,11 @@ struct Bf16Rows {
         options.traits = {true, true, size.shared_bytes};
         options.n_processors = size.n_processors;
         const auto n = static_cast<int32_t>(products.size());
-        EXPECT_EQ(takes_bf16(input, products.data(), n, options, forms), !splits());
+        const bool all_split =
+            splits() && std::ranges::all_of(products, [](const Product& product) {
+                return reads_rounded(product.matrix.format);
+            });
+        EXPECT_EQ(takes_bf16(input, products.data(), n, options, forms), !all_split);
         EXPECT_EQ(takes_split(input, options), splits());
         return cuda::multiply(input, products.data(), n, options, forms, spare.get(), nullptr);
     }
@@ -111,6 +118,38 @@ std::string format_name(const testing::TestParamInfo<core::BlockFormat>& f) {
     return std::string(core::block_format_name(f.param));
 }
 
+// Rows of a multiple of 16 bytes and others, normed in both ways.
+TEST(CudaBf16Rows, AreNormedAndRounded) {
+    constexpr int32_t kRows = 11;
+    for (const int64_t columns : {71, 96, 1156}) {
+        const int64_t stride = bf16_stride(columns);
+        for (const int32_t kind : {PUNA_NORM_RMS, PUNA_NORM_LAYER}) {
+            Bf16Rows rows({columns, kRows, 1, 0});
+            const auto gain = test::random_floats(columns, 81);
+            const DeviceArray<float> device_gain(gain);
+            rows.input.norm = {device_gain.get(), kind, 1e-5f};
+            DeviceArray<float> normed(rows.values.size());
+            ASSERT_EQ(norm_rows({rows.input, normed.get(), nullptr}, nullptr), cudaSuccess);
+            auto* fragments = reinterpret_cast<uint4*>(rows.rounded.get());
+            ASSERT_EQ(bf16_rows(rows.input, OperandSide::kRight, fragments, true, nullptr),
+                      cudaSuccess);
+            const auto expected = normed.read();
+            const auto pieces = rows.rounded.read();
+            for (int64_t i = 0; i < kRows * columns; ++i) {
+                const int64_t row = i / columns;
+                const int64_t j = i % columns;
+                const int64_t step = row / 8 * (stride / 32) + j / 32;
+                const int64_t at = (step * 32 + row % 8 * 4 + j % 32 / 8) * 8 + j % 8;
+                uint16_t bits = 0;
+                std::memcpy(&bits, pieces.data() + 2 * at, sizeof bits);
+                const double value = expected[static_cast<size_t>(i)];
+                ASSERT_NEAR(bf16_element(bits), value, std::fabs(value) * 0x1.02p-8)
+                    << "row " << row << ", column " << j << " of " << columns;
+            }
+        }
+    }
+}
+
 class CudaBf16Formats : public testing::TestWithParam<core::BlockFormat> {
   protected:
     // No multiple of the columns of a step, where the format has such.
@@ -120,23 +159,29 @@ class CudaBf16Formats : public testing::TestWithParam<core::BlockFormat> {
     }
 };
 
-TEST_P(CudaBf16Formats, ExpandToTheReferenceValues) {
+void expect_expands(core::BlockFormat format, int64_t columns) {
     constexpr int64_t kRows = 5;
-    const TestMatrix m(GetParam(), kRows, columns(), 3);
-    const int64_t stride = bf16_stride(columns());
+    const TestMatrix m(format, kRows, columns, 3);
+    const int64_t stride = bf16_stride(columns);
     DeviceArray<uint16_t> out(static_cast<size_t>(kRows * stride));
-    ASSERT_EQ(expand_matrix(
-                  {m.matrix.data, m.matrix.row_bytes, columns(), stride, kRows, out.get(), true},
-                  m.matrix.format, nullptr),
-              cudaSuccess);
+    ASSERT_EQ(
+        expand_matrix({m.matrix.data, m.matrix.row_bytes, columns, stride, kRows, out.get(), true},
+                      m.matrix.format, nullptr),
+        cudaSuccess);
     const auto elements = out.read();
     for (int64_t i = 0; i < kRows * stride; ++i) {
         const int64_t j = i % stride;
         const float expected =
-            j < columns() ? bf16(m.values[static_cast<size_t>(i / stride * columns() + j)]) : 0.0f;
+            j < columns ? bf16(m.values[static_cast<size_t>(i / stride * columns + j)]) : 0.0f;
         ASSERT_EQ(bf16_element(elements[static_cast<size_t>(i)]), expected)
-            << "row " << i / stride << ", column " << j;
+            << "row " << i / stride << ", column " << j << " of " << columns;
     }
+}
+
+TEST_P(CudaBf16Formats, ExpandToTheReferenceValues) {
+    expect_expands(GetParam(), columns());
+    // Single elements that can be read 16 bytes at a time.
+    if (core::block_format_info(GetParam()).block_length == 1) expect_expands(GetParam(), 72);
 }
 
 class CudaSplitFormats : public CudaBf16Formats {};
@@ -309,6 +354,37 @@ TEST_P(CudaBf16, NormedRowsAreAddedToWhatIsThere) {
     }
 }
 
+// Of an output head in F16 or BF16: rows in the order in which outputs ask for them.
+TEST(CudaBf16Logits, OfSomeRowsAgreeWithDouble) {
+    constexpr int64_t kOutputs = 301;  // more than a slice
+    for (const auto format : {core::BlockFormat::kF16, core::BlockFormat::kBF16}) {
+        for (const Bf16Case c : {Bf16Case{96, 9, 1, 128}, Bf16Case{576, 32, 8, 128}}) {
+            ASSERT_EQ(prepare_bf16({true, true, c.shared_bytes}), cudaSuccess);
+            Bf16Rows rows(c);
+            std::vector<int32_t> wanted;
+            for (int32_t i = 0; i < c.n_rows; ++i) wanted.push_back(c.n_rows - 1 - i);
+            const DeviceArray<int32_t> device_wanted(wanted);
+            rows.input.rows = device_wanted.get();
+            const TestMatrix m(format, kOutputs, c.columns, 71);
+            DeviceArray<float> y(static_cast<size_t>(c.n_rows * kOutputs));
+            LinearOptions options;
+            options.epilogue = Epilogue::kLogits;
+            options.y_stride = kOutputs;
+            options.scale = 0.5f;
+            options.softcap = 3.0f;
+            ASSERT_EQ(rows.multiply({{m.matrix, nullptr, y.get()}}, options), cudaSuccess);
+            const auto values = y.read();
+            for (int64_t i = 0; i < c.n_rows * kOutputs; ++i) {
+                const int64_t row = wanted[static_cast<size_t>(i / kOutputs)];
+                const Sum sum = sum_of(m, rows.values, i % kOutputs, row);
+                ASSERT_NEAR(values[static_cast<size_t>(i)], 3.0 * std::tanh(0.5 * sum.value / 3.0),
+                            sum.bound + 1e-6)
+                    << "row " << row << ", output " << i % kOutputs;
+            }
+        }
+    }
+}
+
 std::string name_of(const testing::TestParamInfo<Bf16Case>& c) {
     return std::to_string(c.param.columns) + "Columns" + std::to_string(c.param.n_rows) + "Rows" +
            std::to_string(c.param.n_processors) + "Processors" +
@@ -350,8 +426,12 @@ TEST(CudaBf16Choice, NeedsManyRowsAndFormatsThatFit) {
     EXPECT_TRUE(takes_split(fewer, options));
     fewer.n_rows = kFewRows;
     EXPECT_FALSE(takes_split(fewer, options));
+    fewer.n_rows = kFewRows + 1;
+    const TestMatrix h(core::BlockFormat::kF16, 2, 64, 3);
+    const Product half = {h.matrix, nullptr, nullptr};
     options.epilogue = Epilogue::kLogits;
-    EXPECT_FALSE(takes(rows.input, 1));
+    EXPECT_TRUE(takes_bf16(fewer, &half, 1, options, forms));
+    EXPECT_FALSE(takes(fewer, 1));
     options.epilogue = Epilogue::kStore;
     options.same_for_all_rows = true;
     EXPECT_FALSE(takes(rows.input, 1));

@@ -206,5 +206,34 @@ TEST(CudaForwardSplits, LatePositionsAreExact) {
     for (size_t i = 0; i < logits[0].size(); ++i) ASSERT_NEAR(logits[0][i], logits[1][i], 3e-6);
 }
 
+// A head of so many columns that multiprocessors would share them: what they count themselves with is set to
+// 0 by the first layer.
+TEST(CudaForwardHead, NeedsNoLayersBeforeIt) {
+    constexpr int32_t kRows = 12;
+    SpecModelShape shape = small_shape();
+    shape.encoding = Encoding::kF16;
+    shape.spec.n_embd = 1152;
+    shape.spec.n_vocab = 60;
+    const SpecModel model(shape);
+    const DeviceModel device(model);
+    const auto options = test::device_options(32, kRows);
+    const auto tokens = test::random_tokens(model.spec(), kRows);
+    DeviceExecutor whole(device.weights, options);
+    whole.set_batch(tokens, 0);
+    whole.run_layers();
+    Weights head = device.weights;
+    head.layers.clear();
+    DeviceExecutor alone(head, options);
+    alone.set_batch(tokens, 0);
+    ASSERT_EQ(cudaMemcpy(hidden_rows(alone.forward), hidden_rows(whole.forward),
+                         size_t{kRows} * 1152 * sizeof(float), cudaMemcpyDeviceToDevice),
+              cudaSuccess);
+    whole.forward.n_processors = alone.forward.n_processors = 16;
+    const auto logits = whole.run_head(PUNA_ROW_OUTPUT_LOGITS);
+    EXPECT_LT(relative_error(std::vector<double>(logits.begin(), logits.end()),
+                             alone.run_head(PUNA_ROW_OUTPUT_LOGITS)),
+              1e-6);
+}
+
 }  // namespace
 }  // namespace puna::cuda

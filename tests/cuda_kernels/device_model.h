@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "cuda/attention_pieces.h"
 #include "cuda/forward.h"
 #include "cuda/scratch.h"
 #include "cuda/token_pass.h"
@@ -110,7 +111,6 @@ class DeviceExecutor {
     void set_rows(std::vector<puna_batch_row> rows) {
         std::vector<int32_t> output_rows;
         forward.batch.n_pages_of_longest = 1;
-        forward.batch.n_runs = 0;
         for (size_t i = 0; i < rows.size(); ++i) {
             puna_batch_row& row = rows[i];
             row.cell = cell(row.position, row.view);
@@ -119,8 +119,8 @@ class DeviceExecutor {
             output_rows.push_back(row.output);
             const int32_t n_pages = row.position / PUNA_KV_PAGE - row.first / PUNA_KV_PAGE + 1;
             forward.batch.n_pages_of_longest = std::max(forward.batch.n_pages_of_longest, n_pages);
-            if (i == 0 || row.view != rows[i - 1].view) ++forward.batch.n_runs;
         }
+        set_pieces(rows);
         rows_ = DeviceArray<puna_batch_row>(rows);
         output_rows_ = DeviceArray<int32_t>(output_rows);
         forward.batch.n_rows = forward.batch.n_outputs = static_cast<int32_t>(rows.size());
@@ -177,6 +177,17 @@ class DeviceExecutor {
     std::vector<int32_t> pages;
 
   private:
+    void set_pieces(std::span<const puna_batch_row> rows) {
+        cuda::AttentionPieces divided;
+        cuda::divide_rows(forward.weights->spec, rows, divided);
+        pieces_ = DeviceArray<cuda::AttentionPiece>(divided.pieces);
+        alone_ = DeviceArray<int32_t>(divided.alone);
+        forward.batch.n_pieces = static_cast<int32_t>(divided.pieces.size());
+        forward.batch.n_alone = static_cast<int32_t>(divided.alone.size());
+        forward.batch.n_pages_of_alone = divided.n_pages_of_alone;
+        forward.batch.pieces = pieces_.get();
+        forward.batch.alone = alone_.get();
+    }
     void init(cuda::KvHalf& half, DeviceArray<uint8_t>& memory, int32_t type, int32_t head_dim,
               int32_t n_layers) const {
         half.type = type;
@@ -194,6 +205,8 @@ class DeviceExecutor {
     cuda::TokenPass pass_;
     DeviceArray<int32_t> device_pages_, view_pages_, output_rows_;
     DeviceArray<puna_batch_row> rows_;
+    DeviceArray<cuda::AttentionPiece> pieces_;
+    DeviceArray<int32_t> alone_;
     int32_t pages_of_view_ = 0;
 };
 
