@@ -22,9 +22,6 @@ __device__ inline OutputPlace place_in_tile(const LinearJob& job, int index) {
     }
     return place_of(job, int64_t{blockIdx.x} * kTile + index);
 }
-__device__ inline bool is_in_part(const LinearJob& job, const OutputPlace& place) {
-    return place.row < job.parts[place.part].rows;
-}
 
 template <class Format>
 __device__ inline void fill_tile(const LinearJob& job, int64_t first, FloatTile& tile) {
