@@ -31,7 +31,9 @@ inline int64_t bf16_bytes(int64_t rows, int64_t columns) {
 //   [rows / 16][columns / 32][two products of 16 columns][lane g, t]
 //   {row g, row g + 8, row g, row g + 8}, columns 8 t + 4 product, twice, and the two behind them, twice
 //
-// As right operands: [rows / 8][columns / 32][lane g, t] columns 8 t .. 8 t + 7 of row g.
+// As right operands, 32 columns of all rows one behind the other, up to a multiple of 16 rows:
+//
+//   [columns / 32][rows / 8][lane g, t] columns 8 t .. 8 t + 7 of row g
 constexpr int kFragmentRows = 16;
 constexpr int kFragmentPieces = 2 * 32;
 enum class OperandSide : int32_t { kLeft, kRight };

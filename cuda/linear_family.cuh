@@ -27,7 +27,7 @@ struct LinearFamily {
     cudaError_t (*expand)(const Expand& job, cudaStream_t stream) = nullptr;
     // Of up to kSplitRows rows, in bfloat16.
     cudaError_t (*multiply_split)(const LinearJob& job, const LinearOptions& options,
-                                  cudaStream_t stream) = nullptr;
+                                  const InputForms& forms, cudaStream_t stream) = nullptr;
 };
 
 // Null functions for a format that is not of the family. F32 does not expand: it would lose too much.
