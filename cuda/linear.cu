@@ -187,7 +187,7 @@ bool expands(int32_t format) {
     return family_of(format).expand != nullptr;
 }
 
-cudaError_t expand_matrix(const Expand& job, int32_t format, cudaStream_t stream) {
+cudaError_t expand_rows(const Expand& job, int32_t format, cudaStream_t stream) {
     const LinearFamily family = family_of(format);
     return family.expand ? family.expand(job, stream) : cudaErrorInvalidValue;
 }

@@ -476,23 +476,34 @@ int64_t slice_outputs(int64_t bytes, int64_t columns) {
     return (bytes / (2 * bf16_stride(columns)) - kBf16Spare) / kMultiple * kMultiple;
 }
 
-// Rows [first, end) of all matrices together, one behind the other from `to` on.
-cudaError_t expand_rows(const Product* products, int32_t n, int64_t first, int64_t end,
-                        uint16_t* to, bool overlaps, cudaStream_t stream) {
+// Rows [first, end) of all matrices together, or of each of a gate and its up, one behind the other. Those of
+// neighbours of one format in one launch.
+cudaError_t fill_slice(const Product* products, int32_t n, bool is_pair, int64_t first, int64_t end,
+                       uint16_t* slice, bool overlaps, cudaStream_t stream) {
+    Expand job = {};
+    job.out = slice;
     for (int32_t i = 0; i < n; ++i) {
         const Matrix& matrix = products[i].matrix;
         const int64_t from = first < 0 ? 0 : first;
         const int64_t until = end < matrix.rows ? end : matrix.rows;
-        if (from < until) {
-            const cudaError_t error = expand_matrix(
-                {matrix.data + from * matrix.row_bytes, matrix.row_bytes, matrix.columns,
-                 bf16_stride(matrix.columns), until - from, to, overlaps},
-                matrix.format, stream);
-            if (error != cudaSuccess) return error;
-            to += (until - from) * bf16_stride(matrix.columns);
+        if (!is_pair) {
+            first -= matrix.rows;
+            end -= matrix.rows;
         }
-        first -= matrix.rows;
-        end -= matrix.rows;
+        if (from < until) {
+            job.parts[job.n_parts++] = {matrix.data + from * matrix.row_bytes, job.n_rows};
+            job.n_rows += until - from;
+        }
+        if (job.n_parts == 0) continue;
+        if (i + 1 < n && products[i + 1].matrix.format == matrix.format) continue;
+        job.row_bytes = matrix.row_bytes;
+        job.columns = matrix.columns;
+        job.stride = bf16_stride(matrix.columns);
+        job.overlaps = overlaps;
+        const cudaError_t error = expand_rows(job, matrix.format, stream);
+        if (error != cudaSuccess) return error;
+        job.out += job.n_rows * job.stride;
+        job.n_rows = job.n_parts = 0;
     }
     return cudaSuccess;
 }
@@ -501,20 +512,12 @@ cudaError_t multiply_slice(Bf16Job job, const Product* products, int32_t n,
                            const LinearOptions& options, const InputForms& forms,
                            cudaStream_t stream) {
     auto* slice = reinterpret_cast<uint16_t*>(forms.slice);
-    const bool overlaps = options.traits.overlaps;
-    const int64_t first = job.first_output;
-    const int64_t end = first + job.n_outputs;
-    cudaError_t error = cudaSuccess;
-    job.weights[0] = job.weights[1] = slice;
-    if (job.job.epilogue == Epilogue::kGateUp) {
-        uint16_t* up = slice + job.n_outputs * job.stride;
-        job.weights[1] = up;
-        error = expand_rows(products, 1, first, end, slice, overlaps, stream);
-        if (error == cudaSuccess)
-            error = expand_rows(products + 1, 1, first, end, up, overlaps, stream);
-    } else {
-        error = expand_rows(products, n, first, end, slice, overlaps, stream);
-    }
+    const bool is_pair = job.job.epilogue == Epilogue::kGateUp;
+    job.weights[0] = slice;
+    job.weights[1] = is_pair ? slice + job.n_outputs * job.stride : slice;
+    const cudaError_t error =
+        fill_slice(products, n, is_pair, job.first_output, job.first_output + job.n_outputs, slice,
+                   options.traits.overlaps, stream);
     return error == cudaSuccess ? launch_slice(job, options, forms, stream) : error;
 }
 

@@ -42,24 +42,29 @@ enum class OperandSide : int32_t { kLeft, kRight };
 constexpr int32_t kSplitRows = 64;
 bool takes_split(const Input& input, const LinearOptions& options);
 
-// InputForms::slice_bytes for a product of so many outputs, those of gate and up counted apart. More do for
-// less, too.
+// InputForms::slice_bytes for a product of so many outputs, those of gate and up counted apart. A slice made
+// for more outputs also serves fewer.
 int64_t bf16_slice_bytes(int64_t outputs, int64_t columns);
 
-// Rows of a matrix on their way to bfloat16.
-struct Expand {
+// Rows of matrices of one format on their way to bfloat16.
+struct ExpandPart {
     const uint8_t* data;
+    int64_t first;  // of its rows, among those of all
+};
+struct Expand {
+    ExpandPart parts[kMostParts];
+    int32_t n_parts;
     int64_t row_bytes;
     int64_t columns;
     int64_t stride;  // bf16_stride(columns)
-    int64_t n_rows;
-    uint16_t* out;  // [n_rows][stride], aligned to 16 bytes
-    bool overlaps;  // KernelTraits of the device
+    int64_t n_rows;  // of all parts
+    uint16_t* out;   // [n_rows][stride], aligned to 16 bytes
+    bool overlaps;   // KernelTraits of the device
 };
 
 // All formats do but F32, which would lose too much.
 bool expands(int32_t format);
-cudaError_t expand_matrix(const Expand& job, int32_t format, cudaStream_t stream);
+cudaError_t expand_rows(const Expand& job, int32_t format, cudaStream_t stream);
 
 // Whether multiply_bf16() takes the products.
 bool takes_bf16(const Input& input, const Product* products, int32_t n,

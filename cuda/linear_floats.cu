@@ -118,7 +118,7 @@ __global__ void expand_elements(const Expand job) {
     const int64_t first = (int64_t{blockIdx.y} * blockDim.x + threadIdx.x) * kElements;
     if (first >= job.stride) return;
     const auto row = static_cast<int64_t>(blockIdx.x);
-    const uint8_t* from = job.data + row * job.row_bytes + first * Format::kBytes;
+    const uint8_t* from = row_to_expand(job, row) + first * Format::kBytes;
     float values[kElements];
 #pragma unroll
     for (int j = 0; j < kElements; ++j) {

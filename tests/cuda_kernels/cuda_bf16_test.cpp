@@ -125,10 +125,16 @@ TEST_P(CudaBf16Formats, ExpandToTheReferenceValues) {
     const TestMatrix m(GetParam(), kRows, columns(), 3);
     const int64_t stride = bf16_stride(columns());
     DeviceArray<uint16_t> out(static_cast<size_t>(kRows * stride));
-    ASSERT_EQ(expand_matrix(
-                  {m.matrix.data, m.matrix.row_bytes, columns(), stride, kRows, out.get(), true},
-                  m.matrix.format, nullptr),
-              cudaSuccess);
+    const auto from = [&](int64_t row) { return m.matrix.data + row * m.matrix.row_bytes; };
+    const Expand job = {{{from(0), 0}, {from(1), 1}, {from(4), 4}},
+                        3,
+                        m.matrix.row_bytes,
+                        columns(),
+                        stride,
+                        kRows,
+                        out.get(),
+                        true};
+    ASSERT_EQ(expand_rows(job, m.matrix.format, nullptr), cudaSuccess);
     const auto elements = out.read();
     for (int64_t i = 0; i < kRows * stride; ++i) {
         const int64_t j = i % stride;
