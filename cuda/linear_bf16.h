@@ -6,8 +6,9 @@
 
 namespace puna::cuda {
 
-// What of a matrix is there in bfloat16 at a time: it is read again out of the L2 cache.
-constexpr int64_t kBf16SliceBytes = 24 << 20;
+// The most of a matrix that is there in bfloat16 at a time: it is read again out of the L2 cache, of which
+// GPUs with many multiprocessors have 40 MiB and more.
+constexpr int64_t kBf16SliceBytes = 36 << 20;
 // Where tiles are fewer than multiprocessors, some share one: what they leave for each other.
 constexpr int64_t kBf16PartsBytes = 16 << 20;
 // Columns are followed by zeros up to a multiple of it.
