@@ -281,13 +281,7 @@ __device__ inline void put_fragments(const Bf16Job& slice, int64_t first_row, in
         const float* low =
             memory + (tile * kFragmentRows + g) * Memory::kStride + lane % kEights * 16;
         const float* high = low + 8 * Memory::kStride;
-        uint4* out = to + row / kFragmentRows * n_steps * kFragmentPieces;
-#pragma unroll
-        for (int i = 0; i < 8; i += 4) {
-            out[i / 4 * kWarp] = make_uint4(
-                bfloat16_pair(low[i], low[i + 1]), bfloat16_pair(high[i], high[i + 1]),
-                bfloat16_pair(low[i + 2], low[i + 3]), bfloat16_pair(high[i + 2], high[i + 3]));
-        }
+        put_left_pieces(low, high, to + row / kFragmentRows * n_steps * kFragmentPieces);
     }
 }
 
