@@ -380,10 +380,15 @@ __global__ void __launch_bounds__(kSplitThreads, kTiles < 8 ? 2 : 1)
     multiply_share<Format, kTiles>(split.job, share_of_warp(split), memory.spans[warp_of_thread()],
                                    sums);
     const BlockSums<kTiles> own = {memory, split.n_groups, split.job.n_rows};
-#pragma unroll
+    float* put_to = memory.sums[warp_of_thread()];
+#pragma unroll 1  // the second half finds its instructions in the cache
     for (int half = 0; half < kSplitHalves; ++half) {
         __syncthreads();  // all are done with what the sums lie over
-        put_split_sums<kTiles>(sums[half], memory.sums[warp_of_thread()]);
+        if (half == 0) {  // by numbers that are known, so that sums stay in registers
+            put_split_sums<kTiles>(sums[0], put_to);
+        } else {
+            put_split_sums<kTiles>(sums[1], put_to);
+        }
         __syncthreads();
         if (split.n_splits == 1) {
             finish_half<kTiles>(split, half, own);
