@@ -49,10 +49,4 @@ __device__ inline void wait_copies() {}
 
 #endif
 
-// Where 16 bytes lie in a row of shared memory whose length is a multiple of 128 bytes: neither eight rows at
-// the same column, nor two neighbouring rows at four columns in a row, meet in a bank.
-__device__ inline int turned_piece(int row, int piece) {
-    return piece ^ ((row & 1) << 2 | (row >> 1 & 3));
-}
-
 }  // namespace puna::cuda

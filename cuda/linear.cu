@@ -95,49 +95,52 @@ LinearJob make_operand_job(const Operand& operand, const LinearOptions& options)
 }
 
 cudaError_t run_job(const LinearJob& job, int32_t format, Kernels kernels,
-                    const LinearOptions& options, cudaStream_t stream) {
+                    const LinearOptions& options, const InputForms& forms, cudaStream_t stream) {
     const LinearFamily family = family_of(format);
     if (!family.look_up) return cudaErrorInvalidValue;
     if (kernels == Kernels::kFew || takes_groups(format, job.n_rows)) {
         return family.multiply_few(job, options, stream);
     }
     if (kernels == Kernels::kSplit && family.multiply_split) {
-        return family.multiply_split(job, options, stream);
+        return family.multiply_split(job, options, forms, stream);
     }
     return family.multiply_many(job, stream);
 }
 
 // Products one after the other, those of one format together.
 cudaError_t run_products(const Operand& operand, const Product* products, int32_t n,
-                         const LinearOptions& options, cudaStream_t stream) {
+                         const LinearOptions& options, const InputForms& forms,
+                         cudaStream_t stream) {
     for (int32_t i = 0; i < n;) {
         LinearJob job = make_operand_job(operand, options);
         const int32_t format = products[i].matrix.format;
         while (i < n && job.n_parts < kMostParts && products[i].matrix.format == format) {
             add_part(job, products[i++]);
         }
-        const cudaError_t error = run_job(job, format, operand.kernels, options, stream);
+        const cudaError_t error = run_job(job, format, operand.kernels, options, forms, stream);
         if (error != cudaSuccess) return error;
     }
     return cudaSuccess;
 }
 
 cudaError_t gate_up_together(const Operand& operand, const Product* products,
-                             const LinearOptions& options, cudaStream_t stream) {
+                             const LinearOptions& options, const InputForms& forms,
+                             cudaStream_t stream) {
     LinearJob job = make_operand_job(operand, options);
     add_part(job, products[0]);
     add_part(job, products[1]);
-    return run_job(job, products[0].matrix.format, operand.kernels, options, stream);
+    return run_job(job, products[0].matrix.format, operand.kernels, options, forms, stream);
 }
 
 // Gate and up of two formats: two products, and then the activation.
 cudaError_t gate_up_apart(const Operand& operand, const Product* products,
-                          const LinearOptions& options, float* spare, cudaStream_t stream) {
+                          const LinearOptions& options, const InputForms& forms, float* spare,
+                          cudaStream_t stream) {
     if (!spare) return cudaErrorInvalidValue;
     LinearOptions apart = options;
     apart.epilogue = Epilogue::kStore;
     const Product both[] = {products[0], {products[1].matrix, products[1].bias, spare}};
-    const cudaError_t error = run_products(operand, both, 2, apart, stream);
+    const cudaError_t error = run_products(operand, both, 2, apart, forms, stream);
     if (error != cudaSuccess) return error;
     constexpr unsigned kThreads = 256;
     const int64_t n = operand.input.n_rows * options.y_stride;
@@ -194,7 +197,7 @@ bool expands(int32_t format) {
     return family_of(format).expand != nullptr;
 }
 
-cudaError_t expand_matrix(const Expand& job, int32_t format, cudaStream_t stream) {
+cudaError_t expand_rows(const Expand& job, int32_t format, cudaStream_t stream) {
     const LinearFamily family = family_of(format);
     return family.expand ? family.expand(job, stream) : cudaErrorInvalidValue;
 }
@@ -222,11 +225,11 @@ cudaError_t multiply(const Input& input, const Product* products, int32_t n,
     const cudaError_t error = prepare(input, products, n, options, forms, operand, stream);
     if (error != cudaSuccess) return error;
     if (options.epilogue != Epilogue::kGateUp) {
-        return run_products(operand, products, n, options, stream);
+        return run_products(operand, products, n, options, forms, stream);
     }
     return products[0].matrix.format == products[1].matrix.format
-               ? gate_up_together(operand, products, options, stream)
-               : gate_up_apart(operand, products, options, spare, stream);
+               ? gate_up_together(operand, products, options, forms, stream)
+               : gate_up_apart(operand, products, options, forms, spare, stream);
 }
 
 cudaError_t look_up_rows(const Matrix& matrix, const int32_t* indices, int32_t step, int32_t n,

@@ -281,13 +281,7 @@ __device__ inline void put_fragments(const Bf16Job& slice, int64_t first_row, in
         const float* low =
             memory + (tile * kFragmentRows + g) * Memory::kStride + lane % kEights * 16;
         const float* high = low + 8 * Memory::kStride;
-        uint4* out = to + row / kFragmentRows * n_steps * kFragmentPieces;
-#pragma unroll
-        for (int i = 0; i < 8; i += 4) {
-            out[i / 4 * kWarp] = make_uint4(
-                bfloat16_pair(low[i], low[i + 1]), bfloat16_pair(high[i], high[i + 1]),
-                bfloat16_pair(low[i + 2], low[i + 3]), bfloat16_pair(high[i + 2], high[i + 3]));
-        }
+        put_left_pieces(low, high, to + row / kFragmentRows * n_steps * kFragmentPieces);
     }
 }
 
@@ -441,23 +435,33 @@ void consider(const Bf16Job& job, int64_t outputs, const LinearOptions& options,
     if (!choice.launch || cost < choice.cost) choice = {cost, launch_shape<Shape>, n_splits};
 }
 
-cudaError_t launch_slice(Bf16Job job, const LinearOptions& options, const InputForms& forms,
-                         cudaStream_t stream) {
-    const bool is_pair = job.job.epilogue == Epilogue::kGateUp;
-    // Pairs lie in groups of eight; fragments end with zeros.
-    const int64_t outputs = job.y_fragments ? 2 * bf16_stride(job.n_outputs)
-                            : is_pair       ? tiles(job.n_outputs, 8) * 16
-                                            : int64_t{job.n_outputs};
+// Outputs that are multiplied for those of a slice, gate and up counted apart: pairs lie in groups of eight,
+// and fragments end with zeros.
+int64_t tiled_outputs(const Bf16Job& job, int64_t n_outputs) {
+    if (job.y_fragments) return 2 * bf16_stride(n_outputs);
+    return job.job.epilogue == Epilogue::kGateUp ? tiles(n_outputs, 8) * 16 : n_outputs;
+}
+
+// How a slice of so many outputs is multiplied best.
+Choice choose(const Bf16Job& job, int64_t n_outputs, const LinearOptions& options,
+              const InputForms& forms) {
     Choice choice = {};
-    for (const int32_t n_splits : {1, 2, 3, 4}) {
+    const int64_t outputs = tiled_outputs(job, n_outputs);
+    for (const int32_t n_splits : {1, 2, 3, 4, 5, 6}) {
         consider<Tile256x128>(job, outputs, options, forms, n_splits, choice);
         consider<Tile128x128>(job, outputs, options, forms, n_splits, choice);
         consider<Tile128x64>(job, outputs, options, forms, n_splits, choice);
         consider<Tile64x64>(job, outputs, options, forms, n_splits, choice);
     }
+    return choice;
+}
+
+cudaError_t launch_slice(Bf16Job job, const LinearOptions& options, const InputForms& forms,
+                         cudaStream_t stream) {
+    const Choice choice = choose(job, job.n_outputs, options, forms);
     if (!choice.launch) return cudaErrorInvalidConfiguration;
     job.n_splits = choice.n_splits;
-    return choice.launch(job, outputs, options.traits.overlaps, stream);
+    return choice.launch(job, tiled_outputs(job, job.n_outputs), options.traits.overlaps, stream);
 }
 
 template <class Shape>
@@ -476,23 +480,61 @@ int64_t slice_outputs(int64_t bytes, int64_t columns) {
     return (bytes / (2 * bf16_stride(columns)) - kBf16Spare) / kMultiple * kMultiple;
 }
 
-// Rows [first, end) of all matrices together, one behind the other from `to` on.
-cudaError_t expand_rows(const Product* products, int32_t n, int64_t first, int64_t end,
-                        uint16_t* to, bool overlaps, cudaStream_t stream) {
+// What a slice takes beside its products: two launches, of which the second waits for the first.
+constexpr float kSliceProducts = 4000.0f * 1300.0f;
+
+// Outputs of all slices but the last, of at most `most`: what takes least for all, as neither a large slice
+// nor a small one need fill the multiprocessors.
+int64_t choose_step(const Bf16Job& job, int64_t most, int64_t multiple,
+                    const LinearOptions& options, const InputForms& forms) {
+    const int64_t outputs = job.job.outputs;
+    if (outputs <= most) return most;
+    constexpr int64_t kMostCandidates = 8;
+    const int64_t less = tiles(most, 2 * kMostCandidates * multiple) * multiple;
+    int64_t best = most;
+    float best_cost = 0.0f;
+    for (int64_t step = most; step > most / 2; step -= less) {
+        const int64_t rest = outputs % step;
+        const auto n_whole = static_cast<float>(outputs / step);
+        const float slice = kSliceProducts / static_cast<float>(job.stride);
+        float cost = n_whole * (slice + choose(job, step, options, forms).cost);
+        if (rest > 0) cost += slice + choose(job, rest, options, forms).cost;
+        if (step == most || cost < best_cost) {
+            best = step;
+            best_cost = cost;
+        }
+    }
+    return best;
+}
+
+// Rows [first, end) of all matrices together, or of each of a gate and its up, one behind the other. Those of
+// neighbours of one format in one launch.
+cudaError_t fill_slice(const Product* products, int32_t n, bool is_pair, int64_t first, int64_t end,
+                       uint16_t* slice, bool overlaps, cudaStream_t stream) {
+    Expand job = {};
+    job.out = slice;
     for (int32_t i = 0; i < n; ++i) {
         const Matrix& matrix = products[i].matrix;
         const int64_t from = first < 0 ? 0 : first;
         const int64_t until = end < matrix.rows ? end : matrix.rows;
-        if (from < until) {
-            const cudaError_t error = expand_matrix(
-                {matrix.data + from * matrix.row_bytes, matrix.row_bytes, matrix.columns,
-                 bf16_stride(matrix.columns), until - from, to, overlaps},
-                matrix.format, stream);
-            if (error != cudaSuccess) return error;
-            to += (until - from) * bf16_stride(matrix.columns);
+        if (!is_pair) {
+            first -= matrix.rows;
+            end -= matrix.rows;
         }
-        first -= matrix.rows;
-        end -= matrix.rows;
+        if (from < until) {
+            job.parts[job.n_parts++] = {matrix.data + from * matrix.row_bytes, job.n_rows};
+            job.n_rows += until - from;
+        }
+        if (job.n_parts == 0) continue;
+        if (i + 1 < n && products[i + 1].matrix.format == matrix.format) continue;
+        job.row_bytes = matrix.row_bytes;
+        job.columns = matrix.columns;
+        job.stride = bf16_stride(matrix.columns);
+        job.overlaps = overlaps;
+        const cudaError_t error = expand_rows(job, matrix.format, stream);
+        if (error != cudaSuccess) return error;
+        job.out += job.n_rows * job.stride;
+        job.n_rows = job.n_parts = 0;
     }
     return cudaSuccess;
 }
@@ -501,20 +543,12 @@ cudaError_t multiply_slice(Bf16Job job, const Product* products, int32_t n,
                            const LinearOptions& options, const InputForms& forms,
                            cudaStream_t stream) {
     auto* slice = reinterpret_cast<uint16_t*>(forms.slice);
-    const bool overlaps = options.traits.overlaps;
-    const int64_t first = job.first_output;
-    const int64_t end = first + job.n_outputs;
-    cudaError_t error = cudaSuccess;
-    job.weights[0] = job.weights[1] = slice;
-    if (job.job.epilogue == Epilogue::kGateUp) {
-        uint16_t* up = slice + job.n_outputs * job.stride;
-        job.weights[1] = up;
-        error = expand_rows(products, 1, first, end, slice, overlaps, stream);
-        if (error == cudaSuccess)
-            error = expand_rows(products + 1, 1, first, end, up, overlaps, stream);
-    } else {
-        error = expand_rows(products, n, first, end, slice, overlaps, stream);
-    }
+    const bool is_pair = job.job.epilogue == Epilogue::kGateUp;
+    job.weights[0] = slice;
+    job.weights[1] = is_pair ? slice + job.n_outputs * job.stride : slice;
+    const cudaError_t error =
+        fill_slice(products, n, is_pair, job.first_output, job.first_output + job.n_outputs, slice,
+                   options.traits.overlaps, stream);
     return error == cudaSuccess ? launch_slice(job, options, forms, stream) : error;
 }
 
@@ -555,7 +589,8 @@ cudaError_t multiply_bf16(const Input& input, const Product* products, int32_t n
     job.arrivals = forms.arrivals;
     job.stride = bf16_stride(input.columns);
     const int64_t parts = options.epilogue == Epilogue::kGateUp ? 2 : 1;
-    const int64_t step = slice_outputs(forms.slice_bytes, input.columns) / parts;
+    const int64_t most = slice_outputs(forms.slice_bytes, input.columns) / parts;
+    const int64_t step = choose_step(job, most, kMultiple / parts, options, forms);
     for (int64_t first = 0; first < job.job.outputs; first += step) {
         const int64_t left = job.job.outputs - first;
         job.first_output = first;

@@ -6,8 +6,9 @@
 
 namespace puna::cuda {
 
-// What of a matrix is there in bfloat16 at a time: it is read again out of the L2 cache.
-constexpr int64_t kBf16SliceBytes = 24 << 20;
+// The most of a matrix that is there in bfloat16 at a time: it is read again out of the L2 cache, of which
+// GPUs with many multiprocessors have 40 MiB and more.
+constexpr int64_t kBf16SliceBytes = 36 << 20;
 // Where tiles are fewer than multiprocessors, some share one: what they leave for each other.
 constexpr int64_t kBf16PartsBytes = 16 << 20;
 // Columns are followed by zeros up to a multiple of it.
@@ -31,7 +32,9 @@ inline int64_t bf16_bytes(int64_t rows, int64_t columns) {
 //   [rows / 16][columns / 32][two products of 16 columns][lane g, t]
 //   {row g, row g + 8, row g, row g + 8}, columns 8 t + 4 product, twice, and the two behind them, twice
 //
-// As right operands: [rows / 8][columns / 32][lane g, t] columns 8 t .. 8 t + 7 of row g.
+// As right operands, 32 columns of all rows one behind the other, up to a multiple of 16 rows:
+//
+//   [columns / 32][rows / 8][lane g, t] columns 8 t .. 8 t + 7 of row g
 constexpr int kFragmentRows = 16;
 constexpr int kFragmentPieces = 2 * 32;
 enum class OperandSide : int32_t { kLeft, kRight };
@@ -40,24 +43,29 @@ enum class OperandSide : int32_t { kLeft, kRight };
 constexpr int32_t kSplitRows = 64;
 bool takes_split(const Input& input, const LinearOptions& options);
 
-// InputForms::slice_bytes for a product of so many outputs, those of gate and up counted apart. More do for
-// less, too.
+// InputForms::slice_bytes for a product of so many outputs, those of gate and up counted apart. A slice made
+// for more outputs also serves fewer.
 int64_t bf16_slice_bytes(int64_t outputs, int64_t columns);
 
-// Rows of a matrix on their way to bfloat16.
-struct Expand {
+// Rows of matrices of one format on their way to bfloat16.
+struct ExpandPart {
     const uint8_t* data;
+    int64_t first;  // of its rows, among those of all
+};
+struct Expand {
+    ExpandPart parts[kMostParts];
+    int32_t n_parts;
     int64_t row_bytes;
     int64_t columns;
     int64_t stride;  // bf16_stride(columns)
-    int64_t n_rows;
-    uint16_t* out;  // [n_rows][stride], aligned to 16 bytes
-    bool overlaps;  // KernelTraits of the device
+    int64_t n_rows;  // of all parts
+    uint16_t* out;   // [n_rows][stride], aligned to 16 bytes
+    bool overlaps;   // KernelTraits of the device
 };
 
 // All formats do but F32, which would lose too much.
 bool expands(int32_t format);
-cudaError_t expand_matrix(const Expand& job, int32_t format, cudaStream_t stream);
+cudaError_t expand_rows(const Expand& job, int32_t format, cudaStream_t stream);
 
 // Whether multiply_bf16() takes the products.
 bool takes_bf16(const Input& input, const Product* products, int32_t n,

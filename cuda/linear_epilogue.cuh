@@ -29,6 +29,15 @@ __device__ inline OutputPlace place_of(const LinearJob& job, int64_t output) {
     }
     return place;
 }
+// Output `index` of all that blocks have, where the gate and the up of one are 8 apart.
+__device__ inline OutputPlace place_in_pairs(const LinearJob& job, int64_t index) {
+    if (job.epilogue != Epilogue::kGateUp) return place_of(job, index);
+    return {static_cast<int>(index / 8 % 2), index / 16 * 8 + index % 8};
+}
+// Blocks have outputs up to a multiple of what is theirs.
+__device__ inline bool is_in_part(const LinearJob& job, const OutputPlace& place) {
+    return place.row < job.parts[place.part].rows;
+}
 __device__ inline const uint8_t* weights_of(const LinearJob& job, const OutputPlace& place) {
     const LinearPart& part = job.parts[place.part];
     return part.data + place.row * part.row_bytes;

@@ -27,7 +27,7 @@ struct LinearFamily {
     cudaError_t (*expand)(const Expand& job, cudaStream_t stream) = nullptr;
     // Of up to kSplitRows rows, in bfloat16.
     cudaError_t (*multiply_split)(const LinearJob& job, const LinearOptions& options,
-                                  cudaStream_t stream) = nullptr;
+                                  const InputForms& forms, cudaStream_t stream) = nullptr;
 };
 
 // Null functions for a format that is not of the family. F32 does not expand: it would lose too much.
@@ -37,7 +37,6 @@ LinearFamily linear_k(int32_t format);
 LinearFamily linear_iq2(int32_t format);
 LinearFamily linear_iq3(int32_t format);
 
-// Grid: [blocks of spans][rows]; a thread unpacks a span.
 // Weight j of a span: two roundings at most, as in lib/format.
 template <class Format>
 __device__ inline float weight_of(const Span& span, int j) {
@@ -50,6 +49,7 @@ __device__ inline float weight_of(const Span& span, int j) {
     return value;
 }
 
+// Grid: [blocks of spans][rows]; a thread unpacks a span.
 template <class Format>
 __global__ void look_up_spans(const LookUp job) {
     const int64_t s = int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
@@ -72,12 +72,21 @@ cudaError_t look_up_quantised(const LookUp& job, cudaStream_t stream) {
                   dim3(kThreads), 0, stream, job);
 }
 
+// Row `row` of all parts.
+__device__ inline const uint8_t* row_to_expand(const Expand& job, int64_t row) {
+    ExpandPart part = job.parts[0];
+#pragma unroll
+    for (int i = 1; i < kMostParts; ++i) {
+        if (i < job.n_parts && row >= job.parts[i].first) part = job.parts[i];
+    }
+    return part.data + (row - part.first) * job.row_bytes;
+}
+
 constexpr int kExpandWarps = 2;
 
 // Grid: [rows][spans / (32 kExpandWarps)]. A thread unpacks a span; its warp then writes all without gaps.
 template <class Format>
 __global__ void __launch_bounds__(kExpandWarps* kWarp) expand_spans(const Expand job) {
-    wait_for_last_kernel();
     constexpr int kPieces = 4;  // of 16 bytes, of a span
     __shared__ uint4 memory[kExpandWarps][kWarp * kPieces];
     uint4* pieces = memory[warp_of_thread()];
@@ -88,7 +97,7 @@ __global__ void __launch_bounds__(kExpandWarps* kWarp) expand_spans(const Expand
     Span span = {};
     if (s < job.columns / kSpan) {
         constexpr int kSpans = Format::kLength / kSpan;
-        Format::unpack(job.data + row * job.row_bytes + s / kSpans * Format::kBytes,
+        Format::unpack(row_to_expand(job, row) + s / kSpans * Format::kBytes,
                        static_cast<int>(s % kSpans), span);
     }
     const bool is_there = s < job.columns / kSpan;
@@ -107,6 +116,7 @@ __global__ void __launch_bounds__(kExpandWarps* kWarp) expand_spans(const Expand
             make_uint4(words[0], words[1], words[2], words[3]);
     }
     __syncwarp();
+    wait_for_last_kernel();  // which may read what was there before
     auto* out = reinterpret_cast<uint4*>(job.out + row * job.stride) + first * kPieces;
     const int64_t n_pieces = job.stride / kSpan * kPieces - first * kPieces;
 #pragma unroll

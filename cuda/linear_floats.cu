@@ -22,9 +22,6 @@ __device__ inline OutputPlace place_in_tile(const LinearJob& job, int index) {
     }
     return place_of(job, int64_t{blockIdx.x} * kTile + index);
 }
-__device__ inline bool is_in_part(const LinearJob& job, const OutputPlace& place) {
-    return place.row < job.parts[place.part].rows;
-}
 
 template <class Format>
 __device__ inline void fill_tile(const LinearJob& job, int64_t first, FloatTile& tile) {
@@ -122,7 +119,7 @@ __global__ void expand_elements(const Expand job) {
     const int64_t first = (int64_t{blockIdx.y} * blockDim.x + threadIdx.x) * kElements;
     if (first >= job.stride) return;
     const auto row = static_cast<int64_t>(blockIdx.x);
-    const uint8_t* from = job.data + row * job.row_bytes + first * Format::kBytes;
+    const uint8_t* from = row_to_expand(job, row) + first * Format::kBytes;
     float values[kElements];
     if (job.row_bytes % 16 == 0 && first + kElements <= job.columns) {
         Format::load_wide(from, values);

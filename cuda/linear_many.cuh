@@ -34,18 +34,6 @@ struct ManyTile {
     float4 row_scales[kManySpans][kRows];  // scale, the two sums
 };
 
-// Output `index` of a block. The gate and the up of an output are 8 apart: a lane has both.
-__device__ inline OutputPlace place_in_block(const LinearJob& job, int index) {
-    if (job.epilogue == Epilogue::kGateUp) {
-        const int64_t first = int64_t{blockIdx.x} * (kManyOutputs / 2);
-        return {index / 8 % 2, first + index / 16 * 8 + index % 8};
-    }
-    return place_of(job, int64_t{blockIdx.x} * kManyOutputs + index);
-}
-__device__ inline bool is_output(const LinearJob& job, const OutputPlace& place) {
-    return place.row < job.parts[place.part].rows;
-}
-
 // Bytes minus a small number each, which they may be less than.
 __device__ inline uint32_t minus(uint32_t bytes, uint32_t offset) {
     return ((bytes | 0x80808080u) - offset * 0x01010101u) ^ 0x80808080u;
@@ -164,8 +152,8 @@ template <int kTiles>
 __device__ inline void finish_tiles(const LinearJob& job, const float (*sums)[4]) {
     const int g = lane_of_thread() / 4;
     const int t = lane_of_thread() % 4;
-    const int index = warp_of_thread() * 16 + g;
-    const OutputPlace places[2] = {place_in_block(job, index), place_in_block(job, index + 8)};
+    const int64_t index = int64_t{blockIdx.x} * kManyOutputs + warp_of_thread() * 16 + g;
+    const OutputPlace places[2] = {place_in_pairs(job, index), place_in_pairs(job, index + 8)};
 #pragma unroll
     for (int n = 0; n < kTiles; ++n) {
 #pragma unroll
@@ -173,12 +161,12 @@ __device__ inline void finish_tiles(const LinearJob& job, const float (*sums)[4]
             const int64_t row = int64_t{blockIdx.y} * (8 * kTiles) + 8 * n + 2 * t + i;
             if (row >= job.n_rows) continue;
             if (job.epilogue == Epilogue::kGateUp) {
-                if (!is_output(job, places[0])) continue;
+                if (!is_in_part(job, places[0])) continue;
                 finish_gate_up(job, places[0].row, row, sums[n][i], sums[n][i + 2]);
                 continue;
             }
-            if (is_output(job, places[0])) finish(job, places[0], row, sums[n][i]);
-            if (is_output(job, places[1])) finish(job, places[1], row, sums[n][i + 2]);
+            if (is_in_part(job, places[0])) finish(job, places[0], row, sums[n][i]);
+            if (is_in_part(job, places[1])) finish(job, places[1], row, sums[n][i + 2]);
         }
     }
 }
@@ -188,8 +176,9 @@ template <class Format, int kTiles>
 __global__ void __launch_bounds__(kManyWarps* kWarp) linear_many(const LinearJob job) {
     __shared__ ManyTile<8 * kTiles> tile;
     static_assert(kManyWarps * kWarp == kManySpans * kManyOutputs);
-    const OutputPlace place = place_in_block(job, static_cast<int>(threadIdx.x) % kManyOutputs);
-    const uint8_t* weights = is_output(job, place) ? weights_of(job, place) : nullptr;
+    const OutputPlace place = place_in_pairs(
+        job, int64_t{blockIdx.x} * kManyOutputs + static_cast<int>(threadIdx.x) % kManyOutputs);
+    const uint8_t* weights = is_in_part(job, place) ? weights_of(job, place) : nullptr;
     float sums[kTiles][4] = {};
     for (int64_t s = 0; s < job.columns / kSpan; s += kManySpans) {
         fill_weights<Format>(job, weights, s, tile);

@@ -4,6 +4,7 @@
 #include "cuda/heads.cuh"
 #include "cuda/launch.h"
 #include "cuda/linear_bf16.h"
+#include "cuda/mma.cuh"
 #include "cuda/row_norm.cuh"
 #include "cuda/scratch.h"
 
@@ -96,17 +97,12 @@ __device__ inline void load_eight(const Input& input, const float* row, const No
 // columns, of n_steps.
 __device__ inline void put_left(const float* low, const float* high, int64_t tile, int64_t step,
                                 int64_t n_steps, uint4* fragments) {
-    uint4* out = fragments + (tile * n_steps + step) * kFragmentPieces + lane_of_thread();
-#pragma unroll
-    for (int i = 0; i < 8; i += 4) {
-        out[i / 4 * kWarp] = make_uint4(
-            bfloat16_pair(low[i], low[i + 1]), bfloat16_pair(high[i], high[i + 1]),
-            bfloat16_pair(low[i + 2], low[i + 3]), bfloat16_pair(high[i + 2], high[i + 3]));
-    }
+    put_left_pieces(low, high,
+                    fragments + (tile * n_steps + step) * kFragmentPieces + lane_of_thread());
 }
-__device__ inline void put_right(const float* row, int64_t tile, int64_t step, int64_t n_steps,
+__device__ inline void put_right(const float* row, int64_t tile, int64_t n_tiles, int64_t step,
                                  uint4* fragments) {
-    fragments[(tile * n_steps + step) * kWarp + lane_of_thread()] =
+    fragments[(step * n_tiles + tile) * kWarp + lane_of_thread()] =
         make_uint4(bfloat16_pair(row[0], row[1]), bfloat16_pair(row[2], row[3]),
                    bfloat16_pair(row[4], row[5]), bfloat16_pair(row[6], row[7]));
 }
@@ -136,8 +132,9 @@ __global__ void __launch_bounds__(kFragmentRows* kWarp)
         if (side == OperandSide::kLeft) {
             put_left(a, b, tile, step, n_steps, fragments);
         } else {
-            put_right(a, 2 * tile, step, n_steps, fragments);
-            put_right(b, 2 * tile + 1, step, n_steps, fragments);
+            const int64_t n_tiles = 2 * int64_t{gridDim.x};
+            put_right(a, 2 * tile, n_tiles, step, fragments);
+            put_right(b, 2 * tile + 1, n_tiles, step, fragments);
         }
     }
 }

@@ -164,10 +164,16 @@ void expect_expands(core::BlockFormat format, int64_t columns) {
     const TestMatrix m(format, kRows, columns, 3);
     const int64_t stride = bf16_stride(columns);
     DeviceArray<uint16_t> out(static_cast<size_t>(kRows * stride));
-    ASSERT_EQ(
-        expand_matrix({m.matrix.data, m.matrix.row_bytes, columns, stride, kRows, out.get(), true},
-                      m.matrix.format, nullptr),
-        cudaSuccess);
+    const auto from = [&](int64_t row) { return m.matrix.data + row * m.matrix.row_bytes; };
+    const Expand job = {{{from(0), 0}, {from(1), 1}, {from(4), 4}},
+                        3,
+                        m.matrix.row_bytes,
+                        columns,
+                        stride,
+                        kRows,
+                        out.get(),
+                        true};
+    ASSERT_EQ(expand_rows(job, m.matrix.format, nullptr), cudaSuccess);
     const auto elements = out.read();
     for (int64_t i = 0; i < kRows * stride; ++i) {
         const int64_t j = i % stride;
@@ -186,22 +192,30 @@ TEST_P(CudaBf16Formats, ExpandToTheReferenceValues) {
 
 class CudaSplitFormats : public CudaBf16Formats {};
 
-// Some rows, against double: an odd number of spans, and outputs that are no multiple of what a block has.
-TEST_P(CudaSplitFormats, SomeRowsAgreeWithDouble) {
-    constexpr int64_t kOutputs = 35;
-    const Bf16Case c = {columns() == 96 ? 96 : 768, 13, 1, 0};
+void check_outputs(core::BlockFormat format, const Bf16Case& c, int64_t outputs) {
     Bf16Rows rows(c);
-    const TestMatrix m(GetParam(), kOutputs, c.columns, 61);
-    DeviceArray<float> y(static_cast<size_t>(c.n_rows * kOutputs));
+    const TestMatrix m(format, outputs, c.columns, 61);
+    DeviceArray<float> y(static_cast<size_t>(c.n_rows * outputs));
     LinearOptions options;
-    options.y_stride = kOutputs;
+    options.y_stride = outputs;
     ASSERT_EQ(rows.multiply({{m.matrix, nullptr, y.get()}}, options), cudaSuccess);
     const auto values = y.read();
-    for (int64_t i = 0; i < c.n_rows * kOutputs; ++i) {
-        const Sum sum = sum_of(m, rows.values, i % kOutputs, i / kOutputs);
+    for (int64_t i = 0; i < c.n_rows * outputs; ++i) {
+        const Sum sum = sum_of(m, rows.values, i % outputs, i / outputs);
         ASSERT_NEAR(values[static_cast<size_t>(i)], sum.value, sum.bound)
-            << "row " << i / kOutputs << ", output " << i % kOutputs;
+            << "row " << i / outputs << ", output " << i % outputs;
     }
+}
+
+// Some rows, against double: an odd number of spans, and outputs that are no multiple of what a block has.
+TEST_P(CudaSplitFormats, SomeRowsAgreeWithDouble) {
+    check_outputs(GetParam(), {columns() == 96 ? 96 : 768, 13, 1, 0}, 35);
+    if (columns() == 96) check_outputs(GetParam(), {224, 40, 1, 0}, 70);
+}
+
+// Four groups of warps, and three blocks that share their outputs.
+TEST(CudaSplit, BlocksShareManyOutputs) {
+    check_outputs(core::BlockFormat::kQ8_0, {2080, 20, 3, 0}, 202);
 }
 
 INSTANTIATE_TEST_SUITE_P(All, CudaBf16Formats, testing::ValuesIn(formats_that(expands)),
@@ -218,7 +232,7 @@ TEST_P(CudaBf16, PartsOfAnyFormatShareTheirInput) {
     const Bf16Case c = GetParam();
     Bf16Rows rows(c);
     const TestMatrix a(core::BlockFormat::kQ4_0, 131, c.columns, 11);
-    const auto other = rows.splits() ? core::BlockFormat::kQ5_1 : core::BlockFormat::kF16;
+    const auto other = rows.splits() ? core::BlockFormat::kQ4_0 : core::BlockFormat::kF16;
     const TestMatrix b(other, 1, c.columns, 12);
     const TestMatrix d(core::BlockFormat::kQ8_0, 70, c.columns, 13);
     const int64_t outputs = 131 + 1 + 70;
@@ -245,13 +259,12 @@ TEST_P(CudaBf16, PartsOfAnyFormatShareTheirInput) {
     }
 }
 
-TEST_P(CudaBf16, GateAndUpOfTwoFormats) {
-    const Bf16Case c = GetParam();
+// Gate and up of one format or of two.
+void check_gate_up(const Bf16Case& c, core::BlockFormat up_format) {
     constexpr int64_t kOutputs = 77;  // no multiple of eight
     Bf16Rows rows(c);
     const TestMatrix gate(core::BlockFormat::kQ4_0, kOutputs, c.columns, 31);
-    const auto other = rows.splits() ? core::BlockFormat::kQ4_1 : core::BlockFormat::kBF16;
-    const TestMatrix up(other, kOutputs, c.columns, 32);
+    const TestMatrix up(up_format, kOutputs, c.columns, 32);
     const auto bias = test::random_floats(kOutputs, 33);
     const DeviceArray<float> device_bias(bias);
     DeviceArray<float> y(static_cast<size_t>(c.n_rows * kOutputs));
@@ -275,6 +288,13 @@ TEST_P(CudaBf16, GateAndUpOfTwoFormats) {
                     test::activate(PUNA_ACTIVATION_SILU, g.value) * with_bias, bound)
             << "row " << i / kOutputs << ", output " << i % kOutputs;
     }
+}
+
+TEST_P(CudaBf16, GateAndUp) {
+    for (const auto up_format : {core::BlockFormat::kQ4_0, core::BlockFormat::kQ4_1}) {
+        check_gate_up(GetParam(), up_format);
+    }
+    if (GetParam().n_rows > kSplitRows) check_gate_up(GetParam(), core::BlockFormat::kBF16);
 }
 
 using CudaBf16Tiles = CudaBf16;
@@ -401,7 +421,10 @@ constexpr Bf16Case kTiles[] = {{64, 150, 1, 0},
                                {64, 240, 1, 128, kMostShared},
                                {1024, 70, 12, 0},
                                {1344, 65, 16, 0}};
-constexpr Bf16Case kSplit[] = {{32, 9, 1, 0}, {64, 32, 1, 0}, {352, 33, 1, 0}, {288, 64, 1, 0}};
+// With more columns blocks share outputs, where there are processors for it.
+constexpr Bf16Case kSplit[] = {{32, 9, 1, 0},    {64, 32, 1, 0},    {352, 33, 1, 0},
+                               {288, 64, 1, 0},  {320, 64, 4, 0},   {2592, 20, 2, 0},
+                               {2592, 41, 7, 0}, {2400, 64, 99, 0}, {1952, 9, 4, 0}};
 INSTANTIATE_TEST_SUITE_P(Tiles, CudaBf16, testing::ValuesIn(kTiles), name_of);
 INSTANTIATE_TEST_SUITE_P(Split, CudaBf16, testing::ValuesIn(kSplit), name_of);
 INSTANTIATE_TEST_SUITE_P(Some, CudaBf16Tiles, testing::ValuesIn(kTiles), name_of);
