@@ -10,6 +10,13 @@
 
 namespace puna::cuda {
 
+// Where there are some; elsewhere prepare_kernels() of forward.h says that nothing may call them.
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 900
+constexpr bool kHasBulkCopies = false;
+#else
+constexpr bool kHasBulkCopies = true;
+#endif
+
 #if !defined(__CUDACC__)
 
 inline void init_barrier(uint64_t*) {}
@@ -71,7 +78,6 @@ __device__ inline void wait_bulk(uint64_t* barrier, uint32_t parity) {
 
 #else
 
-// Never called: prepare_kernels() of forward.h says where they may be.
 __device__ inline void init_barrier(uint64_t*) {
     __trap();
 }

@@ -221,11 +221,17 @@ Status Executor::begin_piece(bool whole) {
     return device().check(cudaEventRecord(piece.done.get(), stream_.get()), "cudaEventRecord");
 }
 
+// Only passes of a kind are compared.
+bool Executor::is_tried() const {
+    return batch_.n_rows == 1 && staging_.n_chunks() == (weights_.has_head ? 1 : 0);
+}
+
 // All layers and the first chunk of the head. Few rows: as a graph, once that is worth it.
 Status Executor::enqueue_pass() {
     const int32_t last = std::min(n_steps(), layers_.n_layers() + 1) - 1;
     const bool is_captured = batch_.n_rows <= kFewRows && staging_.n_chunks() <= 1;
-    const PassWay way = batch_.n_rows == 1 ? trial_.next() : PassWay::kApart;
+    const bool is_one = batch_.n_rows == 1 && (is_tried() || trial_.is_decided());
+    const PassWay way = is_one ? trial_.next() : PassWay::kApart;
     GraphExec* graph = nullptr;
     if (is_captured) {
         key_.n_rows = batch_.n_rows;
@@ -238,6 +244,7 @@ Status Executor::enqueue_pass() {
     if (graph && !graph->get()) {
         PUNA_TRY_ASSIGN(*graph, capture_graph(device(), stream_.get(),
                                               [this, way] { return enqueue_launches(way); }));
+        if (!graph->get() && way == PassWay::kTogether) trial_.forbid_together();
     }
     if (!graph || !graph->get()) {
         for (; next_step_ <= last; ++next_step_) {
@@ -264,7 +271,7 @@ Status Executor::enqueue_pass() {
 // With a clock, as long as it is to be found out which way is the faster one.
 Status Executor::launch_graph(cudaGraphExec_t graph, PassWay way) {
     cudaStream_t stream = stream_.get();
-    is_timed_ = batch_.n_rows == 1 && !trial_.is_decided();
+    is_timed_ = is_tried() && !trial_.is_decided();
     timed_way_ = way;
     if (is_timed_) {
         PUNA_TRY(device().check(cudaEventRecord(timed_from_.get(), stream), "cudaEventRecord"));
@@ -305,6 +312,7 @@ cudaError_t Executor::enqueue_launches(PassWay way) {
     if (staging_.n_chunks() == 0) return cudaSuccess;
     Forward head = forward_;
     head.batch = staging_.chunk_batch();
+    if (is_together) head.traits.overlaps = false;  // behind a launch of another kind
     return run_head(head, requests, staging_.device_requests(), has_logits);
 }
 

@@ -69,6 +69,7 @@ class Executor {
     Status begin_piece(bool whole);
     Status enqueue_pass();
     cudaError_t enqueue_launches(PassWay way);
+    bool is_tried() const;
     Status launch_graph(cudaGraphExec_t graph, PassWay way);
     Status finish_trial();
     cudaError_t enqueue_step(int32_t step);

@@ -59,17 +59,13 @@ __device__ inline void fill_rounded(const Input& input, const FewRows<kRows>& ro
     const int n_steps = (n_spans + kRoundSpans - 1) / kRoundSpans;  // of a warp, for one row
     for (int i = warp_of_thread(); i < kRows * n_steps; i += kFewWarps) {
         const int r = i / n_steps;
-        const int four = i % n_steps * kWarp + lane_of_thread();
-        const int span = four / kRoundLanes;
-        float4 x = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
+        const int half = i % n_steps * kWarp + lane_of_thread();  // of spans
+        const int span = half / kRoundLanes;
+        float x[kHalfSpan] = {};
         if (span < n_spans) {
-            x = four_at(rows.x[r] + first + 4 * four);
-            if (input.norm.gain) {
-                const float4 gain = four_at(input.norm.gain + first + 4 * four);
-                const NormScale norm = rows.norms[r];
-                x = make_float4(normed(x.x, norm, gain.x), normed(x.y, norm, gain.y),
-                                normed(x.z, norm, gain.z), normed(x.w, norm, gain.w));
-            }
+            const int64_t column = first + half * kHalfSpan;
+            load_half_span(rows.x[r] + column, x);
+            if (input.norm.gain) norm_half_span(input.norm.gain + column, rows.norms[r], x);
         }
         round_spans(x, span < n_spans, panel + r * rounded_row_bytes(n), n_spans, span);
     }

@@ -40,7 +40,13 @@ class GraphCache {
     uint64_t n_uses_ = 0;
 };
 
-// Captures what `enqueue` enqueues on the stream. A null graph: there was no memory for it.
+// The driver does not launch blocks together, or not within a graph. Nothing is the worse for it.
+inline bool is_refusal(cudaError_t error) {
+    return error == cudaErrorCooperativeLaunchTooLarge || error == cudaErrorNotSupported ||
+           error == cudaErrorStreamCaptureUnsupported || error == cudaErrorStreamCaptureInvalidated;
+}
+
+// Captures what `enqueue` enqueues on the stream. A null graph: there was no memory for it, or it was refused.
 template <class Enqueue>
 Result<GraphExec> capture_graph(Device& device, cudaStream_t stream, const Enqueue& enqueue) {
     PUNA_TRY(device.check(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal),
@@ -49,11 +55,15 @@ Result<GraphExec> capture_graph(Device& device, cudaStream_t stream, const Enque
     cudaGraph_t captured = nullptr;
     const cudaError_t ended = cudaStreamEndCapture(stream, &captured);
     const Graph graph(captured);
+    if (is_refusal(enqueued) || is_refusal(ended)) {
+        (void)cudaGetLastError();
+        return GraphExec();
+    }
     PUNA_TRY(device.check(enqueued, "a launch"));
     PUNA_TRY(device.check(ended, "cudaStreamEndCapture"));
     cudaGraphExec_t made = nullptr;
     const cudaError_t instantiated = cudaGraphInstantiate(&made, graph.get(), 0);
-    if (instantiated == cudaErrorMemoryAllocation) {
+    if (instantiated == cudaErrorMemoryAllocation || is_refusal(instantiated)) {
         (void)cudaGetLastError();
         return GraphExec();
     }

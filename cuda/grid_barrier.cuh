@@ -19,13 +19,20 @@ __device__ inline void add_release(uint32_t* counter) {
     ++*counter;
 #endif
 }
-__device__ inline uint32_t load_acquire(const uint32_t* counter) {
+__device__ inline uint32_t load_relaxed(const uint32_t* counter) {
 #if defined(__CUDA_ARCH__)
     uint32_t value;
-    asm volatile("ld.acquire.gpu.global.u32 %0, [%1];" : "=r"(value) : "l"(counter) : "memory");
+    asm volatile("ld.relaxed.gpu.global.u32 %0, [%1];" : "=r"(value) : "l"(counter) : "memory");
     return value;
 #else
     return *counter;
+#endif
+}
+// What others wrote before they came can be read behind it: the L1 cache is emptied, which a load that
+// acquires would do each time.
+__device__ inline void acquire_all() {
+#if defined(__CUDA_ARCH__)
+    asm volatile("fence.acq_rel.gpu;" : : : "memory");
 #endif
 }
 
@@ -37,15 +44,16 @@ __device__ inline void come_to_grid(GridCounters* counters) {
 // Until all blocks have come for the n-th time, counted from 1.
 __device__ inline void wait_for_grid(const GridCounters* counters, uint32_t n) {
     if (threadIdx.x == 0) {
-        while (load_acquire(&counters->n_come) < n * gridDim.x) {
+        while (load_relaxed(&counters->n_come) < n * gridDim.x) {
 #if !defined(__CUDACC__)
             cuda_emulator::watch();
 #endif
         }
+        acquire_all();
     }
     __syncthreads();
 }
-// Nobody waits any more when the last one leaves.
+// A block leaves after its last wait: nobody waits any more when the last one does.
 __device__ inline void leave_grid(GridCounters* counters) {
     __syncthreads();
     if (threadIdx.x != 0) return;

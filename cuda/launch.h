@@ -8,7 +8,7 @@
 // other memory to be brought into the L2 cache, which is coherent; it must not write at all.
 //
 // The wait ends when the last kernel has ended and what it wrote can be seen. That one has waited for the
-// kernel before it, or was enqueued by launch(), which waits for everything: so all earlier ones have ended
+// kernel before it, or was enqueued by launch() or launch_together(), which wait for everything: so all earlier ones have ended
 // too, and nobody reads any more what is now written over. One block that returned without waiting could
 // end before its predecessors, and this would not hold for the kernel behind it.
 //

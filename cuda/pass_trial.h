@@ -13,6 +13,8 @@ class PassTrial {
   public:
     // Until this is called there is one way alone.
     void allow_together() { has_choice_ = true; }
+    // For good: the driver would not have it.
+    void forbid_together() { has_choice_ = false; }
 
     PassWay next() const {
         if (!has_choice_) return PassWay::kApart;

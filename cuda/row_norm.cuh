@@ -1,6 +1,7 @@
 // The norm of rows, by a block: the same additions in the same order wherever a row is normed.
 #pragma once
 
+#include "cuda/activations.cuh"
 #include "cuda/device_math.cuh"
 #include "cuda/linear.h"
 
@@ -16,6 +17,14 @@ struct NormScale {
 };
 __device__ inline float normed(float x, const NormScale& norm, float gain) {
     return (x - norm.shift) * norm.scale * gain;
+}
+
+// The same for the elements of a lane of activations.cuh.
+__device__ inline void norm_half_span(const float* gains, const NormScale& norm, float* x) {
+    float gain[kHalfSpan];
+    load_half_span(gains, gain);
+#pragma unroll
+    for (int i = 0; i < kHalfSpan; ++i) x[i] = normed(x[i], norm, gain[i]);
 }
 
 // Each of the values becomes its sum over all threads.

@@ -1,9 +1,9 @@
 // A block has 8 warps, and a multiprocessor two blocks: few_rows.cuh and attention_unit.cuh work as in kernels
 // of their own. Its dynamic shared memory: TokenMemory, what a phase works with, and a ring for each warp.
 //
-// By the figures of other engines a GPU decodes small models at the speed of dependent loads, launches and
-// barriers, not of its memory: 100 kernels of 3 us that each begin with cold weights take longer than reading
-// the weights does. Here a barrier takes the place of a launch, and the weights are there when it ends.
+// 100 kernels of 3 us that each begin with cold weights take longer than reading the weights of a small model
+// does. Here a barrier takes the place of a launch, and weights are there when it ends, as far as the rings
+// hold.
 #include "cuda/token_pass.h"
 
 #include <algorithm>
@@ -185,17 +185,19 @@ struct TokenJob {
     uint32_t ring_bytes;
 };
 
-// Phase p of the job to where it is at hand.
+// Phase p of the job to where it is at hand, by a warp.
 __device__ inline void load_phase(const TokenJob& job, int32_t p) {
-    static_assert(sizeof(TokenPhase) % 16 == 0 && sizeof(TokenPhase) / 16 <= kFewThreads);
-    if (p >= job.n_phases || threadIdx.x >= sizeof(TokenPhase) / 16) return;
+    constexpr int kPieces = sizeof(TokenPhase) / 16;
+    static_assert(sizeof(TokenPhase) % 16 == 0);
+    if (p >= job.n_phases) return;
     const auto* from = reinterpret_cast<const uint4*>(job.phases + p);
     auto* to = reinterpret_cast<uint4*>(&feed_memory().phases[p % kTokenPhases]);
-    to[threadIdx.x] = __ldg(from + threadIdx.x);
+    for (int i = lane_of_thread(); i < kPieces; i += kWarp) to[i] = __ldg(from + i);
 }
 
 __device__ inline WeightFeed begin_feed(const TokenJob& job) {
-    for (int32_t p = 0; p < kTokenPhases; ++p) load_phase(job, p);
+    static_assert(kTokenPhases == kFewWarps);
+    load_phase(job, warp_of_thread());
     if (lane_of_thread() == 0) {
         for (int i = 0; i < kFeedEntries; ++i) {
             init_barrier(&feed_memory().barriers[warp_of_thread()][i]);
@@ -216,33 +218,28 @@ __device__ inline WeightFeed begin_feed(const TokenJob& job) {
 __device__ inline void end_phase(const TokenJob& job, int32_t p, int32_t n_chunks,
                                  WeightFeed& feed) {
     const bool is_last = p + 1 == job.n_phases;
-    if (!is_last && token_phase(p + 1).is_met != 0) {
+    if (!is_last && token_phase(p + 1).waits_for_grid != 0) {
         come_to_grid(job.counters);
     } else {
         __syncthreads();
     }
+    // All warps are done with phase p, whose tasks they have all asked for: another comes in its place, to be
+    // seen behind the next barrier. Thread 0 has other things to do.
+    if (warp_of_thread() == kFewWarps - 1) load_phase(job, p + kTokenPhases);
     feed.end_phase = min(job.n_phases, p + kTokenPhases);
     ask_for_weights(feed);
     if (is_last || token_phase(p + 1).kind != TokenPhaseKind::kAttention) return;
     prefetch_attention(job.attention, token_phase(p + 1).layer, n_chunks);
 }
 
-// Grid: [what is there at once]; at least one block for each multiprocessor.
-__global__ void __launch_bounds__(kFewThreads, kBlocksPerProcessor)
-    token_kernel(const TokenJob job) {
+__device__ inline void run_phases(const TokenJob& job) {
     WeightFeed feed = begin_feed(job);
     ask_for_weights(feed);
     const int32_t n_chunks = chunks_of(attention_unit(job.attention, 0, 0));
     uint32_t n_met = 0;
     for (int32_t p = 0; p < job.n_phases; ++p) {
         const TokenPhase& phase = token_phase(p);
-        if (phase.is_met != 0) wait_for_grid(job.counters, ++n_met);
-        // Phase p - 1 is over for all warps: another comes in its place.
-        if (p > 0) load_phase(job, p + kTokenPhases - 1);
-        if (feed.phase < p) {
-            feed.phase = p;
-            feed.task = -1;
-        }
+        if (phase.waits_for_grid != 0) wait_for_grid(job.counters, ++n_met);
         if (phase.kind == TokenPhaseKind::kAttention) {
             begin_attention(job.attention, phase, n_chunks);
             run_attention_of_any(token_memory().attention, n_chunks);
@@ -252,6 +249,12 @@ __global__ void __launch_bounds__(kFewThreads, kBlocksPerProcessor)
         end_phase(job, p, n_chunks, feed);
     }
     leave_grid(job.counters);
+}
+
+// Grid: [what is there at once]; at least one block for each multiprocessor.
+__global__ void __launch_bounds__(kFewThreads, kBlocksPerProcessor)
+    token_kernel(const TokenJob job) {
+    if constexpr (kHasBulkCopies) run_phases(job);
 }
 
 // ---- Phases -------------------------------------------------------------------------------------
@@ -281,7 +284,7 @@ struct PhaseList {
     void add_attention(int32_t layer, const LayerWeights& w) {
         TokenPhase phase;
         phase.kind = TokenPhaseKind::kAttention;
-        phase.is_met = 1;
+        phase.waits_for_grid = 1;
         phase.layer = layer;
         phase.q_norm = w.q_norm;
         phase.k_norm = w.k_norm;
@@ -309,7 +312,7 @@ struct PhaseList {
             phase.has_panel = reads_rounded(last.format) == reads_rounded(matrix.format) ? 1 : 0;
             phase.first_warp = static_cast<int32_t>((last.first_warp + last.n_tasks) % n_warps);
         }
-        phase.is_met = is_first && !phases.empty() ? 1 : 0;
+        phase.waits_for_grid = is_first && !phases.empty() ? 1 : 0;
         phases.push_back(phase);
     }
     // Those of one format together, as multiply() of linear.h has them.
@@ -385,6 +388,25 @@ int64_t largest_entry(const std::vector<TokenPhase>& phases) {
     return bytes;
 }
 
+// Whether all blocks can run at the same time with so much shared memory each. What is set here is one for all
+// contexts of a device: the same each time.
+bool fits_together(int32_t shared_bytes) {
+    constexpr int kAllOfIt =
+        100;  // percent of what a multiprocessor has for shared memory and the L1 cache
+    int n_blocks = 0;
+    const bool fits =
+        cudaFuncSetAttribute(token_kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                             shared_bytes) == cudaSuccess &&
+        cudaFuncSetAttribute(token_kernel, cudaFuncAttributePreferredSharedMemoryCarveout,
+                             kAllOfIt) == cudaSuccess &&
+        cudaOccupancyMaxActiveBlocksPerMultiprocessor(&n_blocks, token_kernel, kFewThreads,
+                                                      static_cast<size_t>(shared_bytes)) ==
+            cudaSuccess &&
+        n_blocks >= kBlocksPerProcessor;
+    if (!fits) (void)cudaGetLastError();
+    return fits;
+}
+
 uint64_t phases_bytes(size_t n_phases) {
     return (n_phases * sizeof(TokenPhase) + 255) / 256 * 256;
 }
@@ -421,7 +443,7 @@ cudaError_t prepare_token_pass(const Forward& f, uint8_t* memory, TokenPass* pas
     const int32_t n_blocks = f.n_processors * kBlocksPerProcessor;
     const std::vector<TokenPhase> phases = list_phases(one, s, n_blocks);
     // A kibibyte of each block is the driver's.
-    const int64_t most = f.traits.processor_shared_bytes / kBlocksPerProcessor - 1024;
+    const int32_t most = f.traits.processor_shared_bytes / kBlocksPerProcessor - 1024;
     const int64_t ring_bytes =
         (most - kWorkOffset - work_bytes(phases, attention)) / kFewWarps / 16 * 16;
     if (ring_bytes < largest_entry(phases)) return cudaSuccess;
@@ -431,11 +453,9 @@ cudaError_t prepare_token_pass(const Forward& f, uint8_t* memory, TokenPass* pas
     pass->ring_bytes = static_cast<int32_t>(ring_bytes);
     pass->shared_bytes =
         static_cast<int32_t>(kWorkOffset + work_bytes(phases, attention) + kFewWarps * ring_bytes);
-    cudaError_t error = cudaFuncSetAttribute(
-        token_kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, pass->shared_bytes);
-    if (error != cudaSuccess) return error;
-    error = cudaMemcpyAsync(memory, phases.data(), phases.size() * sizeof(TokenPhase),
-                            cudaMemcpyHostToDevice, f.stream);
+    if (!fits_together(most)) return cudaSuccess;
+    cudaError_t error = cudaMemcpyAsync(memory, phases.data(), phases.size() * sizeof(TokenPhase),
+                                        cudaMemcpyHostToDevice, f.stream);
     if (error != cudaSuccess) return error;
     uint8_t* counters = memory + phases_bytes(phases.size());
     error = cudaMemsetAsync(counters, 0, sizeof(GridCounters), f.stream);

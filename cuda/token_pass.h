@@ -13,11 +13,11 @@
 
 namespace puna::cuda {
 
-// What all blocks do before they meet, or attention.
+// A product or attention, by all blocks.
 enum class TokenPhaseKind : int32_t { kProduct, kAttention };
 struct alignas(16) TokenPhase {
     TokenPhaseKind kind = TokenPhaseKind::kProduct;
-    int32_t is_met = 0;  // blocks wait for all others before it
+    int32_t waits_for_grid = 0;  // blocks wait for all others before it
     // Attention.
     int32_t layer = 0;
     const float* q_norm = nullptr;
@@ -36,7 +36,8 @@ struct alignas(16) TokenPhase {
     int32_t last_chunk_room = 0;  // the last one
 };
 
-// Whether layers of such weights can be one kernel, with what n_cells of a cache take.
+// Whether there are kernels for such weights and caches. On top of that heads and rows must find room in shared
+// memory, which prepare_token_pass() finds out.
 bool has_token_pass(const Weights& weights, const KvCache& cache);
 // The device memory that it needs, aligned to 256; 0 where there is none.
 uint64_t token_pass_bytes(const Weights& weights, const KvCache& cache);

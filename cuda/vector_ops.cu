@@ -42,24 +42,26 @@ __global__ void __launch_bounds__(kNormThreads) norm_kernel(const NormJob job) {
     uint8_t* rounded = job.rounded + row * rounded_row_bytes(columns);
     for (int64_t first = warp_of_thread() * kRoundSpans; first < n_spans;
          first += kNormWarps * kRoundSpans) {
-        const int64_t i = first * kRoundLanes + lane_of_thread();
-        const int64_t span = i / kRoundLanes;
-        float4 value = load_four(x, columns, i);
-        const float4 gain = load_four(norm.gain, columns, i);
-        value = make_float4(normed(value.x, scale, gain.x), normed(value.y, scale, gain.y),
-                            normed(value.z, scale, gain.z), normed(value.w, scale, gain.w));
-        round_spans(value, span < n_spans, rounded, n_spans, span);
+        const int64_t half = first * kRoundLanes + lane_of_thread();  // of spans
+        const int64_t span = half / kRoundLanes;
+        float values[kHalfSpan] = {};
+        if (span < n_spans) {
+            load_half_span(x + half * kHalfSpan, values);
+            norm_half_span(norm.gain + half * kHalfSpan, scale, values);
+        }
+        round_spans(values, span < n_spans, rounded, n_spans, span);
     }
 }
 
 // Grid: [spans / (kRoundWarps * kRoundSpans)][rows].
 __global__ void round_kernel(const float* x, int64_t columns, uint8_t* rounded) {
     const int64_t n_spans = columns / kRoundedSpan;
-    const int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
+    const int64_t half = int64_t{blockIdx.x} * blockDim.x + threadIdx.x;  // of spans
     const auto row = static_cast<int64_t>(blockIdx.y);
-    const int64_t span = i / kRoundLanes;
-    round_spans(load_four(x + row * columns, columns, i), span < n_spans,
-                rounded + row * rounded_row_bytes(columns), n_spans, span);
+    const int64_t span = half / kRoundLanes;
+    float values[kHalfSpan] = {};
+    if (span < n_spans) load_half_span(x + row * columns + half * kHalfSpan, values);
+    round_spans(values, span < n_spans, rounded + row * rounded_row_bytes(columns), n_spans, span);
 }
 
 __device__ inline const float* row_of(const Input& input, int64_t row) {

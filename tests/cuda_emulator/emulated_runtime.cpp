@@ -607,6 +607,11 @@ cudaError_t cudaGraphExecDestroy(cudaGraphExec_t exec) {
 
 namespace {
 
+// What the driver keeps of each block's share counts too.
+uint64_t blocks_of_processor(size_t shared_bytes) {
+    return kProcessorSharedBytes / (shared_bytes + 1024);
+}
+
 size_t shared_bytes_of(const void* kernel) {
     Machine& m = machine();
     const std::lock_guard<std::mutex> lock(m.mutex);
@@ -616,13 +621,22 @@ size_t shared_bytes_of(const void* kernel) {
 
 }  // namespace
 
-cudaError_t cudaFuncSetAttribute(const void* kernel, cudaFuncAttribute, int value) {
+cudaError_t cudaFuncSetAttribute(const void* kernel, cudaFuncAttribute attribute, int value) {
     ENTER_CONTEXT();
+    if (attribute != cudaFuncAttributeMaxDynamicSharedMemorySize) return cudaSuccess;
     const auto bytes = static_cast<size_t>(value);
     if (value < 0 || bytes > kMostSharedBytes) return keep(cudaErrorInvalidValue);
     Machine& m = machine();
     const std::lock_guard<std::mutex> lock(m.mutex);
-    m.shared_bytes[kernel] = std::max(bytes, kSharedBytes);
+    m.shared_bytes[kernel] = bytes;
+    return cudaSuccess;
+}
+
+cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessor(int* n_blocks, const void* kernel, int,
+                                                          size_t shared_bytes) {
+    ENTER_CONTEXT();
+    const bool fits = shared_bytes <= shared_bytes_of(kernel);
+    *n_blocks = fits ? static_cast<int>(blocks_of_processor(shared_bytes)) : 0;
     return cudaSuccess;
 }
 
@@ -633,8 +647,7 @@ cudaError_t launch(const void* kernel, dim3 grid, dim3 block, size_t shared_byte
     ENTER_CONTEXT();
     const uint64_t n_threads = uint64_t{block.x} * block.y * block.z;
     const bool is_cooperative = kind == LaunchKind::kCooperates;
-    const uint64_t n_resident =
-        uint64_t{kProcessors} * (kProcessorSharedBytes / (shared_bytes + 1024));
+    const uint64_t n_resident = kProcessors * blocks_of_processor(shared_bytes);
     if (is_cooperative && uint64_t{grid.x} * grid.y * grid.z > n_resident) {
         return keep(cudaErrorCooperativeLaunchTooLarge);
     }

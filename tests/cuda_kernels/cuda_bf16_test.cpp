@@ -121,8 +121,8 @@ std::string format_name(const testing::TestParamInfo<core::BlockFormat>& f) {
 // Rows of a multiple of 16 bytes and others, normed in both ways.
 TEST(CudaBf16Rows, AreNormedAndRounded) {
     constexpr int32_t kRows = 11;
+    constexpr int64_t kTiles = 2;  // of 8 rows
     for (const int64_t columns : {71, 96, 1156}) {
-        const int64_t stride = bf16_stride(columns);
         for (const int32_t kind : {PUNA_NORM_RMS, PUNA_NORM_LAYER}) {
             Bf16Rows rows({columns, kRows, 1, 0});
             const auto gain = test::random_floats(columns, 81);
@@ -138,7 +138,7 @@ TEST(CudaBf16Rows, AreNormedAndRounded) {
             for (int64_t i = 0; i < kRows * columns; ++i) {
                 const int64_t row = i / columns;
                 const int64_t j = i % columns;
-                const int64_t step = row / 8 * (stride / 32) + j / 32;
+                const int64_t step = j / 32 * kTiles + row / 8;
                 const int64_t at = (step * 32 + row % 8 * 4 + j % 32 / 8) * 8 + j % 8;
                 uint16_t bits = 0;
                 std::memcpy(&bits, pieces.data() + 2 * at, sizeof bits);

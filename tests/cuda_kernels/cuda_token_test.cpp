@@ -149,6 +149,15 @@ class RandomWeights {
     DeviceArray<float> norm_{std::vector<float>(kEmbd, 0.5f)};
 };
 
+// What a kernel may ask for is one for all contexts of a device.
+TEST(CudaTokenPass, ContextsOfOtherShapesStayPossible) {
+    const RandomWeights wide(BlockFormat::kQ8_0, BlockFormat::kQ6_K);
+    TokenPasses first(wide.weights, 32, PUNA_KV_F16);
+    first.expect_equal(1, 0);
+    expect_equal_passes(RandomWeights(BlockFormat::kQ4_0, BlockFormat::kQ8_0).weights, PUNA_KV_F16);
+    first.expect_equal(2, 1);
+}
+
 TEST(CudaTokenPass, HasFormats) {
     for (const BlockFormat format : test::all_formats()) {
         const RandomWeights random(format, BlockFormat::kQ6_K);
