@@ -122,13 +122,6 @@ __device__ inline void ask(const Operands& operands, int32_t k, uint4* memory) {
     }
 }
 
-__device__ inline void take_piece(const uint4& piece, uint32_t* words) {
-    words[0] = piece.x;
-    words[1] = piece.y;
-    words[2] = piece.z;
-    words[3] = piece.w;
-}
-
 template <class Shape>
 __device__ inline void multiply_stage(const uint4* stage, float (*sums)[Shape::kOutputTiles][4]) {
     const int lane = lane_of_thread();
@@ -140,14 +133,14 @@ __device__ inline void multiply_stage(const uint4* stage, float (*sums)[Shape::k
         uint32_t a[Shape::kRowTiles][2][4];
 #pragma unroll
         for (int i = 0; i < 2 * Shape::kRowTiles; ++i) {
-            take_piece(rows[(i / 2 * kSteps + step) * kFragmentPieces + i % 2 * kWarp],
-                       a[i / 2][i % 2]);
+            words_of(rows[(i / 2 * kSteps + step) * kFragmentPieces + i % 2 * kWarp],
+                     a[i / 2][i % 2]);
         }
 #pragma unroll
         for (int n = 0; n < Shape::kOutputTiles; ++n) {
             const int at = output + 8 * n;
             uint32_t b[4];
-            take_piece(weights[at * kPieces + turned_piece(at, 4 * step + lane % 4)], b);
+            words_of(weights[at * kPieces + turned_piece(at, 4 * step + lane % 4)], b);
 #pragma unroll
             for (int m = 0; m < Shape::kRowTiles; ++m) {
                 mma_bfloat16(sums[m][n], a[m][0], b);

@@ -25,11 +25,7 @@ struct RoundedWords {
     RoundedScale scale;
 };
 __device__ inline void load_piece(const uint8_t* piece, uint32_t* words) {
-    const uint4 four = *reinterpret_cast<const uint4*>(piece);
-    words[0] = four.x;
-    words[1] = four.y;
-    words[2] = four.z;
-    words[3] = four.w;
+    words_of(*reinterpret_cast<const uint4*>(piece), words);
 }
 __device__ inline void load_rounded(const uint8_t* row, const RoundedSpan& at, RoundedWords& x) {
     const uint8_t* piece = row + at.offset;

@@ -259,9 +259,12 @@ __global__ void __launch_bounds__(kFewThreads, kBlocksPerProcessor)
 
 // ---- Phases -------------------------------------------------------------------------------------
 
-// The columns of a chunk: in all formats a multiple of 16 bytes and of what a warp takes at a time.
-int32_t columns_of_chunk(int32_t format) {
-    return format == PUNA_FORMAT_F32 ? 1024 : 2048;
+// The columns of a chunk: in all formats a multiple of 16 bytes and of what a warp takes at a time, and few
+// enough for some entries to lie in a ring.
+int32_t columns_of_chunk(int32_t format, int32_t outputs_each) {
+    constexpr int32_t kFloatBytes = 4096;  // of an entry
+    if (format == PUNA_FORMAT_F32) return kFloatBytes / 4 / outputs_each;
+    return reads_rounded(format) ? 2048 : kFloatBytes / 2 / outputs_each;
 }
 
 int32_t room_of(int64_t n_bytes, int64_t row_bytes) {
@@ -296,7 +299,7 @@ struct PhaseList {
         phase.format = matrix.format;
         phase.outputs_each = outputs_of_task(job, n_warps);
         phase.n_tasks = phase.outputs_each == 1 ? job.outputs : n_pairs(job);
-        phase.chunk_columns = columns_of_chunk(matrix.format);
+        phase.chunk_columns = columns_of_chunk(matrix.format, phase.outputs_each);
         phase.n_chunks =
             static_cast<int32_t>((job.columns + phase.chunk_columns - 1) / phase.chunk_columns);
         const int64_t row_bytes = matrix.row_bytes;

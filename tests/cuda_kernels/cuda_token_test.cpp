@@ -154,7 +154,7 @@ TEST(CudaTokenPass, ContextsOfOtherShapesStayPossible) {
     const RandomWeights wide(BlockFormat::kQ8_0, BlockFormat::kQ6_K);
     TokenPasses first(wide.weights, 32, PUNA_KV_F16);
     first.expect_equal(1, 0);
-    expect_equal_passes(RandomWeights(BlockFormat::kQ4_0, BlockFormat::kQ8_0).weights, PUNA_KV_F16);
+    expect_equal_passes(RandomWeights(BlockFormat::kF16, BlockFormat::kF16).weights, PUNA_KV_F16);
     first.expect_equal(2, 1);
 }
 
