@@ -2,24 +2,15 @@
 // hundred times that is time in which nothing but memory works.
 #include <cuda_runtime.h>
 
-#include <algorithm>
 #include <cstdio>
-#include <cstdlib>
-#include <vector>
 
+#include "bench/cuda/gpu_time.h"
 #include "cuda/grid_barrier.cuh"
 
 namespace {
 
 constexpr int kThreads = 256;
 constexpr int kMeetings = 1000;
-constexpr int kRounds = 10;
-
-void check(cudaError_t error) {
-    if (error == cudaSuccess) return;
-    std::fprintf(stderr, "barrier_time: %s\n", cudaGetErrorString(error));
-    std::exit(1);
-}
 
 __global__ void __launch_bounds__(kThreads) meet_kernel(puna::cuda::GridCounters* counters) {
     for (uint32_t n = 1; n <= kMeetings; ++n) {
@@ -29,27 +20,15 @@ __global__ void __launch_bounds__(kThreads) meet_kernel(puna::cuda::GridCounters
     puna::cuda::leave_grid(counters);
 }
 
-// The median of some rounds, after one that warms up, in microseconds.
+// In microseconds.
 double time_of_meeting(int n_blocks, puna::cuda::GridCounters* counters) {
-    cudaEvent_t begin = nullptr;
-    cudaEvent_t end = nullptr;
-    check(cudaEventCreate(&begin));
-    check(cudaEventCreate(&end));
-    std::vector<float> times;
     void* arguments[] = {&counters};
-    for (int i = 0; i <= kRounds; ++i) {
-        check(cudaEventRecord(begin));
+    const double milliseconds = gpu_time([&] {
         check(cudaLaunchCooperativeKernel(reinterpret_cast<const void*>(meet_kernel),
                                           dim3(static_cast<unsigned>(n_blocks)), dim3(kThreads),
                                           arguments, 0, nullptr));
-        check(cudaEventRecord(end));
-        check(cudaEventSynchronize(end));
-        float milliseconds = 0.0f;
-        check(cudaEventElapsedTime(&milliseconds, begin, end));
-        if (i > 0) times.push_back(milliseconds);
-    }
-    std::sort(times.begin(), times.end());
-    return times[kRounds / 2] * 1000.0 / kMeetings;
+    });
+    return milliseconds * 1000.0 / kMeetings;
 }
 
 }  // namespace

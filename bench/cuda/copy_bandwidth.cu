@@ -1,22 +1,14 @@
 // How fast the memory of a GPU is: the rate that decoding cannot pass. Prints one line for each way.
 #include <cuda_runtime.h>
 
-#include <algorithm>
 #include <cstdint>
 #include <cstdio>
-#include <cstdlib>
-#include <vector>
+
+#include "bench/cuda/gpu_time.h"
 
 namespace {
 
 constexpr size_t kBytes = size_t{1} << 30;
-constexpr int kRounds = 10;
-
-void check(cudaError_t error) {
-    if (error == cudaSuccess) return;
-    std::fprintf(stderr, "copy_bandwidth: %s\n", cudaGetErrorString(error));
-    std::exit(1);
-}
 
 // Sums 16 bytes at a time, as kernels that stream weights read them.
 __global__ void read_kernel(const uint4* from, size_t n, unsigned* out) {
@@ -29,25 +21,9 @@ __global__ void read_kernel(const uint4* from, size_t n, unsigned* out) {
     if (sum == 0x12345678u) *out = sum;  // never; else the loop would go
 }
 
-// The median rate of some rounds, after one that warms up.
 template <class Run>
 void measure(const char* what, double bytes, const Run& run) {
-    cudaEvent_t begin = nullptr;
-    cudaEvent_t end = nullptr;
-    check(cudaEventCreate(&begin));
-    check(cudaEventCreate(&end));
-    std::vector<float> times;
-    for (int i = 0; i <= kRounds; ++i) {
-        check(cudaEventRecord(begin));
-        run();
-        check(cudaEventRecord(end));
-        check(cudaEventSynchronize(end));
-        float milliseconds = 0.0f;
-        check(cudaEventElapsedTime(&milliseconds, begin, end));
-        if (i > 0) times.push_back(milliseconds);
-    }
-    std::sort(times.begin(), times.end());
-    std::printf("%-28s %8.1f GB/s\n", what, bytes / times[kRounds / 2] / 1e6);
+    std::printf("%-28s %8.1f GB/s\n", what, bytes / gpu_time(run) / 1e6);
 }
 
 }  // namespace

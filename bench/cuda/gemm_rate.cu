@@ -4,15 +4,14 @@
 #include <cublas_v2.h>
 #include <cuda_runtime.h>
 
-#include <algorithm>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
-#include <vector>
+
+#include "bench/cuda/gpu_time.h"
 
 namespace {
 
-constexpr int kRounds = 10;
 constexpr int kLayers = 22;
 constexpr int kMostRows = 2048;
 
@@ -26,16 +25,16 @@ constexpr Shape kShapes[] = {{"Q, K and V", 2560, 2048},
                              {"gate and up", 11264, 2048},
                              {"down", 2048, 5632}};
 
-void check(bool ok, const char* what) {
-    if (ok) return;
-    std::fprintf(stderr, "gemm_rate: %s failed\n", what);
+void check(cublasStatus_t status) {
+    if (status == CUBLAS_STATUS_SUCCESS) return;
+    std::fprintf(stderr, "%s\n", cublasGetStatusString(status));
     std::exit(1);
 }
 
 uint16_t* allocate(int64_t n) {
     void* memory = nullptr;
-    check(cudaMalloc(&memory, static_cast<size_t>(n) * 2) == cudaSuccess, "cudaMalloc");
-    check(cudaMemset(memory, 0x3c, static_cast<size_t>(n) * 2) == cudaSuccess, "cudaMemset");
+    check(cudaMalloc(&memory, static_cast<size_t>(n) * 2));
+    check(cudaMemset(memory, 0x3c, static_cast<size_t>(n) * 2));
     return static_cast<uint16_t*>(memory);
 }
 
@@ -48,38 +47,24 @@ struct Operands {
 void multiply(cublasHandle_t cublas, const Operands& at, const Shape& shape, int n_rows) {
     const float one = 1.0f;
     const float zero = 0.0f;
-    const cublasStatus_t status = cublasGemmEx(
-        cublas, CUBLAS_OP_T, CUBLAS_OP_N, shape.outputs, n_rows, shape.columns, &one, at.weights,
-        CUDA_R_16BF, shape.columns, at.rows, CUDA_R_16BF, shape.columns, &zero, at.results,
-        CUDA_R_16BF, shape.outputs, CUBLAS_COMPUTE_32F, CUBLAS_GEMM_DEFAULT);
-    check(status == CUBLAS_STATUS_SUCCESS, "cublasGemmEx");
+    check(cublasGemmEx(cublas, CUBLAS_OP_T, CUBLAS_OP_N, shape.outputs, n_rows, shape.columns, &one,
+                       at.weights, CUDA_R_16BF, shape.columns, at.rows, CUDA_R_16BF, shape.columns,
+                       &zero, at.results, CUDA_R_16BF, shape.outputs, CUBLAS_COMPUTE_32F,
+                       CUBLAS_GEMM_DEFAULT));
 }
 
-// Of kLayers products one after the other, the median of some rounds after one that warms up, in
-// milliseconds.
+// Of kLayers products one after the other, in milliseconds.
 double time_of(cublasHandle_t cublas, const Operands& operands, const Shape& shape, int n_rows) {
-    cudaEvent_t begin = nullptr;
-    cudaEvent_t end = nullptr;
-    check(cudaEventCreate(&begin) == cudaSuccess && cudaEventCreate(&end) == cudaSuccess, "events");
-    std::vector<float> times;
-    for (int i = 0; i <= kRounds; ++i) {
-        cudaEventRecord(begin);
+    return gpu_time([&] {
         for (int l = 0; l < kLayers; ++l) multiply(cublas, operands, shape, n_rows);
-        cudaEventRecord(end);
-        check(cudaEventSynchronize(end) == cudaSuccess, "a product");
-        float milliseconds = 0.0f;
-        cudaEventElapsedTime(&milliseconds, begin, end);
-        if (i > 0) times.push_back(milliseconds);
-    }
-    std::sort(times.begin(), times.end());
-    return times[kRounds / 2];
+    });
 }
 
 }  // namespace
 
 int main() {
     cublasHandle_t cublas = nullptr;
-    check(cublasCreate(&cublas) == CUBLAS_STATUS_SUCCESS, "cublasCreate");
+    check(cublasCreate(&cublas));
     const Operands operands;
     for (const int n_rows : {512, kMostRows}) {
         double total = 0.0;
