@@ -80,7 +80,9 @@ cudaError_t prepare_kernels(KernelTraits* traits) {
     int is_cooperative = 0;
     PUNA_TRY_CUDA(cudaDeviceGetAttribute(&is_cooperative, cudaDevAttrCooperativeLaunch, device));
     traits->has_token_pass = is_cooperative != 0 && attributes.ptxVersion >= kFirstBulkCopies;
-    return traits->has_floats16 ? prepare_bf16(*traits) : cudaSuccess;
+    if (!traits->has_floats16) return cudaSuccess;
+    PUNA_TRY_CUDA(has_warpgroups(traits->shared_bytes, &traits->has_warpgroups));
+    return prepare_bf16(*traits);
 }
 
 float* hidden_rows(const Forward& f) {

@@ -103,6 +103,8 @@ struct KernelTraits {
     int32_t processor_shared_bytes = 0;  // that a multiprocessor has
     // There are copies by the copy engine, and launches of blocks that wait for each other.
     bool has_token_pass = false;
+    // There are products by warpgroups: warpgroup_mma.cuh.
+    bool has_warpgroups = false;
 };
 
 // What an executor keeps. `scratch` has scratch_bytes() and is aligned to 256.

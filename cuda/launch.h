@@ -1,4 +1,4 @@
-// Kernels are enqueued through launch(), launch_next() and launch_together() alone: by the CUDA runtime, or by
+// Kernels are enqueued through launch(), launch_next(), launch_clusters() and launch_together() alone: by the CUDA runtime, or by
 // the emulator of the tests.
 //
 // launch_next() lets a kernel begin while the one before it still runs, on GPUs of compute capability 9.0
@@ -38,34 +38,48 @@ cudaError_t launch(void (*kernel)(Parameters...), dim3 grid, dim3 block, size_t 
 #endif
 }
 
-// `overlaps`: what prepare_kernels() says of the device.
+// As launch_next(), with `cluster` neighbours along x, of which the grid has a multiple, in a cluster
+// (bulk_copy.cuh).
 template <class... Parameters>
-cudaError_t launch_next(bool overlaps, void (*kernel)(Parameters...), dim3 grid, dim3 block,
-                        size_t shared_bytes, cudaStream_t stream,
-                        std::type_identity_t<Parameters>... arguments) {
+cudaError_t launch_clusters(int32_t cluster, bool overlaps, void (*kernel)(Parameters...),
+                            dim3 grid, dim3 block, size_t shared_bytes, cudaStream_t stream,
+                            std::type_identity_t<Parameters>... arguments) {
 #if !defined(__CUDACC__)
     using Kind = cuda_emulator::LaunchKind;
     return cuda_emulator::launch(
         reinterpret_cast<const void*>(kernel), grid, block, shared_bytes, stream,
-        [=] { kernel(arguments...); }, overlaps ? Kind::kOverlaps : Kind::kPlain);
-#elif CUDART_VERSION >= 12030
-    if (!overlaps) return launch(kernel, grid, block, shared_bytes, stream, arguments...);
-    cudaLaunchAttribute attribute = {};
-    attribute.id = cudaLaunchAttributeProgrammaticStreamSerialization;
-    attribute.val.programmaticStreamSerializationAllowed = 1;
+        [=] { kernel(arguments...); }, overlaps ? Kind::kOverlaps : Kind::kPlain, cluster);
+#else
+    cudaLaunchAttribute attributes[2] = {};
     cudaLaunchConfig_t config = {};
     config.gridDim = grid;
     config.blockDim = block;
     config.dynamicSmemBytes = shared_bytes;
     config.stream = stream;
-    config.attrs = &attribute;
-    config.numAttrs = 1;
+    config.attrs = attributes;
+#if CUDART_VERSION >= 12030
+    if (overlaps) {
+        cudaLaunchAttribute& attribute = attributes[config.numAttrs++];
+        attribute.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+        attribute.val.programmaticStreamSerializationAllowed = 1;
+    }
+#endif
+    if (cluster > 1) {
+        cudaLaunchAttribute& attribute = attributes[config.numAttrs++];
+        attribute.id = cudaLaunchAttributeClusterDimension;
+        attribute.val.clusterDim = {static_cast<unsigned>(cluster), 1, 1};
+    }
     void* pointers[] = {&arguments..., nullptr};
     return cudaLaunchKernelExC(&config, reinterpret_cast<const void*>(kernel), pointers);
-#else
-    (void)overlaps;
-    return launch(kernel, grid, block, shared_bytes, stream, arguments...);
 #endif
+}
+
+// `overlaps`: what prepare_kernels() says of the device.
+template <class... Parameters>
+cudaError_t launch_next(bool overlaps, void (*kernel)(Parameters...), dim3 grid, dim3 block,
+                        size_t shared_bytes, cudaStream_t stream,
+                        std::type_identity_t<Parameters>... arguments) {
+    return launch_clusters(1, overlaps, kernel, grid, block, shared_bytes, stream, arguments...);
 }
 
 // All blocks run at the same time, so that they may wait for each other; an error if there is no room for them.

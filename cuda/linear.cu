@@ -54,7 +54,7 @@ cudaError_t prepare_quantised(const Input& input, const InputForms& forms, bool 
     if (operand.kernels == Kernels::kSplit) {
         auto* fragments = reinterpret_cast<uint4*>(forms.rounded);
         operand.fragments = fragments;
-        return bf16_rows(input, OperandSide::kRight, fragments, overlaps, stream);
+        return bf16_rows(input, OperandForm::kRight, fragments, overlaps, stream);
     }
     operand.rounded = forms.rounded;
     if (!input.norm.gain) {
@@ -154,8 +154,8 @@ cudaError_t multiply_in_bf16(const Input& input, const Product* products, int32_
                              cudaStream_t stream) {
     if (input.fragments) return multiply_bf16(input, products, n, options, forms, stream);
     auto* fragments = reinterpret_cast<uint4*>(forms.rounded);
-    const cudaError_t error =
-        bf16_rows(input, OperandSide::kLeft, fragments, options.traits.overlaps, stream);
+    const cudaError_t error = bf16_rows(input, form_of_tiles(input.n_rows, options.traits),
+                                        fragments, options.traits.overlaps, stream);
     if (error != cudaSuccess) return error;
     Input converted = input;
     converted.fragments = fragments;

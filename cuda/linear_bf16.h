@@ -26,18 +26,31 @@ inline int64_t bf16_bytes(int64_t rows, int64_t columns) {
     return 2 * (rows + kBf16Spare) * bf16_stride(columns);
 }
 
-// Rows that are to be multiplied lie as the lanes of a warp take them (mma.cuh), in pieces of 16 bytes. As
-// left operands, 16 rows and 32 columns in 64 pieces:
+// Rows that are to be multiplied lie as tensor cores take them, in pieces of 16 bytes, up to a multiple of 16 rows.
+// For the lanes of a warp (mma.cuh) as left operands, 16 rows and 32 columns in 64 pieces:
 //
 //   [rows / 16][columns / 32][two products of 16 columns][lane g, t]
 //   {row g, row g + 8, row g, row g + 8}, columns 8 t + 4 product, twice, and the two behind them, twice
 //
-// As right operands, 32 columns of all rows one behind the other, up to a multiple of 16 rows:
+// As right operands, 32 columns of all rows one behind the other:
 //
 //   [columns / 32][rows / 8][lane g, t] columns 8 t .. 8 t + 7 of row g
+//
+// For warpgroups (warpgroup_mma.cuh), 64 columns of all rows one behind the other, so that those of neighbouring
+// rows are one copy into shared memory; piece p of a row is at p ^ row % 8:
+//
+//   [columns / 64][rows][8 pieces]
 constexpr int kFragmentRows = 16;
 constexpr int kFragmentPieces = 2 * 32;
-enum class OperandSide : int32_t { kLeft, kRight };
+enum class OperandForm : int32_t { kLeft, kRight, kPanels };
+
+// Rows of panels, of so many that there are.
+__host__ __device__ inline int64_t panel_rows(int64_t n_rows) {
+    return (n_rows + kFragmentRows - 1) / kFragmentRows * kFragmentRows;
+}
+
+// The form of rows, and of matrices, that tiles of so many rows have.
+OperandForm form_of_tiles(int32_t n_rows, const KernelTraits& traits);
 
 // More rows than kFewRows and up to so many have a kernel that reads matrices in their blocks.
 constexpr int32_t kSplitRows = 64;
@@ -47,20 +60,24 @@ bool takes_split(const Input& input, const LinearOptions& options);
 // for more outputs also serves fewer.
 int64_t bf16_slice_bytes(int64_t outputs, int64_t columns);
 
-// Rows of matrices of one format on their way to bfloat16.
+// Rows of matrices of one format on their way to bfloat16, which come one behind the other or, of a gate and its
+// up, in turns of eight.
 struct ExpandPart {
     const uint8_t* data;
-    int64_t first;  // of its rows, among those of all
+    int64_t first;      // of its rows, among those of all
+    int64_t first_out;  // where it goes
 };
 struct Expand {
     ExpandPart parts[kMostParts];
     int32_t n_parts;
     int64_t row_bytes;
     int64_t columns;
-    int64_t stride;  // bf16_stride(columns)
-    int64_t n_rows;  // of all parts
-    uint16_t* out;   // [n_rows][stride], aligned to 16 bytes
-    bool overlaps;   // KernelTraits of the device
+    int64_t stride;      // bf16_stride(columns)
+    int64_t n_rows;      // of all parts
+    bool takes_turns;    // rows go to places that are 8 apart, eight by eight
+    int64_t panel_rows;  // of the panels that they go to; 0: out is [][stride]
+    uint16_t* out;       // aligned to 16 bytes
+    bool overlaps;       // KernelTraits of the device
 };
 
 // All formats do but F32, which would lose too much.
@@ -76,7 +93,8 @@ cudaError_t multiply_bf16(const Input& input, const Product* products, int32_t n
                           const LinearOptions& options, const InputForms& forms,
                           cudaStream_t stream);
 
-// Part of prepare_kernels().
+// Parts of prepare_kernels(): whether there are products by warpgroups for a device.
+cudaError_t has_warpgroups(int32_t shared_bytes, bool* has_them);
 cudaError_t prepare_bf16(const KernelTraits& traits);
 
 }  // namespace puna::cuda

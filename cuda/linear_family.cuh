@@ -1,6 +1,7 @@
 // The kernels of a format, by which files of a few formats each are put together.
 #pragma once
 
+#include "cuda/bf16_operands.cuh"
 #include "cuda/linear_bf16.h"
 #include "cuda/linear_few.cuh"
 #include "cuda/linear_many.cuh"
@@ -73,13 +74,25 @@ cudaError_t look_up_quantised(const LookUp& job, cudaStream_t stream) {
 }
 
 // Row `row` of all parts.
-__device__ inline const uint8_t* row_to_expand(const Expand& job, int64_t row) {
+struct RowToExpand {
+    const uint8_t* data;
+    int64_t out;  // where it goes
+};
+__device__ inline RowToExpand row_to_expand(const Expand& job, int64_t row) {
     ExpandPart part = job.parts[0];
 #pragma unroll
     for (int i = 1; i < kMostParts; ++i) {
         if (i < job.n_parts && row >= job.parts[i].first) part = job.parts[i];
     }
-    return part.data + (row - part.first) * job.row_bytes;
+    row -= part.first;
+    return {part.data + row * job.row_bytes,
+            part.first_out + (job.takes_turns ? row / 8 * 16 + row % 8 : row)};
+}
+// Piece `at` of a row, 8 elements each.
+__device__ inline uint4* expanded_piece(const Expand& job, int64_t row, int64_t at) {
+    auto* pieces = reinterpret_cast<uint4*>(job.out);
+    if (job.panel_rows == 0) return pieces + row * (job.stride / 8) + at;
+    return pieces + panel_piece(job.panel_rows, at / 8, row, static_cast<int>(at % 8));
 }
 
 constexpr int kExpandWarps = 2;
@@ -90,15 +103,14 @@ __global__ void __launch_bounds__(kExpandWarps* kWarp) expand_spans(const Expand
     constexpr int kPieces = 4;  // of 16 bytes, of a span
     __shared__ uint4 memory[kExpandWarps][kWarp * kPieces];
     uint4* pieces = memory[warp_of_thread()];
-    const auto row = static_cast<int64_t>(blockIdx.x);
+    const RowToExpand row = row_to_expand(job, static_cast<int64_t>(blockIdx.x));
     const int lane = lane_of_thread();
     const int64_t first = (int64_t{blockIdx.y} * kExpandWarps + warp_of_thread()) * kWarp;
     const int64_t s = first + lane;
     Span span = {};
     if (s < job.columns / kSpan) {
         constexpr int kSpans = Format::kLength / kSpan;
-        Format::unpack(row_to_expand(job, row) + s / kSpans * Format::kBytes,
-                       static_cast<int>(s % kSpans), span);
+        Format::unpack(row.data + s / kSpans * Format::kBytes, static_cast<int>(s % kSpans), span);
     }
     const bool is_there = s < job.columns / kSpan;
 #pragma unroll
@@ -117,12 +129,12 @@ __global__ void __launch_bounds__(kExpandWarps* kWarp) expand_spans(const Expand
     }
     __syncwarp();
     wait_for_last_kernel();  // which may read what was there before
-    auto* out = reinterpret_cast<uint4*>(job.out + row * job.stride) + first * kPieces;
     const int64_t n_pieces = job.stride / kSpan * kPieces - first * kPieces;
 #pragma unroll
     for (int i = 0; i < kPieces; ++i) {
         const int at = i * kWarp + lane;
-        if (at < n_pieces) out[at] = pieces[at ^ (at / kPieces >> 1 & 3)];
+        if (at >= n_pieces) continue;
+        *expanded_piece(job, row.out, first * kPieces + at) = pieces[at ^ (at / kPieces >> 1 & 3)];
     }
 }
 

@@ -118,8 +118,8 @@ __global__ void expand_elements(const Expand job) {
     static_assert(kElements == 8);
     const int64_t first = (int64_t{blockIdx.y} * blockDim.x + threadIdx.x) * kElements;
     if (first >= job.stride) return;
-    const auto row = static_cast<int64_t>(blockIdx.x);
-    const uint8_t* from = row_to_expand(job, row) + first * Format::kBytes;
+    const RowToExpand row = row_to_expand(job, static_cast<int64_t>(blockIdx.x));
+    const uint8_t* from = row.data + first * Format::kBytes;
     float values[kElements];
     if (job.row_bytes % 16 == 0 && first + kElements <= job.columns) {
         Format::load_wide(from, values);
@@ -129,9 +129,7 @@ __global__ void expand_elements(const Expand job) {
             values[j] = first + j < job.columns ? Format::load(from + j * Format::kBytes) : 0.0f;
         }
     }
-    *reinterpret_cast<uint4*>(job.out + row * job.stride + first) =
-        make_uint4(bfloat16_pair(values[0], values[1]), bfloat16_pair(values[2], values[3]),
-                   bfloat16_pair(values[4], values[5]), bfloat16_pair(values[6], values[7]));
+    *expanded_piece(job, row.out, first / kElements) = bfloat16_piece(values);
 }
 
 template <class Format>

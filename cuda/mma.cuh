@@ -24,18 +24,6 @@ __device__ inline int turned_piece(int row, int piece) {
     return piece ^ ((row & 1) << 2 | (row >> 1 & 3));
 }
 
-// Columns 8 t .. 8 t + 7 of rows g and g + 8 as a lane has them of left operands: `pieces` of two products, 32
-// lanes apart.
-__device__ inline void put_left_pieces(const float* low, const float* high, uint4* pieces) {
-#pragma unroll
-    for (int i = 0; i < 2; ++i) {
-        const float* a = low + 4 * i;
-        const float* b = high + 4 * i;
-        pieces[i * kWarp] = make_uint4(bfloat16_pair(a[0], a[1]), bfloat16_pair(b[0], b[1]),
-                                       bfloat16_pair(a[2], a[3]), bfloat16_pair(b[2], b[3]));
-    }
-}
-
 #if defined(__CUDACC__)
 
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 800

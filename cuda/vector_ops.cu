@@ -1,10 +1,9 @@
 #include "cuda/vector_ops.h"
 
 #include "cuda/activations.cuh"
+#include "cuda/bf16_operands.cuh"
 #include "cuda/heads.cuh"
 #include "cuda/launch.h"
-#include "cuda/linear_bf16.h"
-#include "cuda/mma.cuh"
 #include "cuda/row_norm.cuh"
 #include "cuda/scratch.h"
 
@@ -95,23 +94,10 @@ __device__ inline void load_eight(const Input& input, const float* row, const No
     }
 }
 
-// What a lane has of 16 rows and 32 columns: columns 8 t .. 8 t + 7 of rows g and g + 8. `step` counts the
-// columns, of n_steps.
-__device__ inline void put_left(const float* low, const float* high, int64_t tile, int64_t step,
-                                int64_t n_steps, uint4* fragments) {
-    put_left_pieces(low, high,
-                    fragments + (tile * n_steps + step) * kFragmentPieces + lane_of_thread());
-}
-__device__ inline void put_right(const float* row, int64_t tile, int64_t n_tiles, int64_t step,
-                                 uint4* fragments) {
-    fragments[(step * n_tiles + tile) * kWarp + lane_of_thread()] =
-        make_uint4(bfloat16_pair(row[0], row[1]), bfloat16_pair(row[2], row[3]),
-                   bfloat16_pair(row[4], row[5]), bfloat16_pair(row[6], row[7]));
-}
-
 // Grid: [rows / 16][parts of the columns]. A warp norms a row, and writes 32 columns of all 16 at a time.
+template <OperandForm kForm>
 __global__ void __launch_bounds__(kFragmentRows* kWarp)
-    bf16_kernel(const Input input, OperandSide side, uint4* fragments) {
+    bf16_kernel(const Input input, uint4* fragments) {
     __shared__ NormScale scales[kFragmentRows];
     wait_for_last_kernel();
     const auto tile = static_cast<int64_t>(blockIdx.x);
@@ -124,20 +110,16 @@ __global__ void __launch_bounds__(kFragmentRows* kWarp)
     const int t = lane_of_thread() % 4;
     const float* low = row_of(input, tile * kFragmentRows + g);
     const float* high = row_of(input, tile * kFragmentRows + g + 8);
-    const int64_t n_steps = bf16_stride(input.columns) / 32;
+    const int64_t stride = bf16_stride(input.columns);
+    const int64_t n_steps = stride / 32;
     for (int64_t step = int64_t{blockIdx.y} * kFragmentRows + warp_of_thread(); step < n_steps;
          step += int64_t{gridDim.y} * kFragmentRows) {
         float a[8];
         float b[8];
         load_eight(input, low, scales[g], 32 * step + 8 * t, a);
         load_eight(input, high, scales[g + 8], 32 * step + 8 * t, b);
-        if (side == OperandSide::kLeft) {
-            put_left(a, b, tile, step, n_steps, fragments);
-        } else {
-            const int64_t n_tiles = 2 * int64_t{gridDim.x};
-            put_right(a, 2 * tile, n_tiles, step, fragments);
-            put_right(b, 2 * tile + 1, n_tiles, step, fragments);
-        }
+        put_operands<kForm>({fragments, input.n_rows, stride}, tile * kFragmentRows, g,
+                            32 * step + 8 * t, a, b);
     }
 }
 
@@ -189,14 +171,17 @@ cudaError_t round_rows(const float* x, int64_t columns, int32_t n_rows, uint8_t*
                   dim3(kRoundWarps * kWarp), 0, stream, x, columns, rounded);
 }
 
-cudaError_t bf16_rows(const Input& input, OperandSide side, uint4* fragments, bool overlaps,
+cudaError_t bf16_rows(const Input& input, OperandForm form, uint4* fragments, bool overlaps,
                       cudaStream_t stream) {
+    const auto kernel = form == OperandForm::kLeft    ? bf16_kernel<OperandForm::kLeft>
+                        : form == OperandForm::kRight ? bf16_kernel<OperandForm::kRight>
+                                                      : bf16_kernel<OperandForm::kPanels>;
     constexpr int64_t kColumnsOfBlock = 512;
     const auto n_tiles = static_cast<unsigned>((input.n_rows + kFragmentRows - 1) / kFragmentRows);
     const auto n_parts =
         static_cast<unsigned>((input.columns + kColumnsOfBlock - 1) / kColumnsOfBlock);
-    return launch_next(overlaps, bf16_kernel, dim3(n_tiles, n_parts), dim3(kFragmentRows * kWarp),
-                       0, stream, input, side, fragments);
+    return launch_next(overlaps, kernel, dim3(n_tiles, n_parts), dim3(kFragmentRows * kWarp), 0,
+                       stream, input, fragments);
 }
 
 cudaError_t begin_layers(const Forward& f, const Scratch& scratch) {

@@ -26,7 +26,7 @@ cudaError_t round_rows(const float* x, int64_t columns, int32_t n_rows, uint8_t*
                        cudaStream_t stream);
 
 // Rows, normed if they are to be, as products in bfloat16 read them: see linear_bf16.h.
-cudaError_t bf16_rows(const Input& input, OperandSide side, uint4* fragments, bool overlaps,
+cudaError_t bf16_rows(const Input& input, OperandForm form, uint4* fragments, bool overlaps,
                       cudaStream_t stream);
 
 // What the layers of a pass share: cosine and sine of each row's position and pair in scratch.rope, and

@@ -247,6 +247,7 @@ cudaError_t cudaMallocHost(T** memory, size_t size) {
 }
 // The code is taken for that of the newest GPUs.
 struct cudaFuncAttributes {
+    int maxThreadsPerBlock;
     int binaryVersion;
     int ptxVersion;
 };
@@ -278,10 +279,10 @@ namespace cuda_emulator {
 // kOverlaps: the kernel may begin before the last one ends, so that each of its threads must call
 // cudaGridDependencySynchronize(). kCooperates: its blocks may wait for each other.
 enum class LaunchKind { kPlain, kOverlaps, kCooperates };
-// `thread` is `kernel` with its arguments.
+// `thread` is `kernel` with its arguments. cluster: blocks along x, of which the grid has a multiple.
 cudaError_t launch(const void* kernel, dim3 grid, dim3 block, size_t shared_bytes,
                    cudaStream_t stream, std::function<void()> thread,
-                   LaunchKind kind = LaunchKind::kPlain);
+                   LaunchKind kind = LaunchKind::kPlain, int cluster = 1);
 
 }  // namespace cuda_emulator
 

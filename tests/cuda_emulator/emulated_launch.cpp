@@ -23,7 +23,8 @@ namespace cuda_emulator {
 namespace {
 
 constexpr int kWarp = 32;
-constexpr int kUnknown = 0xff;  // bytes that are on their way
+constexpr int kUnknown = 0xff;                  // bytes that are on their way
+constexpr uint32_t kSharedAddress = 1024 + 16;  // of the first byte of dynamic shared memory
 
 enum class Order { kThreadByThread, kFirstWarpFirst, kLastWarpFirst };
 constexpr int kOrders = 3;
@@ -38,6 +39,8 @@ struct Copy {
 
 // What a bulk barrier in shared memory stands for.
 struct BulkBarrier {
+    unsigned n_arrivals = 1;  // of a round
+    unsigned n_arrived = 0;
     size_t n_expected = 0;  // bytes
     unsigned n_done = 0;    // rounds
     std::vector<Copy> copies;
@@ -58,6 +61,8 @@ struct Thread {
     bool has_waited = false;
     std::vector<Copy> copies;                    // of no group yet
     std::deque<std::vector<Copy>> on_their_way;  // groups
+    std::vector<std::function<void()>> products;
+    std::deque<std::vector<std::function<void()>>> enqueued;
 };
 
 struct Block {
@@ -68,7 +73,14 @@ struct Block {
     int n_hasty = 0;     // ended without having waited
     int n_careless = 0;  // likewise, for their copies
     int n_crooked = 0;   // copies between addresses that are not multiples of 16
+    int n_strays =
+        0;  // addresses that are not in shared memory, and arrivals that no barrier waits for
     int current = 0;
+    size_t first_of_cluster = 0;  // in `blocks`
+    unsigned in_cluster = 0;
+    // Of the first block of a cluster, for all.
+    int n_at_meeting = 0;
+    uint64_t n_meetings = 0;
     uint3 index = {};
     Order order = Order::kThreadByThread;
     const Launch* launch = nullptr;
@@ -82,6 +94,11 @@ Block* block = nullptr;                      // that runs
 uint64_t n_blocks = 0;                       // that have run
 std::string fault;
 
+// The first byte of its dynamic shared memory.
+uintptr_t first_shared(const Block& of) {
+    return (reinterpret_cast<uintptr_t>(of.shared.data()) + 15) & ~uintptr_t{15};
+}
+
 Thread& thread(int index) {
     return *block->threads[static_cast<size_t>(index)];
 }
@@ -94,12 +111,23 @@ void run_thread(void* argument) {
     if (block->launch->must_wait && !self.has_waited) ++block->n_hasty;
     for (const auto& group : self.on_their_way) block->n_careless += group.empty() ? 0 : 1;
     if (!self.copies.empty()) ++block->n_careless;
+    if (!self.products.empty() || !self.enqueued.empty()) ++block->n_careless;
     self.fiber.leave();
 }
 
-void start_block(Block& started, const Launch& launch, const uint3& index) {
-    block = &started;
+Block& block_at(size_t i) {
+    while (blocks.size() <= i) blocks.push_back(std::make_unique<Block>());
+    return *blocks[i];
+}
+
+// As that of `blocks` at this place.
+void start_block(size_t at_place, const Launch& launch, const uint3& index) {
+    block = &block_at(at_place);
     block->index = index;
+    block->in_cluster = index.x % launch.cluster;
+    block->first_of_cluster = at_place - block->in_cluster;
+    block->n_at_meeting = 0;
+    block->n_strays = 0;
     block->order = static_cast<Order>(n_blocks++ % kOrders);
     block->launch = &launch;
     block->n_threads = static_cast<int>(launch.block[0] * launch.block[1] * launch.block[2]);
@@ -122,6 +150,8 @@ void start_block(Block& started, const Launch& launch, const uint3& index) {
         t.has_waited = false;
         t.copies.clear();
         t.on_their_way.clear();
+        t.products.clear();
+        t.enqueued.clear();
         t.fiber.prepare(run_thread, &t);
     }
 }
@@ -200,12 +230,14 @@ bool ended_well(const Block& ended) {
     if (ended.n_hasty > 0) fault = "a thread that ends without waiting for the kernel before";
     if (ended.n_careless > 0) fault = "a thread that ends without waiting for its copies";
     if (ended.n_crooked > 0) fault = "an asynchronous copy between addresses that are not aligned";
+    if (ended.n_strays > 0) fault = "an address beyond shared memory, or an arrival too many";
     for (const auto& [address, barrier] : ended.bulk_barriers) {
         if (barrier.copies.empty()) continue;
         fault = "a block that ends without waiting for its copies";
         return false;
     }
-    return ended.n_hasty == 0 && ended.n_careless == 0 && ended.n_crooked == 0;
+    return ended.n_hasty == 0 && ended.n_careless == 0 && ended.n_crooked == 0 &&
+           ended.n_strays == 0;
 }
 
 // Blocks that run at the same time, in turns.
@@ -228,11 +260,6 @@ bool run_blocks(size_t n) {
         if (!ended_well(*blocks[i])) return false;
     }
     return true;
-}
-
-Block& block_at(size_t i) {
-    while (blocks.size() <= i) blocks.push_back(std::make_unique<Block>());
-    return *blocks[i];
 }
 
 void wait() {
@@ -271,12 +298,10 @@ bool run(const Launch& launch) {
     for (unsigned z = 0; z < launch.grid[2]; ++z) {
         for (unsigned y = 0; y < launch.grid[1]; ++y) {
             for (unsigned x = 0; x < launch.grid[0]; ++x) {
-                start_block(block_at(n_started), launch, {x, y, z});
-                if (launch.is_cooperative) {
-                    ++n_started;
-                } else if (!run_blocks(1)) {
-                    return false;
-                }
+                start_block(n_started++, launch, {x, y, z});
+                if (launch.is_cooperative || n_started < launch.cluster) continue;
+                if (!run_blocks(n_started)) return false;
+                n_started = 0;
             }
         }
     }
@@ -288,8 +313,7 @@ const char* last_fault() {
 }
 
 void* dynamic_shared() {
-    auto address = reinterpret_cast<uintptr_t>(block->shared.data());
-    return reinterpret_cast<void*>((address + 15) & ~uintptr_t{15});
+    return reinterpret_cast<void*>(first_shared(*block));
 }
 
 void wait_for_last_kernel() {
@@ -316,30 +340,119 @@ void wait_copies(size_t n_left) {
     }
 }
 
-void expect_bulk(const void* barrier, size_t n_bytes) {
-    block->bulk_barriers[barrier].n_expected += n_bytes;
+namespace {
+
+// The same place in another block of the cluster.
+uintptr_t address_in(const void* memory, const Block& other) {
+    return reinterpret_cast<uintptr_t>(memory) - first_shared(*block) + first_shared(other);
+}
+Block& cluster_block(unsigned i) {
+    return *blocks[block->first_of_cluster + i];
 }
 
-void copy_bulk(void* to, const void* from, size_t n_bytes, const void* barrier) {
+// Ends the round if nothing is missing.
+bool end_round(BulkBarrier& bulk) {
+    size_t n_bytes = 0;
+    for (const Copy& copy : bulk.copies) n_bytes += copy.size;
+    if (bulk.n_arrived < bulk.n_arrivals || n_bytes != bulk.n_expected) return false;
+    for (const Copy& copy : bulk.copies) std::memcpy(copy.to, copy.from, copy.size);
+    bulk.copies.clear();
+    bulk.n_arrived = 0;
+    bulk.n_expected = 0;
+    ++bulk.n_done;
+    return true;
+}
+
+}  // namespace
+
+void init_bulk(const void* barrier, unsigned n_arrivals) {
+    block->bulk_barriers[barrier] = {};
+    block->bulk_barriers[barrier].n_arrivals = n_arrivals;
+}
+
+void arrive_bulk(const void* barrier, unsigned block_in_cluster) {
+    if (block_in_cluster >= block->launch->cluster) {
+        ++block->n_strays;
+        return;
+    }
+    Block& other = cluster_block(block_in_cluster);
+    BulkBarrier& bulk =
+        other.bulk_barriers[reinterpret_cast<const void*>(address_in(barrier, other))];
+    if (++bulk.n_arrived > bulk.n_arrivals) ++block->n_strays;
+    if (bulk.copies.empty()) end_round(bulk);
+}
+
+void expect_bulk(const void* barrier, size_t n_bytes) {
+    BulkBarrier& bulk = block->bulk_barriers[barrier];
+    bulk.n_expected += n_bytes;
+    if (++bulk.n_arrived > bulk.n_arrivals) ++block->n_strays;
+}
+
+void copy_bulk(void* to, const void* from, size_t n_bytes, const void* barrier,
+               unsigned blocks_of_cluster) {
     const auto bits = reinterpret_cast<uintptr_t>(to) | reinterpret_cast<uintptr_t>(from) | n_bytes;
     if (bits % 16 != 0) ++block->n_crooked;
-    std::memset(to, kUnknown, n_bytes);
-    block->bulk_barriers[barrier].copies.push_back({to, from, n_bytes});
+    const unsigned chosen = blocks_of_cluster == 0 ? 1u << block->in_cluster : blocks_of_cluster;
+    if (chosen >> block->launch->cluster != 0) ++block->n_strays;
+    for (unsigned i = 0; i < block->launch->cluster; ++i) {
+        if ((chosen >> i & 1) == 0) continue;
+        Block& other = cluster_block(i);
+        auto* there = reinterpret_cast<void*>(address_in(to, other));
+        std::memset(there, kUnknown, n_bytes);
+        other.bulk_barriers[reinterpret_cast<const void*>(address_in(barrier, other))]
+            .copies.push_back({there, from, n_bytes});
+    }
 }
 
 void wait_bulk(const void* barrier, unsigned parity) {
     BulkBarrier& bulk = block->bulk_barriers[barrier];
     while (bulk.n_done % 2 == parity) {
-        size_t n_bytes = 0;
-        for (const Copy& copy : bulk.copies) n_bytes += copy.size;
-        if (n_bytes == 0 || n_bytes != bulk.n_expected) {
-            watch();
-            continue;
-        }
-        for (const Copy& copy : bulk.copies) std::memcpy(copy.to, copy.from, copy.size);
-        bulk.copies.clear();
-        bulk.n_expected = 0;
-        ++bulk.n_done;
+        if (!end_round(bulk)) watch();
+    }
+}
+
+unsigned block_in_cluster() {
+    return block->in_cluster;
+}
+
+void meet_cluster() {
+    const unsigned n_blocks_here = block->launch->cluster;
+    Block& first = cluster_block(0);
+    const uint64_t meeting = first.n_meetings;
+    if (++first.n_at_meeting == static_cast<int>(n_blocks_here) * block->n_threads) {
+        first.n_at_meeting = 0;
+        ++first.n_meetings;
+    }
+    while (first.n_meetings == meeting) watch();
+}
+
+uint32_t shared_address(const void* memory) {
+    const uintptr_t offset = reinterpret_cast<uintptr_t>(memory) - first_shared(*block);
+    if (offset >= block->launch->shared_bytes) ++block->n_strays;
+    return kSharedAddress + static_cast<uint32_t>(offset);
+}
+
+const void* shared_memory_at(uint64_t address) {
+    const uint64_t offset = address - kSharedAddress;
+    const bool is_there = address >= kSharedAddress && offset < block->launch->shared_bytes;
+    if (!is_there) ++block->n_strays;
+    return reinterpret_cast<const void*>(first_shared(*block) + (is_there ? offset : 0));
+}
+
+void enqueue_product(std::function<void()> product) {
+    thread(block->current).products.push_back(std::move(product));
+}
+
+void commit_products() {
+    Thread& self = thread(block->current);
+    self.enqueued.push_back(std::move(self.products));
+    self.products.clear();
+}
+
+void wait_products(size_t n_left) {
+    auto& groups = thread(block->current).enqueued;
+    for (; groups.size() > n_left; groups.pop_front()) {
+        for (const auto& product : groups.front()) product();
     }
 }
 

@@ -57,10 +57,10 @@ thread_local CUcontext current_context = nullptr;
 
 constexpr size_t kDefaultBytes = size_t{2} << 30;
 constexpr size_t kAlignment = 256;
-// Of a block: without asking, and what sm_80 has for a kernel that asks.
+// Of a block: without asking, and what sm_90 has for a kernel that asks.
 constexpr size_t kSharedBytes = 48 * 1024;
-constexpr size_t kMostSharedBytes = 163 * 1024;
-constexpr int kProcessorSharedBytes = 164 * 1024;
+constexpr size_t kMostSharedBytes = 227 * 1024;
+constexpr int kProcessorSharedBytes = 228 * 1024;
 constexpr int kProcessors = 2;
 
 std::string text_of(const char* variable) {
@@ -298,7 +298,7 @@ cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int dev
 }
 
 cudaError_t cudaFuncGetAttributes(cudaFuncAttributes* attributes, const void*) {
-    *attributes = {90, 90};
+    *attributes = {1024, 90, 90};
     return enter_context();
 }
 
@@ -643,7 +643,8 @@ cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessor(int* n_blocks, const v
 namespace cuda_emulator {
 
 cudaError_t launch(const void* kernel, dim3 grid, dim3 block, size_t shared_bytes,
-                   cudaStream_t stream, std::function<void()> thread, LaunchKind kind) {
+                   cudaStream_t stream, std::function<void()> thread, LaunchKind kind,
+                   int cluster) {
     ENTER_CONTEXT();
     const uint64_t n_threads = uint64_t{block.x} * block.y * block.z;
     const bool is_cooperative = kind == LaunchKind::kCooperates;
@@ -654,9 +655,16 @@ cudaError_t launch(const void* kernel, dim3 grid, dim3 block, size_t shared_byte
     const bool fits = grid.x > 0 && grid.y > 0 && grid.z > 0 && grid.x <= 0x7fffffffu &&
                       grid.y <= 65535 && grid.z <= 65535 && n_threads > 0 && n_threads <= 1024 &&
                       block.z <= 64 && shared_bytes <= shared_bytes_of(kernel);
-    if (!fits) return keep(cudaErrorInvalidConfiguration);
-    const Launch work = {{grid.x, grid.y, grid.z}, {block.x, block.y, block.z},   shared_bytes,
-                         std::move(thread),        kind == LaunchKind::kOverlaps, is_cooperative};
+    const bool has_whole_clusters =
+        cluster >= 1 && cluster <= 8 && grid.x % static_cast<unsigned>(cluster) == 0;
+    if (!fits || !has_whole_clusters) return keep(cudaErrorInvalidConfiguration);
+    const Launch work = {{grid.x, grid.y, grid.z},
+                         {block.x, block.y, block.z},
+                         shared_bytes,
+                         std::move(thread),
+                         kind == LaunchKind::kOverlaps,
+                         is_cooperative,
+                         static_cast<unsigned>(cluster)};
     return enqueue(stream,
                    [work] { return run(work) ? cudaSuccess : stick(cudaErrorLaunchFailure); });
 }

@@ -35,9 +35,10 @@ struct Bf16Case {
     int32_t n_processors = 1;   // the more, the smaller the tiles
     int64_t slice_outputs = 0;  // 0: as many as there are
     int32_t shared_bytes = 99 * 1024;
+    bool has_warpgroups = false;
 };
 
-constexpr int32_t kMostShared = 163 * 1024;  // of the emulator
+constexpr int32_t kMostShared = 227 * 1024;  // of the emulator
 
 // Rows on the device, and room for what the products make of them.
 struct Bf16Rows {
@@ -62,6 +63,7 @@ struct Bf16Rows {
         const InputForms forms = {nullptr,     rounded.get(), slice.get(),    bytes,
                                   parts.get(), parts_bytes,   arrivals.get(), kArrivals};
         options.traits = {true, true, size.shared_bytes};
+        options.traits.has_warpgroups = size.has_warpgroups;
         options.n_processors = size.n_processors;
         const auto n = static_cast<int32_t>(products.size());
         const bool all_split =
@@ -118,34 +120,47 @@ std::string format_name(const testing::TestParamInfo<core::BlockFormat>& f) {
     return std::string(core::block_format_name(f.param));
 }
 
+// Where column j of a row is, of right operands and of panels.
+int64_t right_place(int64_t n_rows, int64_t row, int64_t j) {
+    const int64_t eights = panel_rows(n_rows) / 8;
+    return ((j / 32 * eights + row / 8) * 32 + row % 8 * 4 + j % 32 / 8) * 8 + j % 8;
+}
+int64_t panel_place(int64_t n_rows, int64_t row, int64_t j) {
+    return (j / 64 * panel_rows(n_rows) + row) * 64 + ((j % 64 / 8) ^ (row % 8)) * 8 + j % 8;
+}
+
 // Rows of a multiple of 16 bytes and others, normed in both ways.
+void expect_rows(OperandForm form, int64_t columns, int32_t norm_kind) {
+    constexpr int32_t kRows = 21;
+    Bf16Rows rows({columns, kRows, 1, 0});
+    const auto gain = test::random_floats(columns, 81);
+    const DeviceArray<float> device_gain(gain);
+    rows.input.norm = {device_gain.get(), norm_kind, 1e-5f};
+    DeviceArray<float> normed(rows.values.size());
+    ASSERT_EQ(norm_rows({rows.input, normed.get(), nullptr}, nullptr), cudaSuccess);
+    auto* fragments = reinterpret_cast<uint4*>(rows.rounded.get());
+    ASSERT_EQ(bf16_rows(rows.input, form, fragments, true, nullptr), cudaSuccess);
+    const auto expected = normed.read();
+    const auto pieces = rows.rounded.read();
+    for (int64_t row = 0; row < kRows; ++row) {
+        for (int64_t j = 0; j < bf16_stride(columns); ++j) {
+            const int64_t at = form == OperandForm::kRight ? right_place(kRows, row, j)
+                                                           : panel_place(kRows, row, j);
+            uint16_t bits = 0;
+            std::memcpy(&bits, pieces.data() + 2 * at, sizeof bits);
+            const double value =
+                j < columns ? expected[static_cast<size_t>(row * columns + j)] : 0.0;
+            ASSERT_NEAR(bf16_element(bits), value, std::fabs(value) * 0x1.02p-8)
+                << "row " << row << ", column " << j << " of " << columns;
+        }
+    }
+}
+
 TEST(CudaBf16Rows, AreNormedAndRounded) {
-    constexpr int32_t kRows = 11;
-    constexpr int64_t kTiles = 2;  // of 8 rows
     for (const int64_t columns : {71, 96, 1156}) {
-        for (const int32_t kind : {PUNA_NORM_RMS, PUNA_NORM_LAYER}) {
-            Bf16Rows rows({columns, kRows, 1, 0});
-            const auto gain = test::random_floats(columns, 81);
-            const DeviceArray<float> device_gain(gain);
-            rows.input.norm = {device_gain.get(), kind, 1e-5f};
-            DeviceArray<float> normed(rows.values.size());
-            ASSERT_EQ(norm_rows({rows.input, normed.get(), nullptr}, nullptr), cudaSuccess);
-            auto* fragments = reinterpret_cast<uint4*>(rows.rounded.get());
-            ASSERT_EQ(bf16_rows(rows.input, OperandSide::kRight, fragments, true, nullptr),
-                      cudaSuccess);
-            const auto expected = normed.read();
-            const auto pieces = rows.rounded.read();
-            for (int64_t i = 0; i < kRows * columns; ++i) {
-                const int64_t row = i / columns;
-                const int64_t j = i % columns;
-                const int64_t step = j / 32 * kTiles + row / 8;
-                const int64_t at = (step * 32 + row % 8 * 4 + j % 32 / 8) * 8 + j % 8;
-                uint16_t bits = 0;
-                std::memcpy(&bits, pieces.data() + 2 * at, sizeof bits);
-                const double value = expected[static_cast<size_t>(i)];
-                ASSERT_NEAR(bf16_element(bits), value, std::fabs(value) * 0x1.02p-8)
-                    << "row " << row << ", column " << j << " of " << columns;
-            }
+        for (const int32_t norm : {PUNA_NORM_RMS, PUNA_NORM_LAYER}) {
+            expect_rows(OperandForm::kRight, columns, norm);
+            expect_rows(OperandForm::kPanels, columns, norm);
         }
     }
 }
@@ -159,35 +174,43 @@ class CudaBf16Formats : public testing::TestWithParam<core::BlockFormat> {
     }
 };
 
-void expect_expands(core::BlockFormat format, int64_t columns) {
+// Rows one behind the other, and as panels.
+void expect_expands(core::BlockFormat format, int64_t columns, bool to_panels) {
     constexpr int64_t kRows = 5;
     const TestMatrix m(format, kRows, columns, 3);
     const int64_t stride = bf16_stride(columns);
-    DeviceArray<uint16_t> out(static_cast<size_t>(kRows * stride));
+    const int64_t n_out = panel_rows(kRows);
+    DeviceArray<uint16_t> out(static_cast<size_t>(n_out * stride));
     const auto from = [&](int64_t row) { return m.matrix.data + row * m.matrix.row_bytes; };
-    const Expand job = {{{from(0), 0}, {from(1), 1}, {from(4), 4}},
-                        3,
-                        m.matrix.row_bytes,
-                        columns,
-                        stride,
-                        kRows,
-                        out.get(),
-                        true};
+    Expand job = {};
+    for (const int64_t first : {0, 1, 4}) job.parts[job.n_parts++] = {from(first), first, first};
+    job.row_bytes = m.matrix.row_bytes;
+    job.columns = columns;
+    job.stride = stride;
+    job.n_rows = kRows;
+    job.panel_rows = to_panels ? n_out : 0;
+    job.out = out.get();
+    job.overlaps = true;
     ASSERT_EQ(expand_rows(job, m.matrix.format, nullptr), cudaSuccess);
     const auto elements = out.read();
     for (int64_t i = 0; i < kRows * stride; ++i) {
+        const int64_t row = i / stride;
         const int64_t j = i % stride;
         const float expected =
-            j < columns ? bf16(m.values[static_cast<size_t>(i / stride * columns + j)]) : 0.0f;
-        ASSERT_EQ(bf16_element(elements[static_cast<size_t>(i)]), expected)
-            << "row " << i / stride << ", column " << j << " of " << columns;
+            j < columns ? bf16(m.values[static_cast<size_t>(row * columns + j)]) : 0.0f;
+        const int64_t at = to_panels ? panel_place(kRows, row, j) : i;
+        ASSERT_EQ(bf16_element(elements[static_cast<size_t>(at)]), expected)
+            << "row " << row << ", column " << j << " of " << columns;
     }
 }
 
 TEST_P(CudaBf16Formats, ExpandToTheReferenceValues) {
-    expect_expands(GetParam(), columns());
-    // Single elements that can be read 16 bytes at a time.
-    if (core::block_format_info(GetParam()).block_length == 1) expect_expands(GetParam(), 72);
+    for (const bool to_panels : {false, true}) {
+        expect_expands(GetParam(), columns(), to_panels);
+        // Single elements that can be read 16 bytes at a time.
+        if (core::block_format_info(GetParam()).block_length > 1) continue;
+        expect_expands(GetParam(), 72, to_panels);
+    }
 }
 
 class CudaSplitFormats : public CudaBf16Formats {};
@@ -409,7 +432,9 @@ std::string name_of(const testing::TestParamInfo<Bf16Case>& c) {
     return std::to_string(c.param.columns) + "Columns" + std::to_string(c.param.n_rows) + "Rows" +
            std::to_string(c.param.n_processors) + "Processors" +
            (c.param.slice_outputs == 0 ? "" : "InSlices") +
-           (c.param.shared_bytes == kMostShared ? "Wide" : "");
+           (c.param.has_warpgroups                ? "OfWarpgroups"
+            : c.param.shared_bytes == kMostShared ? "Wide"
+                                                  : "");
 }
 constexpr Bf16Case kTiles[] = {{64, 150, 1, 0},
                                {320, 65, 1, 0},
@@ -421,11 +446,20 @@ constexpr Bf16Case kTiles[] = {{64, 150, 1, 0},
                                {64, 240, 1, 128, kMostShared},
                                {1024, 70, 12, 0},
                                {1344, 65, 16, 0}};
+// By warpgroups: one and two blocks in a cluster, some of them without a row; more steps than are on their way at
+// a time; blocks that share columns; less shared memory than the widest tiles take.
+constexpr Bf16Case kWarpgroups[] = {
+    {64, 150, 1, 0, kMostShared, true},   {320, 65, 1, 0, kMostShared, true},
+    {96, 130, 3, 0, 120 * 1024, true},    {288, 70, 8, 0, kMostShared, true},
+    {32, 257, 8, 128, kMostShared, true}, {608, 129, 1, 256, kMostShared, true},
+    {1344, 65, 16, 0, kMostShared, true}, {1024, 200, 12, 0, kMostShared, true}};
 // With more columns blocks share outputs, where there are processors for it.
 constexpr Bf16Case kSplit[] = {{32, 9, 1, 0},    {64, 32, 1, 0},    {352, 33, 1, 0},
                                {288, 64, 1, 0},  {320, 64, 4, 0},   {2592, 20, 2, 0},
                                {2592, 41, 7, 0}, {2400, 64, 99, 0}, {1952, 9, 4, 0}};
 INSTANTIATE_TEST_SUITE_P(Tiles, CudaBf16, testing::ValuesIn(kTiles), name_of);
+INSTANTIATE_TEST_SUITE_P(Warpgroups, CudaBf16, testing::ValuesIn(kWarpgroups), name_of);
+INSTANTIATE_TEST_SUITE_P(Warpgroups, CudaBf16Tiles, testing::ValuesIn(kWarpgroups), name_of);
 INSTANTIATE_TEST_SUITE_P(Split, CudaBf16, testing::ValuesIn(kSplit), name_of);
 INSTANTIATE_TEST_SUITE_P(Some, CudaBf16Tiles, testing::ValuesIn(kTiles), name_of);
 
