@@ -4,8 +4,8 @@
 #
 #   bench/gpu.sh [--build DIR] [--report FILE] [--llama LLAMA-BENCH] [MODEL.gguf...]
 #
-#   --build   a build folder with puna, libpuna-cuda and puna_cuda_tests, in place of making one: for
-#             machines on which nothing can be installed
+#   --build   a build folder with puna, libpuna-cuda, puna_cuda_tests and puna_cuda_products, in place of
+#             making one: for machines on which nothing can be installed
 #   --report  build/gpu/report.txt by default
 #   --llama   llama.cpp's llama-bench, to measure the same files with
 #   MODEL     without any, models of the shape of TinyLlama 1.1B are made: Q8_0, Q4_K_M, F16
@@ -50,7 +50,8 @@ if [ -z "$build" ]; then
         cmake -S . -B "$build" -DCMAKE_BUILD_TYPE=Release -DPUNA_BUILD_CUDA=ON \
             -DPUNA_BUILD_TESTS=ON -DPUNA_DOWNLOADS=OFF \
             -DCMAKE_CUDA_ARCHITECTURES="${PUNA_GPU_ARCHITECTURES:-native}" &&
-            cmake --build "$build" -j "$(nproc)" --target puna_cli puna_cuda puna_cuda_tests
+            cmake --build "$build" -j "$(nproc)" \
+                --target puna_cli puna_cuda puna_cuda_tests puna_cuda_products
     }
     section "build" 5 build_here || exit 1
 fi
@@ -81,6 +82,11 @@ if command -v compute-sanitizer > /dev/null; then
             --gtest_filter='CudaExecutor.*:CudaForward.*'
     done
 fi
+
+# What the kernels of products take, and what else could have been chosen.
+for part in layers tiles slices; do
+    section "products: $part" 120 timeout 60 "$build/bin/puna_cuda_products" $part
+done
 
 if [ $# -eq 0 ]; then
     for type in q8_0 q4_k_m f16; do
