@@ -215,6 +215,8 @@ Status BatchStaging::stage(const puna_batch& batch) {
     batch_.view_pages = reinterpret_cast<const int32_t*>(device_input_ + view_pages);
     batch_.pages = reinterpret_cast<const int32_t*>(device_input_ + pages);
     requests_.clear();
+    batch_.n_outputs = 0;
+    batch_.has_all_outputs = n_chunks() <= 1;
     if (n_chunks() == 1) stage_chunk(batch, 0);
     if (batch.hidden_in) std::memcpy(hidden_, batch.hidden_in, hidden_bytes(batch));
     return {};
@@ -316,7 +318,8 @@ void BatchStaging::stage_chunk(const puna_batch& batch, int32_t chunk) {
     }
     std::memcpy(input_ + rows, output_rows_.data() + begin, bytes_of<int32_t>(n));
     std::memcpy(input_ + requests, requests_.data(), bytes_of<DeviceOutput>(n));
-    device_output_rows_ = reinterpret_cast<const int32_t*>(device_input_ + rows);
+    batch_.n_outputs = n;
+    batch_.output_rows = reinterpret_cast<const int32_t*>(device_input_ + rows);
     device_requests_ = reinterpret_cast<const DeviceOutput*>(device_input_ + requests);
     chunk_bytes_ = input.at();
     result_bytes_ = results.at();
@@ -324,13 +327,6 @@ void BatchStaging::stage_chunk(const puna_batch& batch, int32_t chunk) {
 
 cudaError_t BatchStaging::enqueue_chunk_input(cudaStream_t stream) {
     return to_device(device_input_, input_, chunk_bytes_, stream);
-}
-
-DeviceBatch BatchStaging::chunk_batch() const {
-    DeviceBatch batch = batch_;
-    batch.n_outputs = static_cast<int32_t>(requests_.size());
-    batch.output_rows = device_output_rows_;
-    return batch;
 }
 
 cudaError_t BatchStaging::enqueue_results(cudaStream_t stream) {

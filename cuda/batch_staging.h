@@ -29,15 +29,14 @@ class BatchStaging {
     Status stage(const puna_batch& batch);
     cudaError_t enqueue_input(const puna_batch& batch, float* hidden_rows, cudaStream_t stream);
 
-    // Without outputs.
+    // With the outputs of the chunk, if there is one.
     const DeviceBatch& batch() const { return batch_; }
 
     int32_t n_chunks() const { return static_cast<int32_t>(chunk_ends_.size()); }
     // Makes a chunk the one that the functions below are about; of the last one nothing is under way.
     void stage_chunk(const puna_batch& batch, int32_t chunk);
     cudaError_t enqueue_chunk_input(cudaStream_t stream);
-    // The batch with the outputs of the chunk, and what they want.
-    DeviceBatch chunk_batch() const;
+    // What its outputs want.
     std::span<const DeviceOutput> requests() const { return requests_; }
     const DeviceOutput* device_requests() const { return device_requests_; }
     cudaError_t enqueue_results(cudaStream_t stream);
@@ -84,7 +83,6 @@ class BatchStaging {
     int32_t chunk_ = 0;
     std::vector<DeviceOutput> requests_;
     const DeviceOutput* device_requests_ = nullptr;
-    const int32_t* device_output_rows_ = nullptr;
     uint64_t chunk_bytes_ = 0;  // of input
     uint64_t result_bytes_ = 0;
 };

@@ -311,7 +311,7 @@ cudaError_t Executor::enqueue_launches(PassWay way) {
     }
     if (staging_.n_chunks() == 0) return cudaSuccess;
     Forward head = forward_;
-    head.batch = staging_.chunk_batch();
+    head.batch = staging_.batch();
     if (is_together) head.traits.overlaps = false;  // behind a launch of another kind
     return run_head(head, requests, staging_.device_requests(), has_logits);
 }
@@ -343,7 +343,7 @@ cudaError_t Executor::enqueue_head(int32_t chunk, bool with_input) {
         if (error != cudaSuccess) return error;
     }
     Forward head = forward_;
-    head.batch = staging_.chunk_batch();
+    head.batch = staging_.batch();
     if (with_input) head.traits.overlaps = false;  // there is a copy before it
     const cudaError_t error =
         run_head(head, staging_.requests().data(), staging_.device_requests());

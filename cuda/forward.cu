@@ -37,6 +37,17 @@ InputForms forms_of(const Forward& f, const Scratch& s) {
     return forms;
 }
 
+// Whether only rows with outputs go on behind the attention of the last layer, in the place of Q, K and V that
+// nobody needs any more. Few rows take no longer all together.
+bool narrows(const Forward& f, int32_t layer) {
+    const puna_model_spec& spec = f.weights->spec;
+    const DeviceBatch& batch = f.batch;
+    const bool is_last = layer + 1 == static_cast<int32_t>(f.weights->layers.size());
+    return is_last && f.weights->has_head && batch.has_all_outputs && batch.n_rows > kFewRows &&
+           batch.n_outputs < batch.n_rows &&
+           batch.n_outputs * int64_t{spec.n_embd} <= batch.n_rows * qkv_columns(spec);
+}
+
 cudaError_t run_products(const Forward& f, const Scratch& s, const LayerProducts& p) {
     return multiply(p.input, p.products, p.n, p.options, forms_of(f, s), s.up, f.stream);
 }
@@ -52,6 +63,27 @@ cudaError_t run_ffn(const Forward& f, const Scratch& s, const LayerWeights& w) {
     }
     PUNA_TRY_CUDA(run_products(f, s, gate_up));
     return run_products(f, s, down);
+}
+
+// What follows attention, of rows that begin at those of `attended`.
+cudaError_t finish_layer(const Forward& f, const Scratch& s, const LayerWeights& w,
+                         const int32_t* attended) {
+    LayerProducts output = output_products(f, s, w);
+    output.input.rows = attended;
+    PUNA_TRY_CUDA(run_products(f, s, output));
+    return run_ffn(f, s, w);
+}
+
+cudaError_t finish_outputs(Forward f, Scratch s, const LayerWeights& w) {
+    if (f.batch.n_outputs == 0) return cudaSuccess;
+    const int64_t columns = f.weights->spec.n_embd;
+    const Matrix x = {reinterpret_cast<const uint8_t*>(s.x), f.batch.n_rows, columns, columns * 4,
+                      PUNA_FORMAT_F32};
+    PUNA_TRY_CUDA(
+        look_up_rows(x, f.batch.output_rows, 1, f.batch.n_outputs, 1.0f, s.qkv, f.stream));
+    s.x = s.qkv;
+    f.batch.n_rows = f.batch.n_outputs;
+    return finish_layer(f, s, w, f.batch.output_rows);
 }
 
 }  // namespace
@@ -103,20 +135,24 @@ cudaError_t run_layer(const Forward& f, int32_t layer) {
     if (layer == 0) PUNA_TRY_CUDA(begin_layers(f, s));
     PUNA_TRY_CUDA(run_products(f, s, qkv_products(f, s, w)));
     PUNA_TRY_CUDA(attend(f, s, layer));
-    PUNA_TRY_CUDA(run_products(f, s, output_products(f, s, w)));
-    return run_ffn(f, s, w);
+    return narrows(f, layer) ? finish_outputs(f, s, w) : finish_layer(f, s, w, nullptr);
 }
 
 cudaError_t run_head(const Forward& f, const DeviceOutput* requests, const DeviceOutput* outputs,
                      bool has_logits) {
     const puna_model_spec& spec = f.weights->spec;
     const Scratch s = scratch_of(f);
+    const bool is_narrow = narrows(f, static_cast<int32_t>(f.weights->layers.size()) - 1);
     for (int32_t first = 0; first < f.batch.n_outputs; first += s.head_rows) {
         const int32_t left = f.batch.n_outputs - first;
         const int32_t n = left < s.head_rows ? left : s.head_rows;
         LayerProducts logits = logits_products(f, s);
-        logits.input.rows = f.batch.output_rows + first;
         logits.input.n_rows = n;
+        if (is_narrow) {
+            logits.input.x = s.qkv + first * int64_t{spec.n_embd};
+        } else {
+            logits.input.rows = f.batch.output_rows + first;
+        }
         if (!has_logits && needs_logits(requests + first, n)) {
             PUNA_TRY_CUDA(run_products(f, s, logits));
         }

@@ -91,6 +91,9 @@ struct DeviceBatch {
     const int32_t* view_pages = nullptr;     // [n_views]
     const int32_t* pages = nullptr;
     const int32_t* output_rows = nullptr;  // [n_outputs]
+    // These are all outputs of the batch, and there when its layers run: with a head, other rows end with their
+    // keys and values of the last layer.
+    bool has_all_outputs = false;
 };
 
 // What kernels can do on a device, with its driver.

@@ -206,6 +206,50 @@ TEST(CudaForwardSplits, LatePositionsAreExact) {
     for (size_t i = 0; i < logits[0].size(); ++i) ASSERT_NEAR(logits[0][i], logits[1][i], 3e-6);
 }
 
+// Rows without an output end with the last layer's keys and values: others, and later batches, are the same.
+TEST(CudaForwardOutputs, OfSomeRowsAreThoseOfAll) {
+    constexpr int32_t kRows = 40;
+    SpecModelShape shape = small_shape();
+    shape.encoding = Encoding::kQ8_0;
+    make_quantised(shape, Encoding::kQ8_0);
+    const SpecModel model(shape);
+    const DeviceModel device(model);
+    const auto options = test::device_options(64, kRows);
+    const auto tokens = test::random_tokens(model.spec(), kRows + 1);
+    const std::vector<int32_t> all(tokens.begin(), tokens.end() - 1);
+    DeviceExecutor whole(device.weights, options);
+    whole.set_batch(all, 0);
+    whole.run_layers();
+    const auto expected = whole.run_head(PUNA_ROW_OUTPUT_LOGITS);
+    const auto n_vocab = static_cast<size_t>(model.spec().n_vocab);
+    whole.set_batch({&tokens.back(), 1}, kRows);
+    whole.run_layers();
+    const auto expected_next = whole.run_head(PUNA_ROW_OUTPUT_LOGITS);
+
+    const std::vector<std::vector<int32_t>> wanted = {
+        {kRows - 1}, {}, {7, 0, 39, 12}, {38, 3, 4, 5, 6, 1, 9, 8, 0, 2, 30}};
+    for (const auto& rows : wanted) {
+        DeviceExecutor some(device.weights, options);
+        some.set_batch(all, 0);
+        some.want(rows);
+        some.run_layers();
+        const auto logits = some.run_head(PUNA_ROW_OUTPUT_LOGITS);
+        ASSERT_EQ(logits.size(), rows.size() * n_vocab);
+        for (size_t i = 0; i < rows.size(); ++i) {
+            const auto* from = expected.data() + static_cast<size_t>(rows[i]) * n_vocab;
+            const std::vector<float> actual(
+                logits.begin() + static_cast<ptrdiff_t>(i * n_vocab),
+                logits.begin() + static_cast<ptrdiff_t>((i + 1) * n_vocab));
+            EXPECT_LT(relative_error(std::vector<double>(from, from + n_vocab), actual), 2e-2)
+                << "row " << rows[i] << " of " << rows.size();
+        }
+        some.set_batch({&tokens.back(), 1}, kRows);
+        some.forward.batch.has_all_outputs = false;
+        some.run_layers();
+        EXPECT_EQ(some.run_head(PUNA_ROW_OUTPUT_LOGITS), expected_next);
+    }
+}
+
 // A head of so many columns that multiprocessors would share them: what they count themselves with is set to
 // 0 by the first layer.
 TEST(CudaForwardHead, NeedsNoLayersBeforeIt) {

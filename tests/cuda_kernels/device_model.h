@@ -127,6 +127,13 @@ class DeviceExecutor {
         forward.batch.rows = rows_.get();
         forward.batch.output_rows = output_rows_.get();
     }
+    // Outputs of these rows alone, in this order, which the layers know of.
+    void want(const std::vector<int32_t>& rows) {
+        output_rows_ = DeviceArray<int32_t>(rows);
+        forward.batch.n_outputs = static_cast<int32_t>(rows.size());
+        forward.batch.output_rows = output_rows_.get();
+        forward.batch.has_all_outputs = true;
+    }
     void run_layers() const {
         ASSERT_EQ(cuda::run_embedding(forward), cudaSuccess);
         for (int32_t l = 0; l < static_cast<int32_t>(forward.weights->layers.size()); ++l) {
