@@ -6,11 +6,6 @@
 
 namespace puna::cuda {
 
-// Piece 0 .. 7 of a row, of 64 columns: among all pieces of [columns / 64][n_rows][8].
-__device__ inline int64_t panel_piece(int64_t n_rows, int64_t step, int64_t row, int piece) {
-    return (step * n_rows + row) * 8 + (piece ^ static_cast<int>(row % 8));
-}
-
 // Columns 8 t .. 8 t + 7 of rows g and g + 8 as a lane has them of left operands: `pieces` of two products, 32
 // lanes apart.
 __device__ inline void put_left_pieces(const float* low, const float* high, uint4* pieces) {
@@ -22,38 +17,47 @@ __device__ inline void put_left_pieces(const float* low, const float* high, uint
                                        bfloat16_pair(a[2], a[3]), bfloat16_pair(b[2], b[3]));
     }
 }
+// The first of them of lane t = column % 32 / 8 in rows from a multiple of 16 on, of which there are steps of 32
+// columns.
+__device__ inline int64_t left_piece(int64_t n_steps, int64_t row, int64_t column) {
+    return (row / kFragmentRows * n_steps + column / 32) * kFragmentPieces + column % 32 / 8;
+}
 
-struct OperandRows {
-    uint4* pieces;
-    int64_t n_rows;
-    int64_t stride;
-};
+// Piece 0 .. 3 of the 32 columns from `column` on, of panels with so many rows.
+__device__ inline int64_t panel_piece(int64_t n_rows, int64_t column, int64_t row, int piece) {
+    const int of_row = static_cast<int>(column % 64 / 32 * 4) + piece;
+    return (column / 64 * n_rows + row) * 8 + (of_row ^ static_cast<int>(row % 8));
+}
 
+// From an address that is a multiple of 16 bytes.
+__device__ inline void load_eight(const float* from, float* x) {
+#pragma unroll
+    for (int i = 0; i < 8; i += 4) {
+        const float4 four = *reinterpret_cast<const float4*>(from + i);
+        x[i] = four.x;
+        x[i + 1] = four.y;
+        x[i + 2] = four.z;
+        x[i + 3] = four.w;
+    }
+}
 __device__ inline uint4 bfloat16_piece(const float* x) {
     return make_uint4(bfloat16_pair(x[0], x[1]), bfloat16_pair(x[2], x[3]),
                       bfloat16_pair(x[4], x[5]), bfloat16_pair(x[6], x[7]));
 }
 
-// Columns column .. column + 7, a multiple of 8, of the rows first + g and first + g + 8, where first is a multiple
-// of 16 and g < 8.
-template <OperandForm kForm>
-__device__ inline void put_operands(const OperandRows& to, int64_t first, int g, int64_t column,
-                                    const float* low, const float* high) {
-    const auto piece = static_cast<int>(column % 64 / 8);
-    if constexpr (kForm == OperandForm::kLeft) {
-        const int64_t tile = first / kFragmentRows * (to.stride / 32) + column / 32;
-        put_left_pieces(low, high, to.pieces + tile * kFragmentPieces + g * 4 + piece % 4);
-    } else if constexpr (kForm == OperandForm::kRight) {
-        const int64_t tile = column / 32 * (panel_rows(to.n_rows) / 8) + first / 8;
-        uint4* pieces = to.pieces + tile * kWarp + g * 4 + piece % 4;
-        pieces[0] = bfloat16_piece(low);
-        pieces[kWarp] = bfloat16_piece(high);
-    } else {
-        uint4* pieces =
-            to.pieces + panel_piece(panel_rows(to.n_rows), column / 64, first + g, piece);
-        pieces[0] = bfloat16_piece(low);
-        pieces[8 * 8] = bfloat16_piece(high);
-    }
+// Word i of four.
+__device__ inline uint32_t word_of(const uint4& piece, int i) {
+    return i == 0 ? piece.x : i == 1 ? piece.y : i == 2 ? piece.z : piece.w;
+}
+// Four lanes with four words each: lane t gets word t of all, in their order.
+__device__ inline uint4 turn_words(const uint4& piece) {
+    const int t = lane_of_thread() % 4;
+    uint32_t words[4];
+#pragma unroll
+    for (int i = 0; i < 4; ++i) words[i] = __shfl_xor_sync(kAllLanes, word_of(piece, t ^ i), i);
+    const uint4 got = make_uint4(words[0], words[1], words[2], words[3]);  // of lanes t ^ i
+    return make_uint4(word_of(got, t), word_of(got, t ^ 1), word_of(got, t ^ 2),
+                      word_of(got, t ^ 3));
 }
 
 }  // namespace puna::cuda

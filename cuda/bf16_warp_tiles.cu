@@ -1,6 +1,6 @@
-// Tiles in bfloat16 by mma.sync: from compute capability 8.0 on.
+#include "cuda/bf16_warp_tiles.h"
+
 #include "cuda/async_copy.cuh"
-#include "cuda/bf16_tile.cuh"
 #include "cuda/mma.cuh"
 
 namespace puna::cuda {
@@ -15,7 +15,7 @@ constexpr int kTilePieces = kSteps * kFragmentPieces;  // of 16 rows in a step
 // time, some steps ahead. Its warps share the rows and halve the outputs, and have their part as sums in
 // registers.
 template <int kRowsOf, int kOutputsOf, int kRowWarpsOf, int kStagesOf>
-struct TileShape {
+struct WarpTileShape {
     static constexpr int kRows = kRowsOf;
     static constexpr int kOutputs = kOutputsOf;
     static constexpr int kRowWarps = kRowWarpsOf;
@@ -24,19 +24,20 @@ struct TileShape {
     static constexpr int kWarpRows = kRows / kRowWarps;
     static constexpr int kWarpOutputs = kOutputs / 2;
     using Warp = WarpTile<kWarpRows / kFragmentRows, kWarpOutputs / 8>;
+    static constexpr int kSums = Warp::kRowTiles * Warp::kOutputTiles;
     static constexpr int kRowPieces = kRows * kPieces;
     static constexpr int kStagePieces = (kRows + kOutputs) * kPieces;
     static constexpr int kBytes = kStages * kStagePieces * 16;
     // That a multiprocessor has at a time: 64 Ki registers, 228 KiB of shared memory.
     static constexpr int kBlocks = kBytes > 114 * 1024 ? 1 : kBytes > 65536 ? 2 : 3;
 };
-using Tile256x128 = TileShape<256, 128, 4, 3>;
-using Tile128x128 = TileShape<128, 128, 2, 3>;
-using Tile128x64 = TileShape<128, 64, 2, 4>;
-using Tile64x64 = TileShape<64, 64, 2, 4>;
+using Tile256x128 = WarpTileShape<256, 128, 4, 3>;
+using Tile128x128 = WarpTileShape<128, 128, 2, 3>;
+using Tile128x64 = WarpTileShape<128, 64, 2, 4>;
+using Tile64x64 = WarpTileShape<64, 64, 2, 4>;
 static_assert(kBf16Spare >= Tile256x128::kRows);
 
-// Which part of the tile a warp has.
+// Which part of the tile a warp has. Grid: [rows][outputs of the slice, gate and up counted apart][splits].
 template <class Shape>
 __device__ inline int first_row_of_warp() {
     return warp_of_thread() % Shape::kRowWarps * Shape::kWarpRows;
@@ -121,6 +122,84 @@ __device__ inline void multiply_stage(const uint4* stage, float (*sums)[4]) {
     }
 }
 
+// ---- The end of a tile --------------------------------------------------------------------------
+
+// sums: the gates of eight outputs, then their ups; values: the results of eight. `first`: of the slice's outputs.
+template <class Tile, int32_t kActivation>
+__device__ inline void activate_sums(const TileJob& slice, int64_t first, const float (*sums)[4],
+                                     float (*values)[4]) {
+    constexpr int kEights = Tile::kOutputTiles / 2;
+#pragma unroll
+    for (int i = 0; i < 2 * kEights; ++i) {
+        const int n = i / 2;
+        const GateBias bias(slice, first + 8 * n + lane_of_thread() % 4 * 2 + i % 2);
+#pragma unroll
+        for (int j = 0; j < 2 * Tile::kRowTiles; ++j) {
+            const float* gates = sums[j / 2 * Tile::kOutputTiles + 2 * n];
+            const float* ups = sums[j / 2 * Tile::kOutputTiles + 2 * n + 1];
+            const int at = j % 2 * 2 + i % 2;
+            values[j / 2 * kEights + n][at] = bias.result(kActivation, gates[at], ups[at]);
+        }
+    }
+}
+
+template <class Tile>
+__device__ inline void activate_sums_of(const TileJob& slice, int64_t first, const float (*sums)[4],
+                                        float (*values)[4]) {
+    switch (slice.job.activation) {
+        case PUNA_ACTIVATION_SILU:
+            return activate_sums<Tile, PUNA_ACTIVATION_SILU>(slice, first, sums, values);
+        case PUNA_ACTIVATION_GELU:
+            return activate_sums<Tile, PUNA_ACTIVATION_GELU>(slice, first, sums, values);
+        default:
+            return activate_sums<Tile, PUNA_ACTIVATION_GELU_TANH>(slice, first, sums, values);
+    }
+}
+
+// Results of 16 rows and 8 outputs a lane, as left operands.
+template <class Tile>
+__device__ inline void put_left(const TileJob& slice, const WarpValues& warp) {
+    constexpr int kEights = Tile::kOutputTiles;
+    const int lane = lane_of_thread();
+    const int g = lane / kEights % 8;
+    const int64_t output = warp.output + lane % kEights * 8;
+    const int64_t n_steps = bf16_stride(slice.job.outputs) / 32;
+    if (output >= n_steps * 32) return;
+#pragma unroll 1
+    for (int tile = lane / (8 * kEights); tile < Tile::kRowTiles; tile += kWarp / (8 * kEights)) {
+        const int64_t row = warp.row + tile * kFragmentRows;
+        if (row >= slice.job.n_rows) return;
+        const float* low =
+            warp.memory + (tile * kFragmentRows + g) * Tile::kStride + lane % kEights * 8;
+        float values[2][8];
+        load_eight(low, values[0]);
+        load_eight(low + 8 * Tile::kStride, values[1]);
+        put_left_pieces(values[0], values[1],
+                        slice.y_fragments + left_piece(n_steps, row, output) + g * 4);
+    }
+}
+
+// sums: [row tiles][output tiles][4] of a warp.
+template <class Tile>
+__device__ inline void finish_warp(const TileJob& slice, int64_t row, int64_t index,
+                                   const float (*sums)[4], float* memory) {
+    if (slice.job.epilogue != Epilogue::kGateUp) {
+        put_sums<Tile>(sums, memory);
+        store_warp<Tile>(slice, {row, slice.first_output + index, memory});
+        return;
+    }
+    using Results = WarpTile<Tile::kRowTiles, Tile::kOutputTiles / 2>;
+    float values[Results::kRowTiles * Results::kOutputTiles][4];
+    activate_sums_of<Tile>(slice, index / 2, sums, values);
+    put_sums<Results>(values, memory);
+    const WarpValues results = {row, slice.first_output + index / 2, memory};
+    if (slice.y_fragments) {
+        put_left<Results>(slice, results);
+    } else {
+        store_rows<Results, Epilogue::kStore>(slice, results);
+    }
+}
+
 template <class Shape>
 __global__ void __launch_bounds__(Shape::kThreads, Shape::kBlocks)
     multiply_warp_tile(const Bf16Job job) {
@@ -128,7 +207,7 @@ __global__ void __launch_bounds__(Shape::kThreads, Shape::kBlocks)
     wait_for_last_kernel();
     Operands operands = operands_of_block<Shape>(job);
     const auto n_all = static_cast<int32_t>(job.stride / kBf16Step);
-    const int32_t n_each = (n_all + job.n_splits - 1) / job.n_splits;
+    const int32_t n_each = (n_all + job.tile.n_splits - 1) / job.tile.n_splits;
     const int32_t first = static_cast<int32_t>(blockIdx.z) * n_each;
     const int32_t n_steps = min(n_each, n_all - first);
     operands.rows.data += first * operands.rows.next_step;
@@ -139,7 +218,7 @@ __global__ void __launch_bounds__(Shape::kThreads, Shape::kBlocks)
         if (k < n_steps) ask<Shape>(operands, k, memory);
         commit_copies();
     }
-    float sums[Shape::Warp::kSums][4] = {};
+    float sums[Shape::kSums][4] = {};
 #pragma unroll 1
     for (int32_t k = 0; k < n_steps; ++k) {
         wait_copies<kAhead - 1>();
@@ -150,16 +229,18 @@ __global__ void __launch_bounds__(Shape::kThreads, Shape::kBlocks)
     }
     wait_copies<0>();
     __shared__ bool is_last;
-    if (job.n_splits > 1 && !join_parts<Shape::kThreads, Shape::Warp::kSums>(job, sums, is_last)) {
+    if (job.tile.n_splits > 1 &&
+        !join_parts<Shape::kThreads, Shape::kSums>(job.tile, sums, is_last)) {
         return;
     }
     __syncthreads();  // all are done with the last stage
-    finish_warp<typename Shape::Warp, OperandForm::kLeft>(
-        job, sums,
-        {int64_t{blockIdx.x} * Shape::kRows + first_row_of_warp<Shape>(),
-         int64_t{blockIdx.y} * Shape::kOutputs + first_output_of_warp<Shape>(),
-         reinterpret_cast<float*>(memory) + warp_of_thread() * (Shape::Warp::kBytes / 4)});
+    finish_warp<typename Shape::Warp>(
+        job.tile, int64_t{blockIdx.x} * Shape::kRows + first_row_of_warp<Shape>(),
+        int64_t{blockIdx.y} * Shape::kOutputs + first_output_of_warp<Shape>(), sums,
+        reinterpret_cast<float*>(memory) + warp_of_thread() * (Shape::Warp::kBytes / 4));
 }
+
+// ---- Launches -----------------------------------------------------------------------------------
 
 template <class Shape>
 cudaError_t prepare_shape() {
@@ -173,20 +254,54 @@ cudaError_t launch_shape(const Bf16Job& job, dim3 grid, bool overlaps, cudaStrea
                        Shape::kBytes, stream, job);
 }
 
+struct WarpTileKernel {
+    cudaError_t (*prepare)();
+    cudaError_t (*launch)(const Bf16Job& job, dim3 grid, bool overlaps, cudaStream_t stream);
+};
 template <class Shape>
-constexpr TileKernel tile_kernel() {
-    constexpr float kProducts = 1300.0f;  // of an H100
-    static_assert(Shape::Warp::kBytes * (Shape::kThreads / kWarp) <= Shape::kBytes);
-    return {Shape::kRows,  Shape::kOutputs, Shape::kStages,       Shape::kBytes,
-            /*cluster=*/1, kProducts,       prepare_shape<Shape>, launch_shape<Shape>};
+constexpr WarpTileKernel kernel_of() {
+    return {prepare_shape<Shape>, launch_shape<Shape>};
 }
-constexpr TileKernel kWarpTiles[] = {tile_kernel<Tile256x128>(), tile_kernel<Tile128x128>(),
-                                     tile_kernel<Tile128x64>(), tile_kernel<Tile64x64>()};
+template <class Shape>
+constexpr TileShape shape_of() {
+    constexpr float kProducts = 1300.0f;  // of an H100
+    constexpr float kClocks = 6000.0f;    // which blocks beside it hide
+    static_assert(Shape::Warp::kBytes * (Shape::kThreads / kWarp) <= Shape::kBytes);
+    return {Shape::kRows,
+            Shape::kOutputs,
+            Shape::kStages,
+            Shape::kBytes,
+            /*cluster=*/1,
+            kProducts,
+            2.0f * (Shape::kRows + Shape::kOutputs),
+            kClocks / Shape::kBlocks};
+}
+constexpr TileShape kShapes[] = {shape_of<Tile256x128>(), shape_of<Tile128x128>(),
+                                 shape_of<Tile128x64>(), shape_of<Tile64x64>()};
+constexpr WarpTileKernel kKernels[] = {kernel_of<Tile256x128>(), kernel_of<Tile128x128>(),
+                                       kernel_of<Tile128x64>(), kernel_of<Tile64x64>()};
 
 }  // namespace
 
-std::span<const TileKernel> warp_tiles() {
-    return kWarpTiles;
+std::span<const TileShape> warp_tiles() {
+    return kShapes;
+}
+
+cudaError_t prepare_warp_tiles(int32_t shared_bytes) {
+    for (size_t i = 0; i < std::size(kShapes); ++i) {
+        if (kShapes[i].shared_bytes > shared_bytes) continue;
+        const cudaError_t error = kKernels[i].prepare();
+        if (error != cudaSuccess) return error;
+    }
+    return cudaSuccess;
+}
+
+cudaError_t launch_warp_tile(const Bf16Job& job, const TileChoice& choice, bool overlaps,
+                             cudaStream_t stream) {
+    const dim3 grid(static_cast<unsigned>(choice.row_tiles),
+                    static_cast<unsigned>(choice.output_tiles),
+                    static_cast<unsigned>(choice.n_splits));
+    return kKernels[choice.index].launch(job, grid, overlaps, stream);
 }
 
 }  // namespace puna::cuda

@@ -98,6 +98,17 @@ __device__ inline float quick_exp2(float x) {
 #endif
 }
 
+// 1 / x, likewise.
+__device__ inline float quick_inverse(float x) {
+#if defined(__CUDA_ARCH__)
+    float inverse;
+    asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(inverse) : "f"(x));
+    return inverse;
+#else
+    return 1.0f / x;
+#endif
+}
+
 // ---- Words from bytes ---------------------------------------------------------------------------
 
 // Bytes of weights lie in device memory that no kernel writes, and are const uint8_t* then, or in the shared

@@ -9,6 +9,7 @@
 #include "cuda/outputs.h"
 #include "cuda/scratch.h"
 #include "cuda/vector_ops.h"
+#include "cuda/warpgroup_mma.cuh"
 
 namespace puna::cuda {
 
@@ -19,6 +20,11 @@ namespace {
 
 // Its code is what is looked at, as an example of all.
 __global__ void example_kernel() {
+    wait_for_last_kernel();
+}
+
+// And of code for the features of compute capability 9.0: nothing else that asks the driver tells it apart.
+__global__ void __launch_bounds__(kHasWarpgroups ? kWarpgroup : kWarp) example_of_warpgroups() {
     wait_for_last_kernel();
 }
 
@@ -37,15 +43,16 @@ InputForms forms_of(const Forward& f, const Scratch& s) {
     return forms;
 }
 
-// Whether only rows with outputs go on behind the attention of the last layer, in the place of Q, K and V that
-// nobody needs any more. Few rows take no longer all together.
+// Whether only rows with outputs go on behind the attention of the last layer, x in the place of Q, K and V that
+// nobody needs any more, and what they attended in that of normed rows. Few rows take no longer all together.
 bool narrows(const Forward& f, int32_t layer) {
     const puna_model_spec& spec = f.weights->spec;
     const DeviceBatch& batch = f.batch;
-    const bool is_last = layer + 1 == static_cast<int32_t>(f.weights->layers.size());
-    return is_last && f.weights->has_head && batch.has_all_outputs && batch.n_rows > kFewRows &&
-           batch.n_outputs < batch.n_rows &&
-           batch.n_outputs * int64_t{spec.n_embd} <= batch.n_rows * qkv_columns(spec);
+    const auto n_layers = static_cast<int32_t>(f.weights->layers.size());
+    return n_layers > 0 && layer + 1 == n_layers && f.weights->has_head && batch.has_all_outputs &&
+           batch.n_rows > kFewRows && batch.n_outputs < batch.n_rows &&
+           batch.n_outputs * int64_t{spec.n_embd} <= batch.n_rows * qkv_columns(spec) &&
+           batch.n_outputs * attn_columns(spec) <= batch.n_rows * int64_t{spec.n_embd};
 }
 
 cudaError_t run_products(const Forward& f, const Scratch& s, const LayerProducts& p) {
@@ -56,7 +63,7 @@ cudaError_t run_ffn(const Forward& f, const Scratch& s, const LayerWeights& w) {
     LayerProducts gate_up = gate_up_products(f, s, w);
     LayerProducts down = down_products(f, s, w);
     const InputForms forms = forms_of(f, s);
-    if (takes_bf16(gate_up.input, gate_up.products, gate_up.n, gate_up.options, forms) &&
+    if (leaves_fragments(gate_up.input, gate_up.products, gate_up.options, forms) &&
         takes_bf16(down.input, down.products, down.n, down.options, forms)) {
         gate_up.options.y_fragments = reinterpret_cast<uint4*>(s.gate);
         down.input.fragments = gate_up.options.y_fragments;
@@ -65,25 +72,27 @@ cudaError_t run_ffn(const Forward& f, const Scratch& s, const LayerWeights& w) {
     return run_products(f, s, down);
 }
 
-// What follows attention, of rows that begin at those of `attended`.
-cudaError_t finish_layer(const Forward& f, const Scratch& s, const LayerWeights& w,
-                         const int32_t* attended) {
-    LayerProducts output = output_products(f, s, w);
-    output.input.rows = attended;
-    PUNA_TRY_CUDA(run_products(f, s, output));
+// What follows attention.
+cudaError_t finish_layer(const Forward& f, const Scratch& s, const LayerWeights& w) {
+    PUNA_TRY_CUDA(run_products(f, s, output_products(f, s, w)));
     return run_ffn(f, s, w);
+}
+
+// to [n_outputs][columns]: the rows of x that have an output.
+cudaError_t gather_outputs(const Forward& f, const float* x, int64_t columns, float* to) {
+    const Matrix rows = {reinterpret_cast<const uint8_t*>(x), f.batch.n_rows, columns, columns * 4,
+                         PUNA_FORMAT_F32};
+    return look_up_rows(rows, f.batch.output_rows, 1, f.batch.n_outputs, 1.0f, to, f.stream);
 }
 
 cudaError_t finish_outputs(Forward f, Scratch s, const LayerWeights& w) {
     if (f.batch.n_outputs == 0) return cudaSuccess;
-    const int64_t columns = f.weights->spec.n_embd;
-    const Matrix x = {reinterpret_cast<const uint8_t*>(s.x), f.batch.n_rows, columns, columns * 4,
-                      PUNA_FORMAT_F32};
-    PUNA_TRY_CUDA(
-        look_up_rows(x, f.batch.output_rows, 1, f.batch.n_outputs, 1.0f, s.qkv, f.stream));
+    PUNA_TRY_CUDA(gather_outputs(f, s.x, f.weights->spec.n_embd, s.qkv));
+    PUNA_TRY_CUDA(gather_outputs(f, s.attn, attn_columns(f.weights->spec), s.normed));
     s.x = s.qkv;
+    s.attn = s.normed;
     f.batch.n_rows = f.batch.n_outputs;
-    return finish_layer(f, s, w, f.batch.output_rows);
+    return finish_layer(f, s, w);
 }
 
 }  // namespace
@@ -113,7 +122,9 @@ cudaError_t prepare_kernels(KernelTraits* traits) {
     PUNA_TRY_CUDA(cudaDeviceGetAttribute(&is_cooperative, cudaDevAttrCooperativeLaunch, device));
     traits->has_token_pass = is_cooperative != 0 && attributes.ptxVersion >= kFirstBulkCopies;
     if (!traits->has_floats16) return cudaSuccess;
-    PUNA_TRY_CUDA(has_warpgroups(traits->shared_bytes, &traits->has_warpgroups));
+    PUNA_TRY_CUDA(cudaFuncGetAttributes(&attributes, example_of_warpgroups));
+    traits->has_warpgroups =
+        attributes.maxThreadsPerBlock >= kWarpgroup && traits->shared_bytes >= kWarpgroupShared;
     return prepare_bf16(*traits);
 }
 
@@ -135,7 +146,7 @@ cudaError_t run_layer(const Forward& f, int32_t layer) {
     if (layer == 0) PUNA_TRY_CUDA(begin_layers(f, s));
     PUNA_TRY_CUDA(run_products(f, s, qkv_products(f, s, w)));
     PUNA_TRY_CUDA(attend(f, s, layer));
-    return narrows(f, layer) ? finish_outputs(f, s, w) : finish_layer(f, s, w, nullptr);
+    return narrows(f, layer) ? finish_outputs(f, s, w) : finish_layer(f, s, w);
 }
 
 cudaError_t run_head(const Forward& f, const DeviceOutput* requests, const DeviceOutput* outputs,

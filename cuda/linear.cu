@@ -25,7 +25,7 @@ __global__ void activate_elements(float* gate, const float* up, int64_t n, int32
 }
 
 // By how many rows there are.
-enum class Kernels { kFew, kSplit, kMany };
+enum class Kernels { kFew, kSplit, kMany, kWarpgroups };
 
 // What the kernels of some products read.
 struct Operand {
@@ -104,6 +104,9 @@ cudaError_t run_job(const LinearJob& job, int32_t format, Kernels kernels,
     if (kernels == Kernels::kSplit && family.multiply_split) {
         return family.multiply_split(job, options, forms, stream);
     }
+    if (kernels == Kernels::kWarpgroups) {
+        return family.multiply_warpgroups(job, options, forms, stream);
+    }
     return family.multiply_many(job, stream);
 }
 
@@ -149,13 +152,38 @@ cudaError_t gate_up_apart(const Operand& operand, const Product* products,
                        0, stream, products[0].y, spare, n, options.activation);
 }
 
+cudaError_t multiply_operand(const Operand& operand, const Product* products, int32_t n,
+                             const LinearOptions& options, const InputForms& forms, float* spare,
+                             cudaStream_t stream) {
+    if (options.epilogue != Epilogue::kGateUp) {
+        return run_products(operand, products, n, options, forms, stream);
+    }
+    return products[0].matrix.format == products[1].matrix.format
+               ? gate_up_together(operand, products, options, forms, stream)
+               : gate_up_apart(operand, products, options, forms, spare, stream);
+}
+
+cudaError_t multiply_in_warpgroups(const Input& input, const Product* products, int32_t n,
+                                   const LinearOptions& options, const InputForms& forms,
+                                   float* spare, cudaStream_t stream) {
+    Operand operand = {input, nullptr, nullptr, input.fragments, Kernels::kWarpgroups};
+    if (!input.fragments) {
+        auto* panels = reinterpret_cast<uint4*>(forms.rounded);
+        operand.fragments = panels;
+        const cudaError_t error =
+            bf16_rows(input, OperandForm::kPanels, panels, options.traits.overlaps, stream);
+        if (error != cudaSuccess) return error;
+    }
+    return multiply_operand(operand, products, n, options, forms, spare, stream);
+}
+
 cudaError_t multiply_in_bf16(const Input& input, const Product* products, int32_t n,
                              const LinearOptions& options, const InputForms& forms,
                              cudaStream_t stream) {
     if (input.fragments) return multiply_bf16(input, products, n, options, forms, stream);
     auto* fragments = reinterpret_cast<uint4*>(forms.rounded);
-    const cudaError_t error = bf16_rows(input, form_of_tiles(input.n_rows, options.traits),
-                                        fragments, options.traits.overlaps, stream);
+    const cudaError_t error =
+        bf16_rows(input, OperandForm::kLeft, fragments, options.traits.overlaps, stream);
     if (error != cudaSuccess) return error;
     Input converted = input;
     converted.fragments = fragments;
@@ -211,6 +239,18 @@ bool takes_split(const Input& input, const LinearOptions& options) {
            input.n_rows <= kSplitRows;
 }
 
+bool takes_warpgroups(const Input& input, const Product* products, int32_t n,
+                      const LinearOptions& options, const InputForms& forms) {
+    const bool has_them = options.traits.has_floats16 && options.traits.has_warpgroups;
+    if (!has_them || options.same_for_all_rows || !forms.parts || input.n_rows <= kSplitRows) {
+        return false;
+    }
+    for (int32_t i = 0; i < n; ++i) {
+        if (!expands(products[i].matrix.format)) return false;
+    }
+    return true;
+}
+
 bool reads_rounded(int32_t format) {
     return linear_floats(format).look_up == nullptr;
 }
@@ -218,18 +258,24 @@ bool reads_rounded(int32_t format) {
 cudaError_t multiply(const Input& input, const Product* products, int32_t n,
                      const LinearOptions& options, const InputForms& forms, float* spare,
                      cudaStream_t stream) {
+    if (takes_warpgroups(input, products, n, options, forms)) {
+        return multiply_in_warpgroups(input, products, n, options, forms, spare, stream);
+    }
     if (takes_bf16(input, products, n, options, forms)) {
         return multiply_in_bf16(input, products, n, options, forms, stream);
     }
     Operand operand;
     const cudaError_t error = prepare(input, products, n, options, forms, operand, stream);
     if (error != cudaSuccess) return error;
-    if (options.epilogue != Epilogue::kGateUp) {
-        return run_products(operand, products, n, options, forms, stream);
+    return multiply_operand(operand, products, n, options, forms, spare, stream);
+}
+
+bool leaves_fragments(const Input& input, const Product* gate_up, const LinearOptions& options,
+                      const InputForms& forms) {
+    if (takes_warpgroups(input, gate_up, 2, options, forms)) {
+        return gate_up[0].matrix.format == gate_up[1].matrix.format;
     }
-    return products[0].matrix.format == products[1].matrix.format
-               ? gate_up_together(operand, products, options, forms, stream)
-               : gate_up_apart(operand, products, options, forms, spare, stream);
+    return takes_bf16(input, gate_up, 2, options, forms);
 }
 
 cudaError_t look_up_rows(const Matrix& matrix, const int32_t* indices, int32_t step, int32_t n,

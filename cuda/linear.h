@@ -18,8 +18,9 @@ struct RowNorm {
 
 // Rows that come in, normed before they are multiplied.
 struct Input {
-    const float* x = nullptr;       // [][columns], aligned to 16 bytes
-    const int32_t* rows = nullptr;  // [n_rows], device memory: which rows of x; null: all in order
+    const float* x = nullptr;  // [][columns], aligned to 16 bytes
+    // [n_rows], device memory: which rows of x, where there is a norm; null: all in order
+    const int32_t* rows = nullptr;
     int32_t n_rows = 0;
     int64_t columns = 0;
     RowNorm norm;
@@ -116,6 +117,11 @@ void add_part(LinearJob& job, const Product& product);
 cudaError_t multiply(const Input& input, const Product* products, int32_t n,
                      const LinearOptions& options, const InputForms& forms, float* spare,
                      cudaStream_t stream);
+
+// Whether multiply() of a gate and its up can leave results in bfloat16 (y_fragments), as multiply() of as many rows
+// with the next matrix reads them where it takes that form too.
+bool leaves_fragments(const Input& input, const Product* gate_up, const LinearOptions& options,
+                      const InputForms& forms);
 
 // out [n] = one row of a matrix, times scale, for each of n row indices in device memory, which lie `step`
 // int32 apart.

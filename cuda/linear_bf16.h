@@ -37,9 +37,9 @@ inline int64_t bf16_bytes(int64_t rows, int64_t columns) {
 //   [columns / 32][rows / 8][lane g, t] columns 8 t .. 8 t + 7 of row g
 //
 // For warpgroups (warpgroup_mma.cuh), 64 columns of all rows one behind the other, so that those of neighbouring
-// rows are one copy into shared memory; piece p of a row is at p ^ row % 8:
+// rows are one copy into shared memory. Piece p has of 32 columns what is multiplied with word p of left operands:
 //
-//   [columns / 64][rows][8 pieces]
+//   [columns / 64][rows][(columns / 32 % 2 * 4 + p) ^ rows % 8] columns 2 p and the next, 8, 16 and 24 further
 constexpr int kFragmentRows = 16;
 constexpr int kFragmentPieces = 2 * 32;
 enum class OperandForm : int32_t { kLeft, kRight, kPanels };
@@ -49,12 +49,13 @@ __host__ __device__ inline int64_t panel_rows(int64_t n_rows) {
     return (n_rows + kFragmentRows - 1) / kFragmentRows * kFragmentRows;
 }
 
-// The form of rows, and of matrices, that tiles of so many rows have.
-OperandForm form_of_tiles(int32_t n_rows, const KernelTraits& traits);
-
 // More rows than kFewRows and up to so many have a kernel that reads matrices in their blocks.
 constexpr int32_t kSplitRows = 64;
 bool takes_split(const Input& input, const LinearOptions& options);
+// More rows than these, on devices that have warpgroups, are multiplied with matrices in their blocks, or of F16 or
+// BF16, all of which must be of formats that expand.
+bool takes_warpgroups(const Input& input, const Product* products, int32_t n,
+                      const LinearOptions& options, const InputForms& forms);
 
 // InputForms::slice_bytes for a product of so many outputs, those of gate and up counted apart. A slice made
 // for more outputs also serves fewer.
@@ -72,12 +73,11 @@ struct Expand {
     int32_t n_parts;
     int64_t row_bytes;
     int64_t columns;
-    int64_t stride;      // bf16_stride(columns)
-    int64_t n_rows;      // of all parts
-    bool takes_turns;    // rows go to places that are 8 apart, eight by eight
-    int64_t panel_rows;  // of the panels that they go to; 0: out is [][stride]
-    uint16_t* out;       // aligned to 16 bytes
-    bool overlaps;       // KernelTraits of the device
+    int64_t stride;    // bf16_stride(columns)
+    int64_t n_rows;    // of all parts
+    bool takes_turns;  // rows go to places that are 8 apart, eight by eight
+    uint16_t* out;     // [][stride], aligned to 16 bytes
+    bool overlaps;     // KernelTraits of the device
 };
 
 // All formats do but F32, which would lose too much.
@@ -93,8 +93,7 @@ cudaError_t multiply_bf16(const Input& input, const Product* products, int32_t n
                           const LinearOptions& options, const InputForms& forms,
                           cudaStream_t stream);
 
-// Parts of prepare_kernels(): whether there are products by warpgroups for a device.
-cudaError_t has_warpgroups(int32_t shared_bytes, bool* has_them);
+// Part of prepare_kernels().
 cudaError_t prepare_bf16(const KernelTraits& traits);
 
 }  // namespace puna::cuda

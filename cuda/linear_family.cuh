@@ -1,11 +1,11 @@
 // The kernels of a format, by which files of a few formats each are put together.
 #pragma once
 
-#include "cuda/bf16_operands.cuh"
 #include "cuda/linear_bf16.h"
 #include "cuda/linear_few.cuh"
 #include "cuda/linear_many.cuh"
 #include "cuda/linear_split.cuh"
+#include "cuda/linear_warpgroups.cuh"
 
 namespace puna::cuda {
 
@@ -29,6 +29,9 @@ struct LinearFamily {
     // Of up to kSplitRows rows, in bfloat16.
     cudaError_t (*multiply_split)(const LinearJob& job, const LinearOptions& options,
                                   const InputForms& forms, cudaStream_t stream) = nullptr;
+    // Of more, by warpgroups.
+    cudaError_t (*multiply_warpgroups)(const LinearJob& job, const LinearOptions& options,
+                                       const InputForms& forms, cudaStream_t stream) = nullptr;
 };
 
 // Null functions for a format that is not of the family. F32 does not expand: it would lose too much.
@@ -88,13 +91,6 @@ __device__ inline RowToExpand row_to_expand(const Expand& job, int64_t row) {
     return {part.data + row * job.row_bytes,
             part.first_out + (job.takes_turns ? row / 8 * 16 + row % 8 : row)};
 }
-// Piece `at` of a row, 8 elements each.
-__device__ inline uint4* expanded_piece(const Expand& job, int64_t row, int64_t at) {
-    auto* pieces = reinterpret_cast<uint4*>(job.out);
-    if (job.panel_rows == 0) return pieces + row * (job.stride / 8) + at;
-    return pieces + panel_piece(job.panel_rows, at / 8, row, static_cast<int>(at % 8));
-}
-
 constexpr int kExpandWarps = 2;
 
 // Grid: [rows][spans / (32 kExpandWarps)]. A thread unpacks a span; its warp then writes all without gaps.
@@ -129,12 +125,12 @@ __global__ void __launch_bounds__(kExpandWarps* kWarp) expand_spans(const Expand
     }
     __syncwarp();
     wait_for_last_kernel();  // which may read what was there before
+    auto* out = reinterpret_cast<uint4*>(job.out + row.out * job.stride) + first * kPieces;
     const int64_t n_pieces = job.stride / kSpan * kPieces - first * kPieces;
 #pragma unroll
     for (int i = 0; i < kPieces; ++i) {
         const int at = i * kWarp + lane;
-        if (at >= n_pieces) continue;
-        *expanded_piece(job, row.out, first * kPieces + at) = pieces[at ^ (at / kPieces >> 1 & 3)];
+        if (at < n_pieces) out[at] = pieces[at ^ (at / kPieces >> 1 & 3)];
     }
 }
 
@@ -150,8 +146,8 @@ cudaError_t expand_quantised(const Expand& job, cudaStream_t stream) {
 
 template <class Format>
 constexpr LinearFamily quantised_family() {
-    return {multiply_few<Format>, multiply_many<Format>, look_up_quantised<Format>,
-            expand_quantised<Format>, multiply_split<Format>};
+    return {multiply_few<Format>,     multiply_many<Format>,  look_up_quantised<Format>,
+            expand_quantised<Format>, multiply_split<Format>, multiply_warpgroups<Format>};
 }
 
 }  // namespace puna::cuda

@@ -126,6 +126,7 @@ struct F32 {
 };
 struct F16 {
     static constexpr int kBytes = 2;
+    __device__ static float value(uint32_t bits) { return half_value(bits); }
     template <class Bytes>
     __device__ static float load(Bytes from) {
         return load_half(from);
@@ -144,6 +145,7 @@ struct F16 {
 };
 struct BF16 {
     static constexpr int kBytes = 2;
+    __device__ static float value(uint32_t bits) { return bfloat16_value(bits); }
     template <class Bytes>
     __device__ static float load(Bytes from) {
         return bfloat16_value(load_16(from));

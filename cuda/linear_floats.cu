@@ -129,7 +129,7 @@ __global__ void expand_elements(const Expand job) {
             values[j] = first + j < job.columns ? Format::load(from + j * Format::kBytes) : 0.0f;
         }
     }
-    *expanded_piece(job, row.out, first / kElements) = bfloat16_piece(values);
+    *reinterpret_cast<uint4*>(job.out + row.out * job.stride + first) = bfloat16_piece(values);
 }
 
 template <class Format>
@@ -147,8 +147,12 @@ constexpr LinearFamily float_family() {
 }
 template <class Format>
 constexpr LinearFamily half_family() {
-    return {multiply_few<Format>, multiply_floats<Format>, look_up_floats<Format>,
-            expand_floats<Format>};
+    return {multiply_few<Format>,
+            multiply_floats<Format>,
+            look_up_floats<Format>,
+            expand_floats<Format>,
+            nullptr,
+            multiply_warpgroups<Format>};
 }
 
 }  // namespace

@@ -6,11 +6,11 @@
 #pragma once
 
 #include "cuda/arrivals.cuh"
-#include "cuda/blocks.cuh"
 #include "cuda/launch.h"
 #include "cuda/linear_bf16.h"
 #include "cuda/linear_epilogue.cuh"
 #include "cuda/mma.cuh"
+#include "cuda/weight_spans.cuh"
 
 namespace puna::cuda {
 
@@ -29,15 +29,9 @@ struct SplitJob {
     uint32_t* arrivals;  // [blocks of outputs]
 };
 
-// What a warp has unpacked: a span of its outputs, each of 32 bytes with its scales.
-struct SplitSpans {
-    uint4 quants[kWarp][2];
-    float scales[kWarp][2];
-    float mins[kWarp][2];
-};
 template <int kTiles>
 union SplitMemory {
-    SplitSpans spans[kSplitWarps];
+    WeightSpans spans[kSplitWarps];
     float sums[kSplitWarps][8 * kTiles * kSumStride];  // of a half
 };
 
@@ -105,69 +99,6 @@ __device__ inline Span unpack_span(const SplitWarp& warp, int32_t s) {
     return span;
 }
 
-// The half of an output's 32 bytes that lies first: eight lanes that write halves meet in no bank.
-__device__ inline int first_half(int output) {
-    return output >> 2 & 1;
-}
-template <class Format>
-__device__ inline void put_span(const Span& span, SplitSpans& spans) {
-    const int output = lane_of_thread();
-    const int first = first_half(output);
-    const uint32_t* q = span.quants;
-    spans.quants[output][first] = make_uint4(q[0], q[1], q[2], q[3]);
-    spans.quants[output][1 - first] = make_uint4(q[4], q[5], q[6], q[7]);
-#pragma unroll
-    for (int i = 0; i < (Format::kHalves ? 2 : 1); ++i) {
-        spans.scales[output][i] = span.scale[i];
-        if constexpr (Format::kMins) spans.mins[output][i] = span.min[i];
-    }
-}
-
-// What makes weights of quants. A byte becomes the float 2^15 + byte, off which kZero is to be taken. That
-// and a scale of 16 bits have a product that a float holds: where it is so, one operation does all.
-template <class Format>
-struct Dequantiser {
-    static constexpr bool kSigned = Format::kOffset == 0 && !Format::kMins;
-    static constexpr float kZero = 32768.0f + (kSigned ? 128 : Format::kOffset);
-    // Blocks of 32 have such a scale, but for those of MXFP4 with an odd number of bytes.
-    static constexpr bool kAtOnce =
-        Format::kLength == kSpan && Format::kBytes % 2 == 0 && !Format::kMins;
-    float scale;
-    float less;
-
-    __device__ Dequantiser(const SplitSpans& spans, int output, int i)
-        : scale(spans.scales[output][i]),
-          less(kAtOnce         ? scale * kZero
-               : Format::kMins ? spans.mins[output][i]
-                               : 0.0f) {}
-
-    // Of byte i of a word, to which 128 was added where bytes are signed.
-    __device__ float weight(uint32_t word, int i) const {
-        constexpr uint32_t kExponent = 0x47000000u;
-        const float quant = __uint_as_float(__byte_perm(word, kExponent, 0x7604u | i << 4));
-        if constexpr (kAtOnce) return __fmaf_rn(scale, quant, -less);
-        if constexpr (Format::kMins) return __fmaf_rn(scale, quant - kZero, -less);
-        return scale * (quant - kZero);
-    }
-};
-
-// Columns 8 t .. 8 t + 7 of an output as four words of two: those of two products.
-template <class Format>
-__device__ inline void take_weights(const SplitSpans& spans, int output, uint32_t* words) {
-    const int t = lane_of_thread() % 4;
-    const Dequantiser<Format> weights(spans, output, Format::kHalves ? t / 2 : 0);
-    const auto* bytes =
-        reinterpret_cast<const uint2*>(&spans.quants[output][t / 2 ^ first_half(output)]);
-    const uint2 eight = bytes[t % 2];
-    const uint32_t both[2] = {eight.x, eight.y};
-#pragma unroll
-    for (int i = 0; i < 4; ++i) {
-        const uint32_t word = both[i / 2] ^ (weights.kSigned ? 0x80808080u : 0u);
-        const int first = i % 2 * 2;
-        words[i] = bfloat16_pair(weights.weight(word, first), weights.weight(word, first + 1));
-    }
-}
-
 // ---- Products -----------------------------------------------------------------------------------
 
 template <int kTiles>
@@ -178,16 +109,13 @@ __device__ inline void load_rows(const uint4* from, uint4* b) {
 
 // Adds the products of the warp's outputs with all rows over a span.
 template <class Format, int kTiles>
-__device__ inline void add_span(const SplitSpans& spans, const uint4* b, float (*sums)[kTiles][4]) {
+__device__ inline void add_span(const WeightSpans& spans, const uint4* b,
+                                float (*sums)[kTiles][4]) {
     const int g = lane_of_thread() / 4;
 #pragma unroll
     for (int half = 0; half < kSplitHalves; ++half) {
-        uint32_t low[4];
-        uint32_t high[4];
-        take_weights<Format>(spans, 16 * half + g, low);
-        take_weights<Format>(spans, 16 * half + g + 8, high);
-        const uint32_t a[2][4] = {{low[0], high[0], low[1], high[1]},
-                                  {low[2], high[2], low[3], high[3]}};
+        uint32_t a[2][4];
+        take_operands<Format>(spans, 16 * half + g, a);
 #pragma unroll
         for (int n = 0; n < kTiles; ++n) {
             const uint32_t words[4] = {b[n].x, b[n].y, b[n].z, b[n].w};
@@ -199,7 +127,7 @@ __device__ inline void add_span(const SplitSpans& spans, const uint4* b, float (
 
 template <class Format, int kTiles>
 __device__ inline void multiply_share(const LinearJob& job, const SplitWarp& warp,
-                                      SplitSpans& memory, float (*sums)[kTiles][4]) {
+                                      WeightSpans& memory, float (*sums)[kTiles][4]) {
     const int32_t span_pieces = (job.n_rows + kFragmentRows - 1) / kFragmentRows * 2 * kWarp;
     const uint4* rows = job.fragments + int64_t{warp.first} * span_pieces + lane_of_thread();
     prefetch_first<Format>(warp);

@@ -110,16 +110,26 @@ __global__ void __launch_bounds__(kFragmentRows* kWarp)
     const int t = lane_of_thread() % 4;
     const float* low = row_of(input, tile * kFragmentRows + g);
     const float* high = row_of(input, tile * kFragmentRows + g + 8);
-    const int64_t stride = bf16_stride(input.columns);
-    const int64_t n_steps = stride / 32;
+    const int64_t n_steps = bf16_stride(input.columns) / 32;
     for (int64_t step = int64_t{blockIdx.y} * kFragmentRows + warp_of_thread(); step < n_steps;
          step += int64_t{gridDim.y} * kFragmentRows) {
         float a[8];
         float b[8];
         load_eight(input, low, scales[g], 32 * step + 8 * t, a);
         load_eight(input, high, scales[g + 8], 32 * step + 8 * t, b);
-        put_operands<kForm>({fragments, input.n_rows, stride}, tile * kFragmentRows, g,
-                            32 * step + 8 * t, a, b);
+        const int64_t row = tile * kFragmentRows;
+        if constexpr (kForm == OperandForm::kLeft) {
+            put_left_pieces(a, b,
+                            fragments + left_piece(n_steps, row, 32 * step) + lane_of_thread());
+        } else if constexpr (kForm == OperandForm::kRight) {
+            uint4* to = fragments + (step * gridDim.x + tile) * (2 * kWarp) + lane_of_thread();
+            to[0] = bfloat16_piece(a);
+            to[kWarp] = bfloat16_piece(b);
+        } else {
+            uint4* to = fragments + panel_piece(panel_rows(input.n_rows), 32 * step, row + g, t);
+            to[0] = turn_words(bfloat16_piece(a));
+            to[8 * 8] = turn_words(bfloat16_piece(b));
+        }
     }
 }
 

@@ -1,11 +1,13 @@
-// Products of bfloat16 by warpgroups, four warps whose first is a multiple of four, out of shared memory: on
-// compute capability 9.0 alone, in code for its own features (sm_90a). (PTX: wgmma.)
+// Products of bfloat16 by warpgroups, four warps whose first is a multiple of four: on compute capability 9.0 alone, in
+// code for its own features (sm_90a). (PTX: wgmma.)
 //
-// 64 rows of one operand times 64, 128 .. rows of another, 16 columns at a time, added to floats. Both lie as panels
-// (linear_bf16.h) from a multiple of 1024 bytes on: a row has 128 bytes, whose pieces of 16 are at p ^ row % 8. A
-// warp gets 16 of the 64 rows, and of each 8 rows of the other operand its lanes have [4] sums as bf16_tile.cuh says.
+// A warp brings 16 outputs of weights in its registers, as left operands of mma.cuh, and multiplies them with the 16
+// columns of 128 or 256 rows that are in shared memory, added to floats. Rows lie as a panel (linear_bf16.h) from
+// a multiple of 1024 bytes on: a row has 128 bytes, whose pieces of 16 are at p ^ row % 8. With g = lane / 4 and
+// t = lane % 4, sums[n] of a lane are those of outputs g and g, of rows 8 n + 2 t and the next, and of output g + 8
+// of both.
 //
-// The products of a group are enqueued behind each other, and read shared memory until wait_products() returns;
+// The products of a group are enqueued behind each other, and use what they read until wait_products() returns;
 // their sums are nobody's until then.
 #pragma once
 
@@ -14,12 +16,12 @@
 namespace puna::cuda {
 
 constexpr int kWarpgroup = 4 * kWarp;
-constexpr int kWarpgroupRows = 64;
-// Columns of a product, and what an operand advances by them.
-constexpr int kProductColumns = 16;
-constexpr uint64_t kProductAdvance = kProductColumns * 2 >> 4;
+// Of shared memory that a block takes at most: what all GPUs that have them give.
+constexpr int kWarpgroupShared = 227 * 1024;
+// What an operand advances by the columns of a product.
+constexpr uint64_t kProductAdvance = 16 * 2 >> 4;
 
-// Kernels that need them are empty elsewhere, and take no block of their size: has_warpgroups().
+// Kernels that need them are empty elsewhere, and take no block of their size.
 #if defined(__CUDA_ARCH__) && !defined(__CUDA_ARCH_FEAT_SM90_ALL)
 constexpr bool kHasWarpgroups = false;
 #else
@@ -34,12 +36,16 @@ __device__ inline uint64_t panel_operand(uint32_t shared_address) {
     return (shared_address & 0x3ffffu) >> 4 | kUnused | kEightRows | kTurned128;
 }
 
-// sums [kOutputs / 8][4] += 64 rows times the transpose of kOutputs rows of weights, 16 columns of both.
-template <int kOutputs>
-__device__ void multiply_panels(float (*sums)[4], uint64_t rows, uint64_t weights);
+// sums [kRows / 8][4] += 64 outputs times kRows rows, 16 columns of both.
+template <int kRows>
+__device__ void multiply_panel(float (*sums)[4], const uint32_t* a, uint64_t rows);
 
 #if !defined(__CUDACC__)
 
+template <int kCount>
+inline void take_registers() {}
+template <int kCount>
+inline void give_registers() {}
 inline void begin_products() {}
 inline void end_products() {
     cuda_emulator::commit_products();
@@ -58,18 +64,33 @@ inline float panel_element(uint64_t operand, int row, int column) {
     std::memcpy(&bits, cuda_emulator::shared_memory_at(at), sizeof bits);
     return bfloat16_value(bits);
 }
-template <int kOutputs>
-inline void multiply_panels(float (*sums)[4], uint64_t rows, uint64_t weights) {
-    cuda_emulator::enqueue_product([sums, rows, weights] {
-        const int row = warp_of_thread() % 4 * 16 + lane_of_thread() / 4;
-        for (int k = 0; k < kProductColumns; ++k) {
-            const float low = panel_element(rows, row, k);
-            const float high = panel_element(rows, row + 8, k);
-            for (int i = 0; i < kOutputs / 4; ++i) {
-                const int output = i / 2 * 8 + lane_of_thread() % 4 * 2 + i % 2;
-                const float weight = panel_element(weights, output, k);
-                sums[i / 2][i % 2] += low * weight;
-                sums[i / 2][i % 2 + 2] += high * weight;
+// Columns of outputs g and g + 8, which four lanes have together.
+struct ProductWeights {
+    float low[16];
+    float high[16];
+};
+inline ProductWeights product_weights(const uint32_t* a) {
+    ProductWeights weights;
+    for (int word = 0; word < 4; ++word) {
+        uint64_t words[kWarp];
+        cuda_emulator::warp_values(kAllLanes, a[word], words);
+        float* to = (word % 2 == 0 ? weights.low : weights.high) + word / 2 * 8;
+        for (int i = 0; i < 8; ++i) {
+            const uint64_t pair = words[lane_of_thread() / 4 * 4 + i / 2];
+            to[i] = bfloat16_value(static_cast<uint32_t>(pair >> i % 2 * 16) & 0xffffu);
+        }
+    }
+    return weights;
+}
+template <int kRows>
+inline void multiply_panel(float (*sums)[4], const uint32_t* a, uint64_t rows) {
+    cuda_emulator::enqueue_product([sums, rows, weights = product_weights(a)] {
+        for (int i = 0; i < kRows / 4; ++i) {
+            const int row = i / 2 * 8 + lane_of_thread() % 4 * 2 + i % 2;
+            for (int k = 0; k < 16; ++k) {
+                const float x = panel_element(rows, row, k);
+                sums[i / 2][i % 2] += weights.low[k] * x;
+                sums[i / 2][i % 2 + 2] += weights.high[k] * x;
             }
         }
     });
@@ -77,7 +98,17 @@ inline void multiply_panels(float (*sums)[4], uint64_t rows, uint64_t weights) {
 
 #elif defined(__CUDA_ARCH_FEAT_SM90_ALL)
 
-// Before the first product of a group, whose sums others may have written.
+// A warpgroup has kCount registers a thread from here on, of those that all of its block share: it waits until
+// others have given as many, or gives them.
+template <int kCount>
+__device__ inline void take_registers() {
+    asm volatile("setmaxnreg.inc.sync.aligned.u32 %0;" : : "n"(kCount));
+}
+template <int kCount>
+__device__ inline void give_registers() {
+    asm volatile("setmaxnreg.dec.sync.aligned.u32 %0;" : : "n"(kCount));
+}
+// Before the first product of a group, whose operands and sums others may have written.
 __device__ inline void begin_products() {
     asm volatile("wgmma.fence.sync.aligned;" : : : "memory");
 }
@@ -97,7 +128,7 @@ __device__ inline void wait_products() {
     PUNA_SUMS_64, PUNA_SUMS_16(16), PUNA_SUMS_16(20), PUNA_SUMS_16(24), PUNA_SUMS_16(28)
 
 template <>
-__device__ inline void multiply_panels<128>(float (*sums)[4], uint64_t rows, uint64_t weights) {
+__device__ inline void multiply_panel<128>(float (*sums)[4], const uint32_t* a, uint64_t rows) {
     asm volatile(
         "{\n"
         ".reg .pred adds;\n"
@@ -107,13 +138,13 @@ __device__ inline void multiply_panels<128>(float (*sums)[4], uint64_t rows, uin
         "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31, "
         "%32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47, "
         "%48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63}, "
-        "%64, %65, adds, 1, 1, 0, 0;\n"
+        "{%64, %65, %66, %67}, %68, adds, 1, 1, 0;\n"
         "}\n"
         : PUNA_SUMS_64
-        : "l"(rows), "l"(weights));
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(rows));
 }
 template <>
-__device__ inline void multiply_panels<256>(float (*sums)[4], uint64_t rows, uint64_t weights) {
+__device__ inline void multiply_panel<256>(float (*sums)[4], const uint32_t* a, uint64_t rows) {
     asm volatile(
         "{\n"
         ".reg .pred adds;\n"
@@ -129,10 +160,10 @@ __device__ inline void multiply_panels<256>(float (*sums)[4], uint64_t rows, uin
         "%111, "
         "%112, %113, %114, %115, %116, %117, %118, %119, %120, %121, %122, %123, %124, %125, %126, "
         "%127}, "
-        "%128, %129, adds, 1, 1, 0, 0;\n"
+        "{%128, %129, %130, %131}, %132, adds, 1, 1, 0;\n"
         "}\n"
         : PUNA_SUMS_128
-        : "l"(rows), "l"(weights));
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(rows));
 }
 
 #undef PUNA_SUMS_128
@@ -142,12 +173,16 @@ __device__ inline void multiply_panels<256>(float (*sums)[4], uint64_t rows, uin
 
 #else
 
+template <int kCount>
+__device__ inline void take_registers() {}
+template <int kCount>
+__device__ inline void give_registers() {}
 __device__ inline void begin_products() {}
 __device__ inline void end_products() {}
 template <int kLeft>
 __device__ inline void wait_products() {}
-template <int kOutputs>
-__device__ void multiply_panels(float (*)[4], uint64_t, uint64_t) {}
+template <int kRows>
+__device__ void multiply_panel(float (*)[4], const uint32_t*, uint64_t) {}
 
 #endif
 

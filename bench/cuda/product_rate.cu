@@ -2,7 +2,7 @@
 //
 //   puna_cuda_products layers   those of a layer, for some formats and numbers of rows
 //   puna_cuda_products tiles    in bfloat16, by each kernel and number of splits that the backend chooses among
-//   puna_cuda_products slices   of many rows, by how much of a matrix is in bfloat16 at a time
+//   puna_cuda_products slices   of many rows by warps, by how much of a matrix is in bfloat16 at a time
 //
 // Matrices of several layers take turns, so that they come out of the GPU's memory and not out of its cache.
 #include <cuda_runtime.h>
@@ -14,7 +14,9 @@
 #include <vector>
 
 #include "bench/cuda/gpu_time.h"
-#include "cuda/bf16_tile.cuh"
+#include "cuda/bf16_warp_tiles.h"
+#include "cuda/blocks_k.cuh"
+#include "cuda/linear_warpgroups.cuh"
 
 namespace puna::cuda {
 namespace {
@@ -178,72 +180,100 @@ void time_layers(const Device& device) {
 
 // ---- Tiles --------------------------------------------------------------------------------------
 
-// A slice as choose() of linear_bf16.cu would launch it, results to y.
-double time_of_tiles(const Device& device, const TileKernel& kernel, int64_t outputs,
-                     int64_t columns, int32_t n_rows, int32_t n_splits) {
+struct TileTime {
+    const Device& device;
+    int64_t outputs;
+    int64_t columns;
+    int32_t n_rows;
+
+    // y = W x, of one matrix.
+    LinearJob job() const {
+        LinearJob job;
+        job.columns = columns;
+        job.n_rows = n_rows;
+        job.y_stride = outputs;
+        add_part(job, {{device.forms.slice, outputs, columns, 0, 0}, nullptr, device.y});
+        job.fragments = reinterpret_cast<const uint4*>(device.forms.rounded);
+        return job;
+    }
+    // In microseconds; 0: sums of so many splits do not fit.
+    template <class Launch>
+    double of(const TileShape& shape, int32_t index, int32_t n_splits, const Launch& launch) const {
+        TileChoice choice = {0.0f, index, n_splits, (n_rows + shape.rows - 1) / shape.rows, 0};
+        const int64_t at_once = int64_t{shape.outputs} * shape.cluster;
+        choice.output_tiles = (outputs + at_once - 1) / at_once * shape.cluster;
+        const int64_t parts =
+            choice.row_tiles * choice.output_tiles * n_splits * shape.rows * shape.outputs * 4;
+        if (n_splits > 1 && parts > device.forms.parts_bytes) return 0.0;
+        return gpu_time([&] {
+                   for (int l = 0; l < kLayers; ++l) check(launch(choice));
+               }) *
+               1000.0 / kLayers;
+    }
+    template <class Launch>
+    void print(const char* name, std::span<const TileShape> shapes, const Launch& launch) const {
+        for (size_t i = 0; i < shapes.size(); ++i) {
+            const TileShape& shape = shapes[i];
+            if (shape.shared_bytes > device.traits.shared_bytes) continue;
+            std::printf("%4d rows %5d x %-5d %-5s %3d x %3d by %d:", n_rows,
+                        static_cast<int>(outputs), static_cast<int>(columns), name, shape.rows,
+                        shape.outputs, shape.cluster);
+            for (const int32_t n_splits : {1, 2, 3, 4, 6}) {
+                const double us = of(shape, static_cast<int32_t>(i), n_splits, launch);
+                if (us == 0.0) continue;
+                const double operations = 2.0 * static_cast<double>(outputs * columns * n_rows);
+                std::printf("  %d: %.1f us, %.0f TFLOPS", n_splits, us, operations / us / 1e6);
+            }
+            std::printf("\n");
+        }
+    }
+};
+
+void time_warp_tiles(const TileTime& time) {
     Bf16Job job = {};
-    job.job.columns = columns;
-    job.job.outputs = outputs;
-    job.job.n_rows = n_rows;
-    job.job.y_stride = outputs;
-    job.job.n_parts = 1;
-    job.job.parts[0].rows = outputs;
-    job.job.parts[0].y = device.y;
-    job.weights = reinterpret_cast<const uint4*>(device.forms.slice);
-    job.rows = reinterpret_cast<const uint4*>(device.forms.rounded);
-    job.stride = bf16_stride(columns);
-    job.n_outputs = outputs;
-    job.n_slice_rows = panel_rows(outputs);
-    job.n_splits = n_splits;
-    job.parts = reinterpret_cast<float4*>(device.forms.parts);
-    job.arrivals = device.forms.arrivals;
-    const int64_t row_tiles = (n_rows + kernel.rows - 1) / kernel.rows;
-    const int64_t clusters = (row_tiles + kernel.cluster - 1) / kernel.cluster;
-    const dim3 grid(static_cast<unsigned>(clusters * kernel.cluster),
-                    static_cast<unsigned>((outputs + kernel.outputs - 1) / kernel.outputs),
-                    static_cast<unsigned>(n_splits));
-    const int64_t parts = int64_t{grid.x} * grid.y * n_splits * kernel.rows * kernel.outputs * 4;
-    if (n_splits > 1 && parts > device.forms.parts_bytes) return 0.0;
-    return gpu_time([&] {
-               for (int l = 0; l < kLayers; ++l) check(kernel.launch(job, grid, false, nullptr));
-           }) *
-           1000.0 / kLayers;
+    job.tile.job = time.job();
+    job.tile.n_outputs = time.outputs;
+    job.tile.parts = reinterpret_cast<float4*>(time.device.forms.parts);
+    job.tile.arrivals = time.device.forms.arrivals;
+    job.weights = reinterpret_cast<const uint4*>(time.device.forms.slice);
+    job.rows = job.tile.job.fragments;
+    job.stride = bf16_stride(time.columns);
+    time.print("bf16", warp_tiles(), [&](const TileChoice& choice) {
+        job.tile.n_splits = choice.n_splits;
+        return launch_warp_tile(job, choice, false, nullptr);
+    });
 }
 
-void time_kernel(const Device& device, const TileKernel& kernel, const Shape& shape,
-                 int32_t n_rows) {
-    if (kernel.shared_bytes > device.traits.shared_bytes) return;
-    int64_t outputs = 0;
-    for (const int64_t n : shape.outputs) outputs += n;
-    std::printf("%4d rows, %-9s %3d x %3d by %d:", n_rows, shape.name, kernel.rows, kernel.outputs,
-                kernel.cluster);
-    for (const int32_t n_splits : {1, 2, 3, 4, 6}) {
-        const double us = time_of_tiles(device, kernel, outputs, shape.columns, n_rows, n_splits);
-        if (us == 0.0) continue;
-        const double operations = 2.0 * static_cast<double>(outputs * shape.columns * n_rows);
-        std::printf("  %d: %.1f us, %.0f TFLOPS", n_splits, us, operations / us / 1e6);
-    }
-    std::printf("\n");
+template <class Format>
+void time_warpgroups(const char* name, const TileTime& time) {
+    LinearJob job = time.job();
+    job.parts[0].row_bytes = time.columns / Format::kLength * Format::kBytes;
+    LinearOptions options;
+    options.traits = time.device.traits;
+    time.print(name, kGroupShapes<Format>, [&](const TileChoice& choice) {
+        return launch_group<Format>(job, choice, options, time.device.forms, nullptr);
+    });
 }
 
 void time_tiles(const Device& device) {
     std::printf("us of a product in bfloat16 by rows and outputs of a tile, cluster, splits\n");
     for (const int32_t n_rows : {128, 512, 2048}) {
         for (const Shape& shape : kShapes) {
-            for (const TileKernel& kernel : warp_tiles()) {
-                time_kernel(device, kernel, shape, n_rows);
-            }
+            int64_t outputs = 0;
+            for (const int64_t n : shape.outputs) outputs += n;
+            const TileTime time = {device, outputs, shape.columns, n_rows};
+            time_warp_tiles(time);
             if (!device.traits.has_warpgroups) continue;
-            for (const TileKernel& kernel : warpgroup_tiles()) {
-                time_kernel(device, kernel, shape, n_rows);
-            }
+            time_warpgroups<Q8_0>("Q8_0", time);
+            time_warpgroups<Q4_K>("Q4_K", time);
         }
     }
 }
 
 // ---- Slices -------------------------------------------------------------------------------------
 
-void time_slices(const Device& device) {
+void time_slices(Device device) {
+    device.traits.has_warpgroups = false;  // which need none
     std::printf("us of gate and up, Q8_0, by the MiB of a slice\n");
     for (const int32_t n_rows : {128, 512, 2048}) {
         const ShapeProducts products(device, kShapes[2], kFormats[1], n_rows);

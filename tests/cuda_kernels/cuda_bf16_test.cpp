@@ -71,6 +71,7 @@ struct Bf16Rows {
                 return reads_rounded(product.matrix.format);
             });
         EXPECT_EQ(takes_bf16(input, products.data(), n, options, forms), !all_split);
+        EXPECT_EQ(takes_warpgroups(input, products.data(), n, options, forms), size.has_warpgroups);
         EXPECT_EQ(takes_split(input, options), splits());
         return cuda::multiply(input, products.data(), n, options, forms, spare.get(), nullptr);
     }
@@ -126,7 +127,9 @@ int64_t right_place(int64_t n_rows, int64_t row, int64_t j) {
     return ((j / 32 * eights + row / 8) * 32 + row % 8 * 4 + j % 32 / 8) * 8 + j % 8;
 }
 int64_t panel_place(int64_t n_rows, int64_t row, int64_t j) {
-    return (j / 64 * panel_rows(n_rows) + row) * 64 + ((j % 64 / 8) ^ (row % 8)) * 8 + j % 8;
+    const int64_t piece = j % 64 / 32 * 4 + j % 8 / 2;
+    return (j / 64 * panel_rows(n_rows) + row) * 64 + (piece ^ (row % 8)) * 8 + j % 32 / 8 * 2 +
+           j % 2;
 }
 
 // Rows of a multiple of 16 bytes and others, normed in both ways.
@@ -174,13 +177,11 @@ class CudaBf16Formats : public testing::TestWithParam<core::BlockFormat> {
     }
 };
 
-// Rows one behind the other, and as panels.
-void expect_expands(core::BlockFormat format, int64_t columns, bool to_panels) {
+void expect_expands(core::BlockFormat format, int64_t columns) {
     constexpr int64_t kRows = 5;
     const TestMatrix m(format, kRows, columns, 3);
     const int64_t stride = bf16_stride(columns);
-    const int64_t n_out = panel_rows(kRows);
-    DeviceArray<uint16_t> out(static_cast<size_t>(n_out * stride));
+    DeviceArray<uint16_t> out(static_cast<size_t>(kRows * stride));
     const auto from = [&](int64_t row) { return m.matrix.data + row * m.matrix.row_bytes; };
     Expand job = {};
     for (const int64_t first : {0, 1, 4}) job.parts[job.n_parts++] = {from(first), first, first};
@@ -188,7 +189,6 @@ void expect_expands(core::BlockFormat format, int64_t columns, bool to_panels) {
     job.columns = columns;
     job.stride = stride;
     job.n_rows = kRows;
-    job.panel_rows = to_panels ? n_out : 0;
     job.out = out.get();
     job.overlaps = true;
     ASSERT_EQ(expand_rows(job, m.matrix.format, nullptr), cudaSuccess);
@@ -198,19 +198,15 @@ void expect_expands(core::BlockFormat format, int64_t columns, bool to_panels) {
         const int64_t j = i % stride;
         const float expected =
             j < columns ? bf16(m.values[static_cast<size_t>(row * columns + j)]) : 0.0f;
-        const int64_t at = to_panels ? panel_place(kRows, row, j) : i;
-        ASSERT_EQ(bf16_element(elements[static_cast<size_t>(at)]), expected)
+        ASSERT_EQ(bf16_element(elements[static_cast<size_t>(i)]), expected)
             << "row " << row << ", column " << j << " of " << columns;
     }
 }
 
 TEST_P(CudaBf16Formats, ExpandToTheReferenceValues) {
-    for (const bool to_panels : {false, true}) {
-        expect_expands(GetParam(), columns(), to_panels);
-        // Single elements that can be read 16 bytes at a time.
-        if (core::block_format_info(GetParam()).block_length > 1) continue;
-        expect_expands(GetParam(), 72, to_panels);
-    }
+    expect_expands(GetParam(), columns());
+    // Single elements that can be read 16 bytes at a time.
+    if (core::block_format_info(GetParam()).block_length == 1) expect_expands(GetParam(), 72);
 }
 
 class CudaSplitFormats : public CudaBf16Formats {};
@@ -236,12 +232,24 @@ TEST_P(CudaSplitFormats, SomeRowsAgreeWithDouble) {
     if (columns() == 96) check_outputs(GetParam(), {224, 40, 1, 0}, 70);
 }
 
+class CudaWarpgroupFormats : public CudaBf16Formats {};
+
+// Rows of a matrix that begin anywhere between multiples of 16 bytes, several chunks of them, the last one not whole.
+TEST_P(CudaWarpgroupFormats, ManyRowsAgreeWithDouble) {
+    const int64_t block = core::block_format_info(GetParam()).block_length;
+    const int64_t columns = block == 1 ? 407 : block == 32 ? 864 : 1280;
+    check_outputs(GetParam(), {columns, 70, 1, 0, kMostShared, true}, 35);
+    check_outputs(GetParam(), {columns, 140, 24, 0, kMostShared, true}, 135);
+}
+
 // Four groups of warps, and three blocks that share their outputs.
 TEST(CudaSplit, BlocksShareManyOutputs) {
     check_outputs(core::BlockFormat::kQ8_0, {2080, 20, 3, 0}, 202);
 }
 
 INSTANTIATE_TEST_SUITE_P(All, CudaBf16Formats, testing::ValuesIn(formats_that(expands)),
+                         format_name);
+INSTANTIATE_TEST_SUITE_P(All, CudaWarpgroupFormats, testing::ValuesIn(formats_that(expands)),
                          format_name);
 INSTANTIATE_TEST_SUITE_P(All, CudaSplitFormats, testing::ValuesIn(formats_that(reads_rounded)),
                          format_name);
@@ -328,7 +336,8 @@ TEST_P(CudaBf16Tiles, ResultsThatStayInFragmentsAreTheSame) {
     Bf16Rows rows(c);
     rows.parts_bytes = 0;  // the same additions both times
     const TestMatrix gate(core::BlockFormat::kQ8_0, kOutputs, c.columns, 51);
-    const TestMatrix up(core::BlockFormat::kQ4_0, kOutputs, c.columns, 52);
+    const auto up_format = c.has_warpgroups ? core::BlockFormat::kQ8_0 : core::BlockFormat::kQ4_0;
+    const TestMatrix up(up_format, kOutputs, c.columns, 52);
     const TestMatrix down(core::BlockFormat::kF16, 6, kOutputs, 53);
     DeviceArray<float> y(static_cast<size_t>(c.n_rows * kOutputs));
     DeviceArray<uint8_t> fragments(static_cast<size_t>(bf16_bytes(c.n_rows, kOutputs)));
@@ -447,10 +456,10 @@ constexpr Bf16Case kTiles[] = {{64, 150, 1, 0},
                                {1024, 70, 12, 0},
                                {1344, 65, 16, 0}};
 // By warpgroups: one and two blocks in a cluster, some of them without a row; more steps than are on their way at
-// a time; blocks that share columns; less shared memory than the widest tiles take.
+// a time; blocks that share columns.
 constexpr Bf16Case kWarpgroups[] = {
     {64, 150, 1, 0, kMostShared, true},   {320, 65, 1, 0, kMostShared, true},
-    {96, 130, 3, 0, 120 * 1024, true},    {288, 70, 8, 0, kMostShared, true},
+    {96, 130, 3, 0, kMostShared, true},   {288, 70, 8, 0, kMostShared, true},
     {32, 257, 8, 128, kMostShared, true}, {608, 129, 1, 256, kMostShared, true},
     {1344, 65, 16, 0, kMostShared, true}, {1024, 200, 12, 0, kMostShared, true}};
 // With more columns blocks share outputs, where there are processors for it.

@@ -207,46 +207,53 @@ TEST(CudaForwardSplits, LatePositionsAreExact) {
 }
 
 // Rows without an output end with the last layer's keys and values: others, and later batches, are the same.
-TEST(CudaForwardOutputs, OfSomeRowsAreThoseOfAll) {
-    constexpr int32_t kRows = 40;
+void expect_outputs_of_all(Encoding encoding, bool with_floats16) {
+    constexpr int32_t kRows = 70;
     SpecModelShape shape = small_shape();
-    shape.encoding = Encoding::kQ8_0;
-    make_quantised(shape, Encoding::kQ8_0);
+    make_quantised(shape, encoding);
+    shape.spec.head_dim_v = 32;  // the output matrix is quantised too
     const SpecModel model(shape);
     const DeviceModel device(model);
-    const auto options = test::device_options(64, kRows);
     const auto tokens = test::random_tokens(model.spec(), kRows + 1);
     const std::vector<int32_t> all(tokens.begin(), tokens.end() - 1);
-    DeviceExecutor whole(device.weights, options);
+    const auto width = static_cast<ptrdiff_t>(model.spec().n_vocab);
+    DeviceExecutor whole(device.weights, test::device_options(96, kRows));
+    DeviceExecutor some(device.weights, test::device_options(96, kRows));
+    whole.forward.traits.has_floats16 = some.forward.traits.has_floats16 = with_floats16;
+    const auto next = [&](DeviceExecutor& executor) {
+        executor.set_batch({&tokens.back(), 1}, kRows);
+        executor.forward.batch.has_all_outputs = false;
+        executor.run_layers();
+        return executor.run_head(PUNA_ROW_OUTPUT_LOGITS);
+    };
     whole.set_batch(all, 0);
     whole.run_layers();
     const auto expected = whole.run_head(PUNA_ROW_OUTPUT_LOGITS);
-    const auto n_vocab = static_cast<size_t>(model.spec().n_vocab);
-    whole.set_batch({&tokens.back(), 1}, kRows);
-    whole.run_layers();
-    const auto expected_next = whole.run_head(PUNA_ROW_OUTPUT_LOGITS);
-
-    const std::vector<std::vector<int32_t>> wanted = {
-        {kRows - 1}, {}, {7, 0, 39, 12}, {38, 3, 4, 5, 6, 1, 9, 8, 0, 2, 30}};
-    for (const auto& rows : wanted) {
-        DeviceExecutor some(device.weights, options);
+    const auto expected_next = next(whole);
+    std::vector<int32_t> most;
+    for (int32_t i = 0; i < 32; ++i) most.push_back((i * 17 + 3) % kRows);
+    for (const auto& rows : {std::vector<int32_t>{kRows - 1}, {}, {7, 0, 39, 12}, most}) {
         some.set_batch(all, 0);
         some.want(rows);
         some.run_layers();
         const auto logits = some.run_head(PUNA_ROW_OUTPUT_LOGITS);
-        ASSERT_EQ(logits.size(), rows.size() * n_vocab);
+        ASSERT_EQ(logits.size(), rows.size() * static_cast<size_t>(width));
         for (size_t i = 0; i < rows.size(); ++i) {
-            const auto* from = expected.data() + static_cast<size_t>(rows[i]) * n_vocab;
-            const std::vector<float> actual(
-                logits.begin() + static_cast<ptrdiff_t>(i * n_vocab),
-                logits.begin() + static_cast<ptrdiff_t>((i + 1) * n_vocab));
-            EXPECT_LT(relative_error(std::vector<double>(from, from + n_vocab), actual), 2e-2)
+            const auto from = expected.begin() + rows[i] * width;
+            const auto to = logits.begin() + static_cast<ptrdiff_t>(i) * width;
+            const double error = relative_error(std::vector<double>(from, from + width),
+                                                std::vector<float>(to, to + width));
+            EXPECT_LT(error, with_floats16 ? 2e-2 : 2e-4)
                 << "row " << rows[i] << " of " << rows.size();
         }
-        some.set_batch({&tokens.back(), 1}, kRows);
-        some.forward.batch.has_all_outputs = false;
-        some.run_layers();
-        EXPECT_EQ(some.run_head(PUNA_ROW_OUTPUT_LOGITS), expected_next);
+        EXPECT_EQ(next(some), expected_next);
+    }
+}
+
+TEST(CudaForwardOutputs, OfSomeRowsAreThoseOfAll) {
+    for (const bool with_floats16 : {true, false}) {
+        expect_outputs_of_all(Encoding::kQ8_0, with_floats16);
+        expect_outputs_of_all(Encoding::kF32, with_floats16);
     }
 }
 
@@ -277,6 +284,11 @@ TEST(CudaForwardHead, NeedsNoLayersBeforeIt) {
     EXPECT_LT(relative_error(std::vector<double>(logits.begin(), logits.end()),
                              alone.run_head(PUNA_ROW_OUTPUT_LOGITS)),
               1e-6);
+    // Nor does it take rows from where the last layer would leave some of them.
+    alone.want({kRows - 1});
+    EXPECT_LT(relative_error(std::vector<double>(logits.end() - 60, logits.end()),
+                             alone.run_head(PUNA_ROW_OUTPUT_LOGITS)),
+              2e-2);
 }
 
 }  // namespace
