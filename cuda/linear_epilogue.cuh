@@ -50,17 +50,21 @@ __device__ inline float* place_in_y(const LinearJob& job, const OutputPlace& pla
     return job.parts[place.part].y + row * job.y_stride + place.row;
 }
 
-// One sum of kStore, kResidual or kLogits. `before`: what is there so far, for kResidual.
-__device__ inline void finish(const LinearJob& job, const OutputPlace& place, int64_t row,
-                              float sum, float before) {
-    sum += bias_of(job.parts[place.part], place.row);
+// What becomes of one sum of kStore, kResidual or kLogits. `before`: what is there so far, for kResidual.
+__device__ inline float output_value(const LinearJob& job, float sum, float bias, float before) {
+    sum += bias;
     if (job.epilogue == Epilogue::kResidual) {
         sum = __fmaf_rn(job.scale, sum, before);
     } else if (job.epilogue == Epilogue::kLogits) {
         sum *= job.scale;
         if (job.softcap != 0.0f) sum = job.softcap * tanhf(sum / job.softcap);
     }
-    *place_in_y(job, place, row) = sum;
+    return sum;
+}
+__device__ inline void finish(const LinearJob& job, const OutputPlace& place, int64_t row,
+                              float sum, float before) {
+    const float bias = bias_of(job.parts[place.part], place.row);
+    *place_in_y(job, place, row) = output_value(job, sum, bias, before);
 }
 __device__ inline void finish(const LinearJob& job, const OutputPlace& place, int64_t row,
                               float sum) {
