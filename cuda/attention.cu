@@ -19,7 +19,10 @@ __global__ void __launch_bounds__(kAttentionThreads, 2) attend_kernel(const Atte
     const auto chunk = static_cast<int32_t>(blockIdx.x);
     const bool has_work = chunk < chunks_of(unit);
     // With few rows; the first chunk, where the block takes all.
-    if (job.finishes_heads != 0 && has_work) prefetch_chunk(job, unit, chunk, job.heads.layer);
+    if (job.finishes_heads != 0 && has_work) {
+        prefetch_chunk(job, unit, chunk, job.heads.layer, static_cast<int>(threadIdx.x),
+                       kAttentionThreads);
+    }
     wait_for_last_kernel();
     if (!has_work) return;
     attend_unit<kQueries, kType>(job, unit, chunk, static_cast<float*>(dynamic_shared()), memory);

@@ -355,13 +355,14 @@ __device__ inline VisibleSpan span_of_chunk(const AttentionUnit& unit, int32_t c
     return {start, max(unit.row.first, start), end};
 }
 
-// Keys and values of a chunk into the L2 cache, out of which the weights of a token drive them.
+// Keys and values of a chunk into the L2 cache, out of which the weights of a token drive them, by one of
+// n_threads.
 __device__ inline void prefetch_chunk(const AttentionJob& job, const AttentionUnit& unit,
-                                      int32_t chunk, int32_t layer) {
+                                      int32_t chunk, int32_t layer, int thread, int n_threads) {
     constexpr int kLine = 128;
     const VisibleSpan span = span_of_chunk(unit, chunk);
     const int n = span.end - span.begin;
-    for (auto i = static_cast<int>(threadIdx.x); i < 2 * n; i += kAttentionThreads) {
+    for (int i = thread; i < 2 * n; i += n_threads) {
         const KvHalf& half = i < n ? job.heads.cache.keys : job.heads.cache.values;
         const int32_t cell = cell_of(unit.pages, span.begin + i % n);
         const KvHead head = kv_head(half, layer, cell, unit.kv_head);

@@ -163,9 +163,9 @@ __device__ inline void store_rows(const TileJob& slice, const WarpValues& warp) 
 #pragma unroll
             for (int j = 0; j < Tile::kEach; ++j) {
                 if (!outputs.y[j] || row >= n) continue;
-                const float sum = memory[row * Tile::kStride + j * Tile::kLanes] + outputs.bias[j];
+                const float sum = memory[row * Tile::kStride + j * Tile::kLanes];
                 outputs.y[j][offset + i * Tile::kSide * job.y_stride] =
-                    finished(job, kEpilogue, sum, before[i][j]);
+                    output_value(job, kEpilogue, sum, outputs.bias[j], before[i][j]);
             }
         }
     }

@@ -123,11 +123,16 @@ __device__ inline SharedBytes operator+(SharedBytes bytes, int64_t n) {
 __device__ inline SharedBytes operator-(SharedBytes bytes, int64_t n) {
     return {bytes.at - n};
 }
-__device__ inline const uint8_t* address_of(const uint8_t* bytes) {
-    return bytes;
+// How far beyond a multiple of 4 bytes lie.
+__device__ inline unsigned beyond_word(const uint8_t* bytes) {
+    return static_cast<unsigned>(reinterpret_cast<uintptr_t>(bytes) & 3);
 }
-__device__ inline const uint8_t* address_of(SharedBytes bytes) {
-    return bytes.at;
+__device__ inline unsigned beyond_word(SharedBytes bytes) {
+#if defined(__CUDA_ARCH__)
+    return static_cast<unsigned>(__cvta_generic_to_shared(bytes.at)) & 3;
+#else
+    return beyond_word(bytes.at);
+#endif
 }
 
 __device__ inline void words_of(const uint4& four, uint32_t* words) {
@@ -166,8 +171,7 @@ __device__ inline void load_words(Bytes from, uint32_t* words) {
 #pragma unroll
         for (int i = 0; i < kWords; ++i) words[i] = load_one<uint32_t>(from + 4 * i);
     } else {
-        const auto beyond =
-            static_cast<unsigned>(reinterpret_cast<uintptr_t>(address_of(from)) & 3);
+        const unsigned beyond = beyond_word(from);
         const Bytes base = from - beyond;
         const unsigned shift = beyond * 8;
         uint32_t next[kWords + 1];

@@ -57,8 +57,10 @@ __device__ inline float* place_in_y(const LinearJob& job, const OutputPlace& pla
     return job.parts[place.part].y + row * job.y_stride + place.row;
 }
 
-// What becomes of a sum with its bias, of kStore, kResidual or kLogits. `before`: what is there so far, for kResidual.
-__device__ inline float finished(const LinearJob& job, Epilogue epilogue, float sum, float before) {
+// What becomes of one sum of kStore, kResidual or kLogits. `before`: what is there so far, for kResidual.
+__device__ inline float output_value(const LinearJob& job, Epilogue epilogue, float sum, float bias,
+                                     float before) {
+    sum += bias;
     if (epilogue == Epilogue::kResidual) return __fmaf_rn(job.scale, sum, before);
     if (epilogue != Epilogue::kLogits) return sum;
     sum *= job.scale;
@@ -66,8 +68,8 @@ __device__ inline float finished(const LinearJob& job, Epilogue epilogue, float 
 }
 __device__ inline void finish(const LinearJob& job, const OutputPlace& place, int64_t row,
                               float sum, float before) {
-    sum += bias_of(job.parts[place.part], place.row);
-    *place_in_y(job, place, row) = finished(job, job.epilogue, sum, before);
+    const float bias = bias_of(job.parts[place.part], place.row);
+    *place_in_y(job, place, row) = output_value(job, job.epilogue, sum, bias, before);
 }
 __device__ inline void finish(const LinearJob& job, const OutputPlace& place, int64_t row,
                               float sum) {

@@ -75,34 +75,68 @@ __device__ inline float add_span(const Span& w, const RoundedWords& x, float sum
     return __fmaf_rn(x.scale.scale, product, sum);
 }
 
+// kOutputs weight rows times kRows rounded rows, a span of each. `at`: where its block begins, of which it is span
+// `index`.
+template <class Format, int kRows, int kOutputs, class Bytes>
+__device__ inline void multiply_span(const Bytes* weights, int64_t at, int index,
+                                     const uint8_t* panel, int row_bytes, const RoundedSpan& place,
+                                     float (*sums)[kRows]) {
+    Span spans[kOutputs];
+#pragma unroll
+    for (int i = 0; i < kOutputs; ++i) Format::unpack(weights[i] + at, index, spans[i]);
+#pragma unroll
+    for (int r = 0; r < kRows; ++r) {
+        RoundedWords x;
+        load_rounded(panel + r * row_bytes, place, x);
+#pragma unroll
+        for (int i = 0; i < kOutputs; ++i) {
+            sums[i][r] = add_span<Format>(spans[i], x, sums[i][r]);
+        }
+    }
+}
+
+// One row: there are registers for the loads of two steps, and whole groups of spans, in which pieces are as far
+// apart, have a loop of their own.
+template <class Format, int kOutputs, class Bytes>
+__device__ inline void multiply_row(const Bytes* weights, int64_t first, unsigned n_spans,
+                                    const uint8_t* panel, float (*sums)[1]) {
+    static_assert(kGroupSpans == kWarp);
+    constexpr int kSpans = Format::kLength / kSpan;
+    const int lane = lane_of_thread();
+    int64_t at = (first / Format::kLength + lane / kSpans) * Format::kBytes;
+    panel += lane * kPieceBytes;
+    const auto n_groups = static_cast<int>(n_spans / kGroupSpans);
+#pragma unroll 2
+    for (int i = 0; i < n_groups; ++i) {
+        multiply_span<Format, 1, kOutputs>(weights, at, lane % kSpans, panel, 0,
+                                           {0, kGroupSpans * kPieceBytes}, sums);
+        at += kGroupSpans / kSpans * Format::kBytes;
+        panel += kGroupSpans * kRoundedSpanBytes;
+    }
+    const auto n_left = static_cast<int>(n_spans % kGroupSpans);
+    if (lane >= n_left) return;
+    multiply_span<Format, 1, kOutputs>(weights, at, lane % kSpans, panel, 0,
+                                       {0, n_left * kPieceBytes}, sums);
+}
+
 // kOutputs weight rows times a panel of kRows rounded rows, on one warp: n columns from `first` on, a multiple
 // of 32 spans, so that lanes have the same spans however a row is cut. sums[i][r] are those of the lane.
 template <class Format, int kRows, int kOutputs, class Bytes>
 __device__ inline void multiply_quants(const Bytes* weights, int64_t first, int n,
                                        const uint8_t* panel, float (*sums)[kRows]) {
+    if constexpr (kRows == 1) {
+        const unsigned n_spans = static_cast<unsigned>(n) / kSpan;
+        return multiply_row<Format, kOutputs>(weights, first, n_spans, panel, sums);
+    }
     constexpr int kSpans = Format::kLength / kSpan;
     const int n_spans = n / kSpan;
     const auto row_bytes = static_cast<int>(rounded_row_bytes(n));
     const int64_t first_byte = first / Format::kLength * Format::kBytes;
-    // With one row there are registers for the loads of two steps.
-#pragma unroll(kRows == 1 ? 2 : 1)
+#pragma unroll 1
     for (int s = lane_of_thread(); s < n_spans; s += kWarp) {
-        const int64_t at = first_byte + s / kSpans * Format::kBytes;
-        const RoundedSpan place = rounded_span(n_spans, s);
-        Span spans[kOutputs];
-#pragma unroll
-        for (int i = 0; i < kOutputs; ++i) {
-            Format::unpack(weights[i] + at, s % kSpans, spans[i]);
-        }
-#pragma unroll
-        for (int r = 0; r < kRows; ++r) {
-            RoundedWords x;
-            load_rounded(panel + r * row_bytes, place, x);
-#pragma unroll
-            for (int i = 0; i < kOutputs; ++i) {
-                sums[i][r] = add_span<Format>(spans[i], x, sums[i][r]);
-            }
-        }
+        multiply_span<Format, kRows, kOutputs>(weights, first_byte + s / kSpans * Format::kBytes,
+                                               s % kSpans, panel, row_bytes,
+                                               rounded_span(n_spans, s), sums);
     }
 }
 

@@ -15,25 +15,52 @@ namespace puna::cuda {
 
 // A product or attention, by all blocks.
 enum class TokenPhaseKind : int32_t { kProduct, kAttention };
+
+// What the threads of a phase read alike and no kernel writes.
+struct TokenConstants {
+    const uint8_t* data = nullptr;
+    int64_t n_bytes = 0;
+};
+constexpr int kMostConstants = 1 + kMostParts;
+
+// How the weights of a product come: chunks of columns, of all rows of a task.
+struct alignas(16) TokenChunks {
+    uint32_t n_bytes = 0;  // of a row
+    uint32_t last_bytes = 0;
+    uint32_t room = 0;    // of shared memory, for all rows
+    uint32_t n_rows = 1;  // of a task: its outputs, one or two
+};
+
 struct alignas(16) TokenPhase {
+    // A product, which is cut into tasks, on a warp each.
+    TokenChunks chunks;
+    int32_t n_chunks = 0;
+    int32_t n_tasks = 0;
+    int32_t first_warp = 0;  // of the grid's, which has task 0
+    uint32_t row_bytes = 0;
+    int32_t part_ends[kMostParts - 1] = {};  // the outputs behind parts 0 and 1
+    int32_t n_outputs = 0;
+    int32_t is_gate_up = 0;  // the outputs of a task are one of part 0 and one of part 1
+    // Addresses of output 0 if its part began there: row r of the part is at + (its first output + r) * size.
+    uint64_t rows[kMostParts] = {};
+    uint64_t y[kMostParts] = {};
+    uint64_t biases[kMostParts] = {};  // 0: there is none
+    int32_t chunk_columns = 0;
+    int32_t last_chunk_columns = 0;
+    int32_t has_panel = 0;  // that of the product before: its input is the same
+    int32_t has_biases = 0;
+    int32_t format = 0;
+    LinearJob job;
+
     TokenPhaseKind kind = TokenPhaseKind::kProduct;
-    int32_t waits_for_grid = 0;  // blocks wait for all others before it
+    uint32_t meeting =
+        0;  // blocks wait for all others before it, for the n-th time; 0: they do not
     // Attention.
     int32_t layer = 0;
     const float* q_norm = nullptr;
     const float* k_norm = nullptr;
-    // A product. A task is one or two outputs, on a warp; rows of weights come in chunks of columns.
-    LinearJob job;
-    int32_t format = 0;
-    int32_t has_panel = 0;  // that of the product before: its input is the same
-    int32_t outputs_each = 1;
-    int32_t first_warp = 0;  // of the grid's, which has task 0
-    int64_t n_tasks = 0;
-    int32_t chunk_columns = 0;
-    int32_t n_chunks = 0;
-    int32_t chunk_bytes = 0;
-    int32_t chunk_room = 0;       // of shared memory that a chunk of one row takes
-    int32_t last_chunk_room = 0;  // the last one
+
+    TokenConstants constants[kMostConstants];
 };
 
 // Whether there are kernels for such weights and caches. On top of that heads and rows must find room in shared

@@ -16,154 +16,199 @@ namespace puna::cuda {
 constexpr int kFeedEntries = 8;  // of a warp, on their way at most
 // Phases that a block has at hand: the present one, and those whose weights it may ask for.
 constexpr int kTokenPhases = 8;
+constexpr uint32_t kCopyBytes =
+    16;  // the copy engine copies multiples of it, from multiples to multiples
 
-struct FeedMemory {
-    TokenPhase phases[kTokenPhases];  // phase p is at p % kTokenPhases
-    uint64_t barriers[kFewWarps][kFeedEntries];
+// Offsets here and below are those in the dynamic shared memory, which begins with FeedMemory.
+struct alignas(16) FeedEntry {
+    uint64_t barrier;
+    uint32_t rows
+        [2];  // where the chunk of each row begins; before it, to a multiple of 16, are bytes of others
 };
 
-// What a warp knows of its ring; the same in all lanes.
-struct WeightFeed {
-    uint32_t ring;  // where it is in the dynamic shared memory, which begins with FeedMemory
-    uint32_t ring_bytes;
-    int32_t end_phase;  // of those at hand
-    // The entry that is to be asked for next.
-    int32_t phase;
-    int64_t task;  // below 0: the first one of the phase
-    int32_t chunk;
-    uint32_t asked_at;  // offsets in the ring: behind the last entry that was asked for, and taken
-    uint32_t taken_at;
-    uint32_t used;  // bytes
+// What a warp knows of its ring, the same in all lanes. Entries are counted by their bytes in WarpFeed.
+struct alignas(16) FeedPlan {
+    uint64_t from;       // address of the next chunk of the task's first row
+    uint64_t to_second;  // from there to that of the second
+    uint32_t asked_at;   // behind the last entry that was asked for
     uint32_t n_asked;
     uint32_t n_taken;
+    int32_t chunks_left;  // of the task
+    int32_t phase;
+    int32_t next_task;  // below 0: the first one of the phase
+    uint32_t ring_begin;
+    uint32_t ring_end;
+};
+
+struct WarpFeed {
+    FeedEntry entries[kFeedEntries];
+    FeedPlan plan;      // as it is between phases
+    int32_t end_phase;  // of those at hand
+};
+struct FeedMemory {
+    TokenPhase phases[kTokenPhases];  // phase p is at p % kTokenPhases
+    WarpFeed warps[kFewWarps];
 };
 
 __device__ inline FeedMemory& feed_memory() {
     return *static_cast<FeedMemory*>(dynamic_shared());
 }
-__device__ inline const TokenPhase& token_phase(int32_t phase) {
-    return feed_memory().phases[phase % kTokenPhases];
+__device__ inline TokenPhase& token_phase(int32_t phase) {
+    return feed_memory().phases[static_cast<uint32_t>(phase) % kTokenPhases];
+}
+__device__ inline WarpFeed& feed_of_warp() {
+    return feed_memory().warps[warp_of_thread()];
+}
+constexpr uint32_t kEntryBytes = sizeof(FeedEntry);
+constexpr uint32_t kEntriesBytes = kFeedEntries * kEntryBytes;
+__device__ inline FeedEntry& feed_entry(WarpFeed& feed, uint32_t n) {
+    auto* entries = reinterpret_cast<uint8_t*>(feed.entries);
+    return *reinterpret_cast<FeedEntry*>(entries + n % kEntriesBytes);
 }
 
 // Tasks go round the warps of the grid, from block to block first: all multiprocessors have as many.
-__device__ inline int64_t n_grid_warps() {
-    return int64_t{gridDim.x} * kFewWarps;
+__device__ inline int32_t n_grid_warps() {
+    return static_cast<int32_t>(gridDim.x) * kFewWarps;
 }
-__device__ inline int64_t first_task(const TokenPhase& phase) {
-    const int64_t warp = int64_t{warp_of_thread()} * gridDim.x + blockIdx.x - phase.first_warp;
+__device__ inline int32_t first_task(const TokenPhase& phase) {
+    const int32_t warp = warp_of_thread() * static_cast<int32_t>(gridDim.x) +
+                         static_cast<int32_t>(blockIdx.x) - phase.first_warp;
     return warp < 0 ? warp + n_grid_warps() : warp;
 }
-__device__ inline OutputPair outputs_of_task(const TokenPhase& phase, int64_t task) {
-    if (phase.outputs_each == 2) return pair_at(phase.job, task);
-    OutputPair pair = {};
-    pair.places[0] = pair.places[1] = place_of(phase.job, task);
-    pair.weights[0] = pair.weights[1] = weights_of(phase.job, pair.places[0]);
-    return pair;
-}
-__device__ inline int rows_of_pair(const TokenPhase& phase, const OutputPair& pair) {
-    return phase.outputs_each == 2 && pair.has_second ? 2 : 1;
+
+__device__ inline int part_of_output(const TokenPhase& phase, int32_t output) {
+    return (output >= phase.part_ends[0] ? 1 : 0) + (output >= phase.part_ends[1] ? 1 : 0);
 }
 
-// Where an entry of so many bytes is, behind what ends at `end`.
-struct RingPlace {
-    uint32_t offset;
-    uint32_t used;  // with what is left free before it
-};
-__device__ inline RingPlace place_in_ring(const WeightFeed& feed, uint32_t end, uint32_t n_bytes) {
-    if (end + n_bytes <= feed.ring_bytes) return {end, n_bytes};
-    return {0, feed.ring_bytes - end + n_bytes};
+// ---- What is asked for --------------------------------------------------------------------------
+
+__device__ inline uint64_t address_of_row(const TokenPhase& phase, int part, int32_t output) {
+    return phase.rows[part] + uint64_t{static_cast<uint32_t>(output)} * phase.row_bytes;
 }
-__device__ inline uint32_t room_of_chunk(const TokenPhase& phase, int32_t chunk) {
-    const int32_t room = chunk + 1 < phase.n_chunks ? phase.chunk_room : phase.last_chunk_room;
-    return static_cast<uint32_t>(room);
+__device__ inline void plan_task(const TokenPhase& phase, int32_t task, FeedPlan& plan) {
+    plan.next_task = task + n_grid_warps();
+    plan.chunks_left = phase.n_chunks;
+    if (phase.is_gate_up != 0) {
+        plan.from = address_of_row(phase, 0, task);
+        plan.to_second = address_of_row(phase, 1, task) - plan.from;
+        return;
+    }
+    const bool is_pair = phase.chunks.n_rows == 2;
+    const int32_t output = is_pair ? 2 * task : task;
+    plan.from = address_of_row(phase, part_of_output(phase, output), output);
+    if (!is_pair) return;
+    // The last pair may have one output: its weights come twice, and all entries of a phase take as much room.
+    const int32_t second = min(output + 1, phase.n_outputs - 1);
+    plan.to_second = address_of_row(phase, part_of_output(phase, second), second) - plan.from;
 }
 
-// A chunk of a row of weights as it is copied: in pieces of 16 bytes, with what is around it in the first
-// and the last of them.
-struct ChunkBytes {
-    const uint8_t* begin;
+// The next task of the warp in the phases at hand. Phases without weights have no tasks.
+__device__ inline bool find_task(const WarpFeed& feed, FeedPlan& plan) {
+    while (plan.phase < feed.end_phase) {
+        const TokenPhase& phase = token_phase(plan.phase);
+        const int32_t task = plan.next_task < 0 ? first_task(phase) : plan.next_task;
+        if (task < phase.n_tasks) {
+            plan_task(phase, task, plan);
+            return true;
+        }
+        ++plan.phase;
+        plan.next_task = -1;
+    }
+    return false;
+}
+
+// Whether there is room for an entry of so many bytes, and where.
+__device__ inline bool place_entry(const FeedPlan& plan, WarpFeed& feed, uint32_t n_bytes,
+                                   uint32_t* place) {
+    const uint32_t n_there = plan.n_asked - plan.n_taken;
+    const uint32_t oldest = feed_entry(feed, plan.n_taken).rows[0] / kCopyBytes * kCopyBytes;
+    const uint32_t at = plan.asked_at;
+    // Entries lie from the oldest one to the end of the ring and again from its start, or all side by side.
+    const bool is_parted = n_there != 0 && at <= oldest;
+    const bool wraps = !is_parted && at + n_bytes > plan.ring_end;
+    const bool ends_at_oldest = is_parted || (wraps && n_there != 0);
+    *place = wraps ? plan.ring_begin : at;
+    return *place + n_bytes <= (ends_at_oldest ? oldest : plan.ring_end) &&
+           n_there != kEntriesBytes;
+}
+
+// A chunk of a row as it is copied, with what is around it in its first and last 16 bytes.
+struct ChunkCopy {
+    uint64_t begin;
     uint32_t before;  // bytes of others
     uint32_t size;
 };
-__device__ inline ChunkBytes chunk_bytes(const TokenPhase& phase, const uint8_t* row,
-                                         int64_t row_bytes, int32_t chunk) {
-    const uint8_t* from = row + int64_t{chunk} * phase.chunk_bytes;
-    const int64_t left = row_bytes - int64_t{chunk} * phase.chunk_bytes;
-    const auto size = static_cast<uint32_t>(left < phase.chunk_bytes ? left : phase.chunk_bytes);
-    const auto before = static_cast<uint32_t>(reinterpret_cast<uintptr_t>(from) % 16);
-    return {from - before, before, (before + size + 15) / 16 * 16};
+__device__ inline ChunkCopy copy_of_chunk(uint64_t from, uint32_t n_bytes) {
+    const uint32_t before = static_cast<uint32_t>(from) % kCopyBytes;
+    return {from & ~uint64_t{kCopyBytes - 1}, before,
+            (before + n_bytes + kCopyBytes - 1) / kCopyBytes * kCopyBytes};
+}
+__device__ inline void start_copy(const ChunkCopy& chunk, uint32_t at, FeedEntry& entry) {
+    copy_bulk(static_cast<uint8_t*>(dynamic_shared()) + at,
+              reinterpret_cast<const void*>(chunk.begin), chunk.size, &entry.barrier);
 }
 
-// Asks for the chunk of a task's rows, by one lane.
-__device__ inline void request(const TokenPhase& phase, const OutputPair& pair, int32_t chunk,
-                               uint8_t* to, uint64_t* barrier) {
-    const int64_t row_bytes = phase.job.parts[pair.places[0].part].row_bytes;
-    const ChunkBytes first = chunk_bytes(phase, pair.weights[0], row_bytes, chunk);
-    const bool has_second = rows_of_pair(phase, pair) == 2;
-    const ChunkBytes second = chunk_bytes(phase, pair.weights[1], row_bytes, chunk);
-    expect_bytes(barrier, first.size + (has_second ? second.size : 0));
-    copy_bulk(to, first.begin, first.size, barrier);
-    if (has_second) copy_bulk(to + room_of_chunk(phase, chunk), second.begin, second.size, barrier);
+// Asks for the next chunk of the task's rows, whose place is at `at`, by one lane.
+__device__ inline void request(const TokenChunks& chunks, const FeedPlan& plan, uint32_t at,
+                               FeedEntry& entry) {
+    const uint32_t n_bytes = plan.chunks_left > 1 ? chunks.n_bytes : chunks.last_bytes;
+    const ChunkCopy first = copy_of_chunk(plan.from, n_bytes);
+    entry.rows[0] = at + first.before;
+    if (chunks.n_rows == 1) {
+        expect_bytes(&entry.barrier, first.size);
+        start_copy(first, at, entry);
+        return;
+    }
+    const ChunkCopy second = copy_of_chunk(plan.from + plan.to_second, n_bytes);
+    const uint32_t second_at = at + chunks.room / 2;
+    entry.rows[1] = second_at + second.before;
+    expect_bytes(&entry.barrier, first.size + second.size);
+    start_copy(first, at, entry);
+    start_copy(second, second_at, entry);
 }
 
-// As much as there is room for. All lanes of a warp come.
-__device__ inline void ask_for_weights(WeightFeed& feed) {
-    auto* shared = static_cast<uint8_t*>(dynamic_shared());
-    // Nothing is on its way: any entry fits again.
-    if (feed.n_asked == feed.n_taken) feed.asked_at = feed.taken_at = 0;
-    while (feed.phase < feed.end_phase && feed.n_asked - feed.n_taken < kFeedEntries) {
-        const TokenPhase& phase = token_phase(feed.phase);
-        if (feed.task < 0) feed.task = first_task(phase);
-        if (phase.kind != TokenPhaseKind::kProduct || feed.task >= phase.n_tasks) {
-            ++feed.phase;
-            feed.task = -1;
-            continue;
-        }
-        const OutputPair pair = outputs_of_task(phase, feed.task);
-        const uint32_t n_bytes =
-            room_of_chunk(phase, feed.chunk) * static_cast<uint32_t>(rows_of_pair(phase, pair));
-        const RingPlace place = place_in_ring(feed, feed.asked_at, n_bytes);
-        if (feed.used + place.used > feed.ring_bytes) return;
+// As much as there is room for. Of phase `present` one entry alone: it is as large as the one that was given back.
+// All lanes of a warp come.
+__device__ inline void ask_for_weights(int32_t present, FeedPlan& plan) {
+    WarpFeed& feed = feed_of_warp();
+    while (plan.chunks_left > 0 || find_task(feed, plan)) {
+        const TokenChunks chunks = token_phase(plan.phase).chunks;
+        uint32_t at = 0;
+        if (!place_entry(plan, feed, chunks.room, &at)) break;
         if (lane_of_thread() == 0) {
-            request(phase, pair, feed.chunk, shared + feed.ring + place.offset,
-                    &feed_memory().barriers[warp_of_thread()][feed.n_asked % kFeedEntries]);
+            request(chunks, plan, at, feed_entry(feed, plan.n_asked));
         }
-        feed.used += place.used;
-        feed.asked_at = place.offset + n_bytes;
-        ++feed.n_asked;
-        if (++feed.chunk < phase.n_chunks) continue;
-        feed.chunk = 0;
-        feed.task += n_grid_warps();
+        plan.asked_at = at + chunks.room;
+        plan.n_asked += kEntryBytes;
+        --plan.chunks_left;
+        plan.from += chunks.n_bytes;
+        if (plan.phase == present) break;
+        __syncwarp();  // all lanes look where the oldest entry is
     }
 }
 
-// The next entry, which must be that of the chunk: waits until it is there.
-__device__ inline RingPlace take_weights(const WeightFeed& feed, const TokenPhase& phase,
-                                         const OutputPair& pair, int32_t chunk,
-                                         SharedBytes* weights) {
-    const uint32_t room = room_of_chunk(phase, chunk);
-    const auto n_rows = static_cast<uint32_t>(rows_of_pair(phase, pair));
-    const RingPlace place = place_in_ring(feed, feed.taken_at, n_rows * room);
-    wait_bulk(&feed_memory().barriers[warp_of_thread()][feed.n_taken % kFeedEntries],
-              feed.n_taken / kFeedEntries % 2);
-    const int64_t row_bytes = phase.job.parts[pair.places[0].part].row_bytes;
-    const uint8_t* entry = static_cast<const uint8_t*>(dynamic_shared()) + feed.ring + place.offset;
-    const uint8_t* second = n_rows == 2 ? entry + room : entry;
-    weights[0].at = entry + chunk_bytes(phase, pair.weights[0], row_bytes, chunk).before;
-    weights[1].at = second + chunk_bytes(phase, pair.weights[1], row_bytes, chunk).before;
-    return place;
+// ---- What is taken ------------------------------------------------------------------------------
+
+// The next entry: waits until it is there. All lanes of a warp come.
+__device__ inline void take_weights(const FeedPlan& plan, SharedBytes* weights) {
+    FeedEntry& entry = feed_entry(feed_of_warp(), plan.n_taken);
+    wait_bulk(&entry.barrier, plan.n_taken / kEntriesBytes % 2);
+    const auto* shared = static_cast<const uint8_t*>(dynamic_shared());
+    weights[0].at = shared + entry.rows[0];
+    weights[1].at = shared + entry.rows[1];
 }
 
-// Gives back what was taken, and asks for more in its place.
-__device__ inline void release_weights(WeightFeed& feed, const TokenPhase& phase,
-                                       const OutputPair& pair, int32_t chunk,
-                                       const RingPlace& place) {
+// Gives it back, and asks for more in its place; `present`: the phase of it.
+__device__ inline void release_weights(int32_t present, FeedPlan& plan) {
     __syncwarp();  // all lanes have read it
-    feed.used -= place.used;
-    feed.taken_at = place.offset +
-                    room_of_chunk(phase, chunk) * static_cast<uint32_t>(rows_of_pair(phase, pair));
-    ++feed.n_taken;
-    ask_for_weights(feed);
+    plan.n_taken += kEntryBytes;
+    ask_for_weights(present, plan);
+}
+
+// Until the next phase. All lanes of a warp come.
+__device__ inline void keep_plan(const FeedPlan& plan) {
+    if (lane_of_thread() == 0) feed_of_warp().plan = plan;
+    __syncwarp();
 }
 
 }  // namespace puna::cuda

@@ -29,6 +29,10 @@ class TokenPasses {
         together_.forward.n_processors = 2;
     }
 
+    // That much shared memory for each multiprocessor: rings are small.
+    void set_shared_bytes(int32_t n_bytes) {
+        together_.forward.traits.processor_shared_bytes = n_bytes;
+    }
     // The same for both.
     void read_prompt(std::span<const int32_t> tokens) {
         const auto n = static_cast<int32_t>(tokens.size());
@@ -166,6 +170,20 @@ TEST(CudaTokenPass, HasFormats) {
         if (!has_token_pass(random.weights, cache)) continue;
         SCOPED_TRACE(static_cast<int>(format));
         expect_equal_passes(random.weights, PUNA_KV_F16);
+    }
+}
+
+// Rings that hold one or two entries, and rows that come in several: after some tasks entries begin anywhere.
+TEST(CudaTokenPass, HasSmallRings) {
+    for (const BlockFormat format : {BlockFormat::kQ8_0, BlockFormat::kQ4_K, BlockFormat::kQ3_K,
+                                     BlockFormat::kF16, BlockFormat::kF32}) {
+        const RandomWeights random(format, format);
+        for (const int32_t n_bytes : {130 << 10, 140 << 10, 156 << 10}) {
+            SCOPED_TRACE(testing::Message() << static_cast<int>(format) << " " << n_bytes);
+            TokenPasses passes(random.weights, 32, PUNA_KV_F16);
+            passes.set_shared_bytes(n_bytes);
+            passes.expect_equal(1, 0);
+        }
     }
 }
 
