@@ -16,14 +16,14 @@ namespace puna::cuda {
 constexpr int kFeedEntries = 8;  // of a warp, on their way at most
 // Phases that a block has at hand: the present one, and those whose weights it may ask for.
 constexpr int kTokenPhases = 8;
-constexpr uint32_t kCopyBytes =
-    16;  // the copy engine copies multiples of it, from multiples to multiples
+// The copy engine copies multiples of it, from multiples to multiples.
+constexpr uint32_t kCopyBytes = 16;
 
 // Offsets here and below are those in the dynamic shared memory, which begins with FeedMemory.
 struct alignas(16) FeedEntry {
     uint64_t barrier;
-    uint32_t rows
-        [2];  // where the chunk of each row begins; before it, to a multiple of 16, are bytes of others
+    // Where the chunk of each row begins; before it, to a multiple of 16, are bytes of others.
+    uint32_t rows[2];
 };
 
 // What a warp knows of its ring, the same in all lanes. Entries are counted by their bytes in WarpFeed.
