@@ -4,8 +4,7 @@
 // A warp brings 16 outputs of weights in its registers, as left operands of mma.cuh, and multiplies them with the 16
 // columns of 128 or 256 rows that are in shared memory, added to floats. Rows lie as a panel (linear_bf16.h) from
 // a multiple of 1024 bytes on: a row has 128 bytes, whose pieces of 16 are at p ^ row % 8. With g = lane / 4 and
-// t = lane % 4, sums[n] of a lane are those of outputs g and g, of rows 8 n + 2 t and the next, and of output g + 8
-// of both.
+// t = lane % 4, sums[n] of a lane are two of output g, of rows 8 n + 2 t and the next, and two of output g + 8.
 //
 // The products of a group are enqueued behind each other, and use what they read until wait_products() returns;
 // their sums are nobody's until then.
@@ -39,6 +38,9 @@ __device__ inline uint64_t panel_operand(uint32_t shared_address) {
 // sums [kRows / 8][4] += 64 outputs times kRows rows, 16 columns of both.
 template <int kRows>
 __device__ void multiply_panel(float (*sums)[4], const uint32_t* a, uint64_t rows);
+// Until all products are done.
+template <int kRows>
+__device__ void wait_products(float (*sums)[4]);
 
 #if !defined(__CUDACC__)
 
@@ -50,9 +52,9 @@ inline void begin_products() {}
 inline void end_products() {
     cuda_emulator::commit_products();
 }
-template <int kLeft>
-inline void wait_products() {
-    cuda_emulator::wait_products(kLeft);
+template <int kRows>
+inline void wait_products(float (*)[4]) {
+    cuda_emulator::wait_products(0);
     __syncwarp();
 }
 // An element of a panel, as the processor finds it: in shared memory, by the bits of the address.
@@ -115,12 +117,6 @@ __device__ inline void begin_products() {
 __device__ inline void end_products() {
     asm volatile("wgmma.commit_group.sync.aligned;" : : : "memory");
 }
-// Until no more than kLeft groups are on their way.
-template <int kLeft>
-__device__ inline void wait_products() {
-    asm volatile("wgmma.wait_group.sync.aligned %0;" : : "n"(kLeft) : "memory");
-}
-
 #define PUNA_SUMS_4(i) "+f"(sums[i][0]), "+f"(sums[i][1]), "+f"(sums[i][2]), "+f"(sums[i][3])
 #define PUNA_SUMS_16(i) PUNA_SUMS_4(i), PUNA_SUMS_4(i + 1), PUNA_SUMS_4(i + 2), PUNA_SUMS_4(i + 3)
 #define PUNA_SUMS_64 PUNA_SUMS_16(0), PUNA_SUMS_16(4), PUNA_SUMS_16(8), PUNA_SUMS_16(12)
@@ -166,6 +162,16 @@ __device__ inline void multiply_panel<256>(float (*sums)[4], const uint32_t* a, 
         : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(rows));
 }
 
+// That names the sums, so that nothing is done with them before.
+template <>
+__device__ inline void wait_products<128>(float (*sums)[4]) {
+    asm volatile("wgmma.wait_group.sync.aligned 0;" : PUNA_SUMS_64 : : "memory");
+}
+template <>
+__device__ inline void wait_products<256>(float (*sums)[4]) {
+    asm volatile("wgmma.wait_group.sync.aligned 0;" : PUNA_SUMS_128 : : "memory");
+}
+
 #undef PUNA_SUMS_128
 #undef PUNA_SUMS_64
 #undef PUNA_SUMS_16
@@ -179,10 +185,10 @@ template <int kCount>
 __device__ inline void give_registers() {}
 __device__ inline void begin_products() {}
 __device__ inline void end_products() {}
-template <int kLeft>
-__device__ inline void wait_products() {}
 template <int kRows>
 __device__ void multiply_panel(float (*)[4], const uint32_t*, uint64_t) {}
+template <int kRows>
+__device__ void wait_products(float (*)[4]) {}
 
 #endif
 
