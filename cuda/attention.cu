@@ -4,6 +4,7 @@
 #include "cuda/attention_rows.h"
 #include "cuda/attention_unit.cuh"
 #include "cuda/launch.h"
+#include "cuda/linear_bf16.h"
 #include "cuda/scratch.h"
 #include "cuda/vector_ops.h"
 
@@ -104,8 +105,16 @@ AttentionJob make_attention_job(const Forward& f, const Scratch& scratch, int32_
     return job;
 }
 
-cudaError_t attend(const Forward& f, const Scratch& scratch, int32_t layer) {
+// Columns of panels end where heads do, and heads where pieces do.
+bool leaves_panels(const Forward& f) {
+    const puna_model_spec& spec = f.weights->spec;
+    return attends_together(f) && f.batch.n_alone == 0 && spec.head_dim_v % 32 == 0 &&
+           attn_columns(spec) % kBf16Step == 0;
+}
+
+cudaError_t attend(const Forward& f, const Scratch& scratch, int32_t layer, uint4* panels) {
     AttentionJob job = make_attention_job(f, scratch, layer);
+    job.panels = panels;
     if (job.finishes_heads == 0) {
         const cudaError_t error = finish_heads(f, job.heads);
         if (error != cudaSuccess) return error;

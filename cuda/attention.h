@@ -20,6 +20,10 @@ inline int64_t partial_floats(const puna_model_spec& spec) {
 
 // QK norm and RoPE of what is in scratch.qkv; k, v -> cache;
 // attn[row][head] = sum_j softmax_j(q . k_j * attention_scale) v_j
-cudaError_t attend(const Forward& f, const Scratch& scratch, int32_t layer);
+//
+// panels not null: it goes there in bfloat16, as OperandForm::kPanels. To be asked for only if leaves_panels().
+cudaError_t attend(const Forward& f, const Scratch& scratch, int32_t layer,
+                   uint4* panels = nullptr);
+bool leaves_panels(const Forward& f);
 
 }  // namespace puna::cuda

@@ -14,7 +14,8 @@ struct AttentionJob {
     int32_t group;                 // query heads of a KV head
     int32_t units_per_head;        // in which blocks take them
     float softcap;
-    float* attn;  // [n_rows][n_head][head_dim_v]
+    float* attn;    // [n_rows][n_head][head_dim_v]
+    uint4* panels;  // not null: what attn would get, as products read it (linear_bf16.h)
     // [rows that attend][n_head][max_chunks][2 + head_dim_v]; null: all chunks in one block
     float* partials;
     uint32_t* arrivals;  // [n_rows][n_head], of which the units of a row take the first ones

@@ -15,6 +15,8 @@
 
 #include "cuda/async_copy.cuh"
 #include "cuda/attention_job.cuh"
+#include "cuda/bf16_operands.cuh"
+#include "cuda/blocks.cuh"
 #include "cuda/launch.h"
 #include "cuda/mma.cuh"
 
@@ -393,6 +395,27 @@ __device__ inline void add_values(const float (*s)[4], const Tile<kDim>& values,
     }
 }
 
+// Those of a query as panels of linear_bf16.h, of which a lane has the pieces of its number.
+template <int kDim>
+__device__ inline void put_query(const AttentionJob& job, const Query& query, float inverse,
+                                 const float (*values)[4], int half) {
+    const int dim = job.heads.head_dim_v;
+    const int64_t n_rows = panel_rows(job.heads.n_rows);
+    const int64_t first = int64_t{query.head} * dim;
+#pragma unroll
+    for (int d = 0; d < kDim; d += kSpan) {
+        if (d >= dim) return;
+        uint32_t words[4];
+#pragma unroll
+        for (int i = 0; i < 4; ++i) {
+            const float* both = values[d / 8 + i] + 2 * half;
+            words[i] = bfloat16_pair(both[0] * inverse, both[1] * inverse);
+        }
+        job.panels[panel_piece(n_rows, first + d, query.row, lane_of_thread() % 4)] =
+            make_uint4(words[0], words[1], words[2], words[3]);
+    }
+}
+
 // attn = sums / weights
 template <int kDim>
 __device__ inline void store_sums(const AttentionJob& job, const Block& block, Sums<kDim>& sums) {
@@ -405,6 +428,10 @@ __device__ inline void store_sums(const AttentionJob& job, const Block& block, S
         const float inverse = 1.0f / sum;
         const Query query = query_of_lane(block, half);
         if (!query.is_wanted) continue;
+        if (job.panels) {
+            put_query<kDim>(job, query, inverse, sums.values, half);
+            continue;
+        }
         float* to = job.attn + (int64_t{query.row} * job.heads.n_head + query.head) * dim;
 #pragma unroll
         for (int d = 0; d < kDim / 8; ++d) {

@@ -72,10 +72,22 @@ cudaError_t run_ffn(const Forward& f, const Scratch& s, const LayerWeights& w) {
     return run_products(f, s, down);
 }
 
-// What follows attention.
-cudaError_t finish_layer(const Forward& f, const Scratch& s, const LayerWeights& w) {
-    PUNA_TRY_CUDA(run_products(f, s, output_products(f, s, w)));
+// What follows attention, whose results are floats or `panels`.
+cudaError_t finish_layer(const Forward& f, const Scratch& s, const LayerWeights& w,
+                         const uint4* panels) {
+    LayerProducts output = output_products(f, s, w);
+    output.input.fragments = panels;
+    PUNA_TRY_CUDA(run_products(f, s, output));
     return run_ffn(f, s, w);
+}
+
+// Where attention leaves its results, if the output matrix takes them so. What was there before, for Q, K and V,
+// has been read.
+uint4* panels_of_layer(const Forward& f, const Scratch& s, const LayerWeights& w) {
+    const LayerProducts output = output_products(f, s, w);
+    const bool takes =
+        takes_warpgroups(output.input, output.products, output.n, output.options, forms_of(f, s));
+    return takes && leaves_panels(f) ? reinterpret_cast<uint4*>(s.rounded) : nullptr;
 }
 
 // to [n_outputs][columns]: the rows of x that have an output.
@@ -92,7 +104,7 @@ cudaError_t finish_outputs(Forward f, Scratch s, const LayerWeights& w) {
     s.x = s.qkv;
     s.attn = s.normed;
     f.batch.n_rows = f.batch.n_outputs;
-    return finish_layer(f, s, w);
+    return finish_layer(f, s, w, nullptr);
 }
 
 }  // namespace
@@ -145,8 +157,10 @@ cudaError_t run_layer(const Forward& f, int32_t layer) {
     const Scratch s = scratch_of(f);
     if (layer == 0) PUNA_TRY_CUDA(begin_layers(f, s));
     PUNA_TRY_CUDA(run_products(f, s, qkv_products(f, s, w)));
-    PUNA_TRY_CUDA(attend(f, s, layer));
-    return narrows(f, layer) ? finish_outputs(f, s, w) : finish_layer(f, s, w);
+    const bool is_narrow = narrows(f, layer);
+    uint4* panels = is_narrow ? nullptr : panels_of_layer(f, s, w);
+    PUNA_TRY_CUDA(attend(f, s, layer, panels));
+    return is_narrow ? finish_outputs(f, s, w) : finish_layer(f, s, w, panels);
 }
 
 cudaError_t run_head(const Forward& f, const DeviceOutput* requests, const DeviceOutput* outputs,

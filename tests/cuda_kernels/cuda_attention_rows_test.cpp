@@ -8,6 +8,7 @@
 #include <iterator>
 #include <string>
 
+#include "cuda/attention.h"
 #include "cuda/attention_pieces.h"
 #include "cuda/attention_rows.h"
 #include "cuda_kernels/device_model.h"
@@ -106,6 +107,33 @@ constexpr Heads kHeads[] = {{"Narrow", 3, 16, 16},      {"Of64", 1, 64, 64},
                             {"ValuesAlone", 4, 40, 120}};
 INSTANTIATE_TEST_SUITE_P(All, CudaAttentionRows, testing::ValuesIn(kHeads),
                          [](const auto& heads) { return std::string(heads.param.name); });
+
+// What warpgroups read next is rounded where it arises, of heads that end with a piece.
+TEST(CudaAttentionPanels, AgreeWithDouble) {
+    for (const Heads& heads : {Heads{"Of64", 4, 64, 64}, Heads{"Of32", 3, 16, 32},
+                               Heads{"Of96", 2, 40, 96}, Heads{"Of128", 1, 128, 128}}) {
+        SpecModelShape shape = shape_of(heads.group, heads.dim_k, heads.dim_v);
+        shape.encoding = Encoding::kF16;
+        const SpecModel model(shape);
+        const DeviceModel device(model);
+        const auto tokens = test::random_tokens(model.spec(), 150);
+        const auto expected = model.reference(tokens, {}).logits;
+        DeviceExecutor executor(device.weights, test::device_options(192, 150, PUNA_KV_F16));
+        ASSERT_EQ(cuda::prepare_kernels(&executor.forward.traits), cudaSuccess);
+        executor.set_batch(tokens, 0);
+        EXPECT_TRUE(executor.forward.traits.has_warpgroups);
+        EXPECT_TRUE(leaves_panels(executor.forward)) << heads.name;
+        executor.run_layers();
+        const auto logits = executor.run_head(PUNA_ROW_OUTPUT_LOGITS);
+        EXPECT_LT(relative_error(expected, logits), 2e-2) << heads.name;
+    }
+    const SpecModel model(shape_of(3, 16, 48));
+    const DeviceModel device(model);
+    DeviceExecutor executor(device.weights, test::device_options(192, 150, PUNA_KV_F16));
+    executor.set_batch(test::random_tokens(model.spec(), 150), 0);
+    EXPECT_TRUE(attends_together(executor.forward));
+    EXPECT_FALSE(leaves_panels(executor.forward));
+}
 
 // What is rounded beside the cache: queries and weights.
 TEST(CudaAttentionRowsBatch, IsCloseToRowsOneByOne) {
